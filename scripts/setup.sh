@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# From a fresh clone to ready environments: scripts/setup.sh [pipeline|orchestrator|all]
+#   .venv           pipeline      (ML packages, DVC, tests)
+#   .venv-airflow   orchestrator  (Apache Airflow, DAG tests)
+# A second call returns at once: each environment remembers the digest of the files it was built from.
+# TORCH_BACKEND=auto|cpu|cu130|none chooses the torch build (auto looks for a GPU driver; none takes what
+# the default package index carries).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what="${1:-all}"
+case "$what" in pipeline|orchestrator|all) ;; *) echo "set-up: unknown part '$what'; there are: pipeline, orchestrator, all" >&2; exit 2 ;; esac
+py="$(cat .python-version)"
+
+digest() { cat "$@" | sha256sum | cut -c1-16; }
+ready() { [ -x "$1/bin/python" ] && [ "$(cat "$1/.requirements-digest" 2>/dev/null)" = "$2" ]; }
+
+build_pipeline() {
+  local want; want="$(digest scripts/setup.sh requirements/pipeline.txt requirements/torch.txt)-${TORCH_BACKEND:-auto}"
+  ready .venv "$want" && return
+  . scripts/uv.sh
+  # A local folder that holds a torch wheel (named by uv's or pip's own variable) wins over any index.
+  local torch_args=() dir
+  for dir in ${UV_FIND_LINKS:-} ${PIP_FIND_LINKS:-}; do
+    if compgen -G "$dir/torch-*.whl" >/dev/null; then torch_args=(--find-links "$dir"); fi
+  done
+  if [ ${#torch_args[@]} -eq 0 ] && [ "${TORCH_BACKEND:-auto}" != none ]; then
+    torch_args=(--torch-backend "${TORCH_BACKEND:-auto}")
+  fi
+  echo "set-up: .venv (pipeline) from requirements/pipeline.txt"
+  [ -x .venv/bin/python ] || uv venv --quiet --python "$py" .venv
+  uv pip install --quiet --python .venv/bin/python --compile-bytecode "${torch_args[@]}" \
+    -r requirements/pipeline.txt -r requirements/torch.txt
+  uv pip check --quiet --python .venv/bin/python
+  .venv/bin/python -c 'import torch; print("set-up: torch", torch.__version__, "on", "GPU" if torch.cuda.is_available() else "CPU")'
+  echo "$want" > .venv/.requirements-digest
+}
+
+build_orchestrator() {
+  local want; want="$(digest scripts/setup.sh requirements/orchestrator.txt)"
+  ready .venv-airflow "$want" && return
+  . scripts/uv.sh
+  echo "set-up: .venv-airflow (orchestrator) from requirements/orchestrator.txt"
+  [ -x .venv-airflow/bin/python ] || uv venv --quiet --python "$py" .venv-airflow
+  uv pip install --quiet --python .venv-airflow/bin/python --compile-bytecode -r requirements/orchestrator.txt
+  # The triggerer does not look in the dags folder: the orchestration package is made importable for every component.
+  .venv-airflow/bin/python - <<'PY'
+import pathlib, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "perennial_dags.pth").write_text(str(pathlib.Path("dags").resolve()) + "\n")
+PY
+  uv pip check --quiet --python .venv-airflow/bin/python
+  echo "set-up: airflow $(.venv-airflow/bin/python -c 'from importlib.metadata import version; print(version("apache-airflow"))')"
+  echo "$want" > .venv-airflow/.requirements-digest
+}
+
+[ "$what" = orchestrator ] || build_pipeline
+[ "$what" = pipeline ] || build_orchestrator
