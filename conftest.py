@@ -1,0 +1,1 @@
+"""Makes the stages importable from the repository root in every test."""

@@ -1,0 +1,103 @@
+"""Parameters: `params.yaml` over the domain's `params.yaml`, validated by a frozen model with no defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipelines.core.errors import ParamsError
+
+PARAMS_FILE = "params.yaml"
+
+
+class StageParams(BaseModel):
+    """Knobs of one stage: frozen, unknown keys refused, every value stated in a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=StageParams)
+
+
+class ResourceParams(StageParams):
+    """params.yaml: resources."""
+
+    threads: int  # threads of every numeric library; another number may change bytes
+    seed: int  # root of every random generator
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping; ParamsError names the file and the line where it is none."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is missing; run from the repository root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not readable as YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path} holds {type(content).__name__}; a mapping of sections would be right")
+    return content
+
+
+def domain_path(root: Path | None = None) -> Path:
+    """Folder of the domain that `params.yaml: domain` names, relative to the repository root or absolute."""
+    root = root or Path.cwd()
+    value = read_yaml(root / PARAMS_FILE).get("domain")
+    if not isinstance(value, str) or not value:
+        raise ParamsError(f"{PARAMS_FILE}: domain = {value!r}; the path of a domain folder would be right")
+    folder = (root / value).resolve()
+    if not folder.is_dir():
+        raise ParamsError(f"{PARAMS_FILE}: domain = {value!r}: there is no folder {folder}")
+    return folder
+
+
+def overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with every value of `over` that is not null laid over it, mappings key by key."""
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = overlay(merged[key], value)
+        elif value is not None or key not in merged:
+            merged[key] = value
+    return merged
+
+
+def section(name: str, root: Path | None = None) -> dict[str, Any]:
+    """The effective section `name`: the domain's, overlaid by every value in `params.yaml` that is not null."""
+    root = root or Path.cwd()
+    ours = read_yaml(root / PARAMS_FILE).get(name) or {}
+    theirs = read_yaml(domain_path(root) / PARAMS_FILE).get(name) or {}
+    for file, content in ((PARAMS_FILE, ours), (f"the domain's {PARAMS_FILE}", theirs)):
+        if not isinstance(content, dict):
+            raise ParamsError(f"{file}: {name} = {content!r}; a mapping of knobs would be right")
+    return overlay(theirs, ours)
+
+
+def load_params(name: str, model: type[Model], root: Path | None = None) -> Model:
+    """Section `name` as a `model`; ParamsError lists every knob that is missing, unknown or out of range."""
+    values = section(name, root)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ParamsError(_explain(name, error, tuple(model.model_fields))) from None
+
+
+def load_resources(root: Path | None = None) -> ResourceParams:
+    """Section `resources` of `params.yaml`."""
+    return load_params("resources", ResourceParams, root)
+
+
+def _explain(name: str, error: ValidationError, known: tuple[str, ...]) -> str:
+    lines = [f"{PARAMS_FILE} is wrong:"]
+    for item in error.errors():
+        knob = ".".join([name, *(str(part) for part in item["loc"])])
+        if item["type"] == "missing":
+            lines.append(f"  {knob} is missing: give it a value there or in the domain's {PARAMS_FILE}")
+        elif item["type"] == "extra_forbidden":
+            lines.append(f"  {knob} is unknown; there are: {', '.join(known)}")
+        else:
+            lines.append(f"  {knob} = {item['input']!r}: {item['msg']}")
+    return "\n".join(lines)

@@ -1,0 +1,65 @@
+"""What every stage process does around its `main`: threads, logging, timing, readable errors and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
+def run(stage: str, main: Callable[[], None]) -> None:
+    """Run one stage and leave with its exit code; known errors are one message on stderr, without a traceback."""
+    raise SystemExit(execute(stage, main))
+
+
+def execute(stage: str, main: Callable[[], None]) -> int:
+    """Run `main` with fixed threads and hash seed, log what it took, and return the exit code."""
+    from pipelines.core.errors import PerennialError, StoreError
+    from pipelines.core.params import load_resources
+    from pipelines.core.state import disk_message
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"{stage}: %(message)s", force=True)
+    for noisy in ("httpx", "filelock", "matplotlib", "alembic", "mlflow", "urllib3", "fsspec"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    began = time.monotonic()
+    try:
+        fix_process(threads=load_resources().threads)
+        main()
+    except PerennialError as error:
+        sys.stderr.write(f"{stage}: {error}\n")
+        return error.exit_code
+    except OSError as error:
+        from pathlib import Path
+
+        if error.errno is None or error.filename is None:
+            raise
+        wrapped = StoreError(disk_message(Path(str(error.filename)), error))
+        sys.stderr.write(f"{stage}: {wrapped}\n")
+        return wrapped.exit_code
+    logger.info("done in %.1f s; results in data/%s/", time.monotonic() - began, stage)
+    return 0
+
+
+def fix_process(*, threads: int) -> None:
+    """Give every numeric library the same number of threads and make hashing repeatable, before they are imported."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(threads)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if os.environ.get("PYTHONHASHSEED") != "0" and not hasattr(sys, "ps1") and "pytest" not in sys.modules:
+        # Sets of strings iterate in an order that depends on the hash seed, which is read at start only.
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  the same command again

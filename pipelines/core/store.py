@@ -1,0 +1,156 @@
+"""The only reader and writer of `data/`: atomic, and the same content gives the same bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.core.errors import InputError, StoreError
+from pipelines.core.state import disk_message, write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipelines.core.verdict import Verdict
+
+DATA = Path("data")
+COMPRESSION = "zstd"
+
+
+def path(stage: str, *parts: str) -> Path:
+    """A path below `data/<stage>/`, its parent folders made."""
+    target = DATA.joinpath(stage, *parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def read_records(stage: str, *, columns: Sequence[str] | None = None, name: str = "records") -> pd.DataFrame:
+    """`data/<stage>/<name>.parquet` as a frame; InputError says which stage writes it when it is missing or broken."""
+    import pandas as pd
+
+    file = DATA / stage / f"{name}.parquet"
+    if not file.exists():
+        raise InputError(f"{file} is missing; stage {stage!r} writes it: run `dvc repro {stage}`")
+    try:
+        return pd.read_parquet(file, columns=list(columns) if columns is not None else None)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{file} is not readable: {error}; run `dvc checkout` or `dvc repro {stage}`") from error
+
+
+def write_records(stage: str, frame: pd.DataFrame, *, name: str = "records") -> None:
+    """Write `data/<stage>/<name>.parquet` atomically; the bytes depend on the values only."""
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame.reset_index(drop=True), preserve_index=False).replace_schema_metadata(None)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression=COMPRESSION, use_dictionary=True)
+    write_atomic(path(stage, f"{name}.parquet"), buffer.getvalue())
+
+
+def read_json(stage: str, name: str) -> Any:
+    """A JSON file of a stage; InputError when it is missing or not JSON."""
+    file = DATA / stage / name
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{file} is missing; stage {stage!r} writes it: run `dvc repro {stage}`") from None
+    except ValueError as error:
+        raise InputError(f"{file} is not JSON: {error}") from None
+
+
+def to_json(content: Any) -> bytes:
+    """Canonical JSON: sorted keys, two spaces, a newline at the end; NaN and infinity are refused with their place."""
+    place = _not_finite(content, "")
+    if place is not None:
+        raise StoreError(f"{place.lstrip('.')} is not a finite number; write null and say why")
+    return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def write_json(stage: str, name: str, content: Any) -> None:
+    """Write a JSON file of a stage, canonical and atomic."""
+    write_atomic(path(stage, name), to_json(content))
+
+
+def write_metrics(stage: str, metrics: dict[str, Any]) -> None:
+    """Write `data/<stage>/metrics.json`."""
+    write_json(stage, "metrics.json", metrics)
+
+
+def write_text(stage: str, name: str, text: str) -> None:
+    """Write a text file of a stage, UTF-8, atomic."""
+    write_atomic(path(stage, name), text.encode("utf-8"))
+
+
+def write_bytes(stage: str, name: str, content: bytes) -> None:
+    """Write a binary file of a stage, atomic."""
+    write_atomic(path(stage, name), content)
+
+
+def write_table(stage: str, name: str, frame: pd.DataFrame) -> None:
+    """Write a small CSV of a stage (a DVC plot), `\\n` line ends, nine significant digits."""
+    write_text(stage, name, frame.to_csv(index=False, lineterminator="\n", float_format="%.9g"))
+
+
+def write_verdict(verdict: Verdict) -> None:
+    """Write `data/<stage>/verdict.json`."""
+    write_json(verdict.stage, "verdict.json", verdict.to_dict())
+
+
+@contextlib.contextmanager
+def writing_folder(stage: str, name: str) -> Iterator[Path]:
+    """A temporary folder that becomes `data/<stage>/<name>/` when the block ends without an error."""
+    target = path(stage, name)
+    temporary = target.with_name(f".{name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    except OSError as error:
+        raise StoreError(disk_message(target, error)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def file_digest(file: Path) -> str:
+    """sha256 of a file, hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """sha256 over the sorted relative names and digests of all files below a folder."""
+    lines = [
+        f"{file.relative_to(folder).as_posix()} {file_digest(file)}\n"
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _not_finite(content: Any, place: str) -> str | None:
+    if isinstance(content, float) and not math.isfinite(content):
+        return place or "the value"
+    items: Any = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list | tuple)
+        else ()
+    )
+    for key, value in items:
+        found = _not_finite(value, f"{place}.{key}")
+        if found is not None:
+            return found
+    return None
