@@ -1,7 +1,7 @@
-"""Labeling functions: declared as a pattern, an expression over columns or plain Python, and evaluated into one vote matrix.
+"""Labeling functions (a pattern, an expression over columns or plain Python), evaluated into one vote matrix.
 
-A declarative function is evaluated by column with polars, on text that is lowered once for all of them; a plain Python one
-sees one record after the other. A function that raises stops the stage: a failure is not an abstention.
+A declarative function is evaluated by column with polars, on text that is lowered once for all of them; a plain
+Python one sees one record after the other. A function that raises stops the stage: a failure is not an abstention.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class LabelingFunction:
         )
         needed = {*self.columns, *self.lowered_columns} - set(frame.columns)
         frame = frame.with_columns(pl.lit(None).alias(name) for name in sorted(needed))
-        return _evaluate([self], _with_lowered(frame, [self]))[self.name][0]
+        vote: str | None = _evaluate([self], _with_lowered(frame, [self]))[self.name][0]
+        return vote
 
 
 def labeling_function(
@@ -67,7 +68,7 @@ def labeling_function(
 ) -> Callable[[Callable[[Record], Any]], LabelingFunction]:
     """Declare a plain Python function of one record as a labeling function.
 
-    With a label it returns whether it fires (or that label); with `label=None` it returns a label name, or None to abstain.
+    With a label it returns whether it fires (or that label); with `label=None` a label name, or None to abstain.
     """
 
     def declare(function: Callable[[Record], Any]) -> LabelingFunction:
@@ -93,7 +94,7 @@ def pattern(
     fires_on: Record | str,
     abstains_on: Record | str,
 ) -> LabelingFunction:
-    """Vote `label` where the lowered column matches `regex` and does not match `unless` (Rust syntax: no look-around)."""
+    """Vote `label` where the lowered column matches `regex` but not `unless` (Rust syntax: no look-around)."""
     for knob, expression_text in (("regex", regex), ("unless", unless)):
         if expression_text is not None:
             _check_regex(expression_text, where=f"labeling function {name!r}, {knob}")
@@ -212,7 +213,8 @@ def _check_declared(functions: Sequence[LabelingFunction], *, labels: Sequence[s
     for function in functions:
         if function.label is not None and function.label not in labels:
             raise LabelingFunctionError(
-                f"labeling function {function.name!r} votes {function.label!r}; the domain's labels are: {', '.join(labels)}"
+                f"labeling function {function.name!r} votes {function.label!r}; "
+                f"the domain's labels are: {', '.join(labels)}"
             )
 
 
@@ -221,14 +223,15 @@ def _with_lowered(frame: pl.DataFrame, functions: Sequence[LabelingFunction]) ->
         missing = [name for name in (*function.columns, *function.lowered_columns) if name not in frame.columns]
         if missing:
             raise LabelingFunctionError(
-                f"labeling function {function.name!r} reads column {missing[0]!r}; a record has: {', '.join(frame.columns)}"
+                f"labeling function {function.name!r} reads column {missing[0]!r}; "
+                f"a record has: {', '.join(frame.columns)}"
             )
     lowered = sorted({name for function in functions for name in function.lowered_columns})
     return frame.with_columns(pl.col(name).cast(pl.String).str.to_lowercase().alias(name + LOWERED) for name in lowered)
 
 
 def _evaluate(functions: Sequence[LabelingFunction], frame: pl.DataFrame) -> dict[str, pl.Series]:
-    """Give each function's votes as label names; expressions run together, and one by one only to find which one fails."""
+    """Give each function's votes as label names; they run together, and one by one only to find which one fails."""
     expressions = {function.name: _vote_expression(function, frame) for function in functions}
     try:
         votes = frame.select(**expressions)
@@ -296,6 +299,7 @@ def _label_of(function: LabelingFunction, answer: Any, record_id: object) -> str
 def _code(name: str, vote: str, index: Mapping[str, int], record_id: object) -> int:
     if vote not in index:
         raise LabelingFunctionError(
-            f"labeling function {name!r} votes {vote!r} on record {record_id!r}; the domain's labels are: {', '.join(index)}"
+            f"labeling function {name!r} votes {vote!r} on record {record_id!r}; "
+            f"the domain's labels are: {', '.join(index)}"
         )
     return index[vote]
