@@ -1,0 +1,33 @@
+"""Knobs of evaluate."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipelines.core.params import StageParams
+from pipelines.core.slices import SliceParams
+
+
+class FairnessParams(StageParams):
+    """params.yaml: evaluate.fairness: limits on predictions, closed on evidence of harm."""
+
+    min_disparate_impact: float = Field(ge=0, le=1)  # of being answered right
+    max_equal_opportunity: float = Field(ge=0, le=1)  # difference of true-positive rates
+    max_equalized_odds: float = Field(ge=0, le=1)  # larger of the two rate differences
+    min_group_rows: int = Field(ge=1)  # a smaller group is undecided
+
+
+class EvaluateParams(StageParams):
+    """params.yaml: evaluate."""
+
+    floors: dict[Literal["accuracy", "macro_f1", "lowest_recall"], float]  # lower bound of the candidate on `recent`
+    ceilings: dict[Literal["log_loss", "brier"], float]  # upper bound of the candidate on `recent`
+    min_rows: int = Field(ge=1)  # of the recent test set
+    cluster_by: tuple[str, ...]  # rows drawn together: text, entity, day or a feature
+    resamples: int = Field(ge=200)  # of the bootstrap
+    confidence: float = Field(gt=0.5, lt=1)  # of each one-sided bound
+    margin: float = Field(ge=0, lt=1)  # macro-F1 by which finetune must beat baseline
+    bins: int = Field(ge=2)  # of the reliability diagram
+    null_simulations: int = Field(ge=50)  # of the calibration error's null
+    slices: SliceParams
+    fairness: FairnessParams

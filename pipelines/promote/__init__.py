@@ -1,0 +1,1 @@
+"""Stage promote: decide against the pinned champion, and freeze the drift profile."""
