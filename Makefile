@@ -1,0 +1,64 @@
+# Every target sets up what it needs by itself; a second call reuses it.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify mlflow test test-unit test-all test-dags check format graph metrics benchmark clean
+
+SHELL := /bin/bash
+export PERENNIAL_HOME ?= $(abspath .perennial)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+PY := .venv/bin/python
+AIRFLOW_PY := .venv-airflow/bin/python
+# What `make test` leaves to `make test-all`: minutes-long runs, image builds, servers that are not everywhere.
+QUICK := not long and not images and not postgres
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-20s %s\n", $$1, $$2}'
+
+setup: setup-pipeline setup-orchestrator ## Both environments, the DVC folders and the pinned champion
+setup-pipeline:
+	@scripts/setup.sh pipeline
+	@scripts/prepare_checkout.sh
+setup-orchestrator:
+	@scripts/setup.sh orchestrator
+
+demo: setup-pipeline ## The main job on the simulated stream: ingest to a released champion, with a summary
+	@$(PY) -m pipelines.release run
+run: setup-pipeline ## The main job with a parameter file laid over params.yaml: make run PARAMS=file.yaml
+	@$(PY) -m pipelines.release run --params "$(PARAMS)"
+retrain: setup-pipeline ## The main job on a window: make retrain START=2025-03-03 END=2026-03-02
+	@$(PY) -m pipelines.release run --start "$(START)" --end "$(END)"
+history: setup-pipeline ## Who moved the champion alias, when and why
+	@$(PY) -m pipelines.release history
+rollback: setup-pipeline ## Back to the last champion: make rollback REASON="..."
+	@$(PY) -m pipelines.release rollback --reason "$(REASON)"
+verify: setup-pipeline ## Check the history's chain and every artifact of the champion
+	@$(PY) -m pipelines.release verify
+mlflow: setup-pipeline ## MLflow's pages on http://127.0.0.1:5000
+	@$(PY) -m pipelines.release ui
+
+test: setup ## All tests but the minutes-long ones
+	@$(PY) -m pytest -m "$(QUICK)"
+	@$(AIRFLOW_PY) -m pytest -m "$(QUICK)" tests/dags
+test-unit: setup-pipeline ## Unit tests only, under two minutes
+	@$(PY) -m pytest -m "$(QUICK) and not slow and not e2e and not server and not chaos"
+test-dags: setup ## DAG tests only
+	@$(AIRFLOW_PY) -m pytest -m "$(QUICK)" tests/dags
+test-all: setup ## Every test, image builds and PostgreSQL too (over an hour)
+	@$(PY) -m pytest
+	@$(AIRFLOW_PY) -m pytest tests/dags
+
+check: setup ## What CI asks before the tests: format, lint, types, import laws, generated files
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest -q tests/contract
+format: setup-pipeline ## Format and mend what can be mended
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
+
+metrics: setup-pipeline ## Metrics of every stage against the last commit
+	@.venv/bin/dvc metrics diff --md || true
+	@.venv/bin/dvc params diff --md || true
+
+clean: ## Forget state, environments and outputs of this checkout
+	rm -rf .venv .venv-airflow .tools .perennial .airflow .dvc/cache .dvc/tmp

@@ -1,1 +1,0 @@
-"""Makes the stages importable from the repository root in every test."""

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Once for each checkout: DVC's cache and remote stand in the state root, and a champion (or none) is pinned.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+home="${PERENNIAL_HOME:-$PWD/.perennial}"
+local_config=.dvc/config.local
+if [ ! -f "$local_config" ] || ! grep -qF "$home/dvc-cache" "$local_config"; then
+  mkdir -p "$home/dvc-cache" "$home/dvc-remote"
+  cat > "$local_config.partial" <<CONFIG
+[core]
+    remote = home
+[cache]
+    dir = $home/dvc-cache
+    type = "reflink,hardlink,copy"
+['remote "home"']
+    url = $home/dvc-remote
+CONFIG
+  mv "$local_config.partial" "$local_config"
+fi
+# `data/champion/` is what `split` and `promote` compare with; a fresh checkout has none yet.
+[ -d data/champion ] || PERENNIAL_HOME="$home" .venv/bin/python -m pipelines.release pin
