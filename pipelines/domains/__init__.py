@@ -1,0 +1,1 @@
+"""One folder a problem: everything that belongs to it and nothing else."""

@@ -1,0 +1,1 @@
+"""Consumer-finance complaints: route each one to the product team that must answer it."""
