@@ -1,6 +1,6 @@
 """Rates of two groups, their differences and ratios, each with a closed-form interval; NaN where undefined.
 
-A protected attribute is 1 for the protected group (`member`), 0 for the rest. Every interval is two-sided at `confidence`.
+A protected attribute is 1 for the protected group (`member`), 0 for the rest. Every interval is two-sided.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def stratified_difference(
 
 
 def katz(member: Count, rest: Count, *, confidence: float) -> Interval:
-    """Log interval of a ratio of proportions (Katz 1978); at rates of 0 or 1 half a row is added to each side of both."""
+    """Log interval of a ratio of proportions (Katz 1978); at rates of 0 or 1 half a row is added to all counts."""
     if member.rows <= 0 or rest.rows <= 0:
         return (NAN, NAN)
     if any(group.hits in (0, group.rows) for group in (member, rest)):
