@@ -1,0 +1,164 @@
+"""Act on the registry: `python -m pipelines.release pin|apply|run|rollback|history|verify|summary|ui`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.errors import PerennialError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a known error is one message on stderr and its own exit code."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="release: %(message)s", force=True)
+    for noisy in ("httpx", "urllib3", "alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    given = _parser().parse_args(arguments)
+    try:
+        return int(given.command(given) or 0)
+    except PerennialError as error:
+        sys.stderr.write(f"release: {error}\n")
+        return error.exit_code
+
+
+def _pin(given: argparse.Namespace) -> None:
+    from pipelines.release.moves import decisions_made
+    from pipelines.release.pin import pin
+
+    registry = _registry()
+    pin(registry, root=Path.cwd(), decisions_used=decisions_made(registry.model_name))
+
+
+def _apply(given: argparse.Namespace) -> None:
+    _say(_applied())
+
+
+def _run(given: argparse.Namespace) -> int:
+    from pipelines.release import job
+    from pipelines.release.summary import show_summary
+
+    began = time.monotonic()
+    root = Path.cwd()
+    moved = job.lay_over(root, {**job.overlay_file(given.params)})
+    moved += job.lay_over(root, job.window(given.start, given.end))
+    for line in moved:
+        logging.info("params.yaml: %s", line)
+    _pin(given)
+    code = job.reproduce(root)
+    outcome = _applied() if code == 0 else None
+    show_summary(root, outcome=outcome, seconds=time.monotonic() - began)
+    if outcome is None:
+        return 65 if _closed(root) else code
+    return 65 if outcome["action"] == "refuse" else 0
+
+
+def _rollback(given: argparse.Namespace) -> None:
+    from pipelines.release.moves import rollback
+
+    _say(rollback(_registry(), reason=given.reason))
+
+
+def _history(given: argparse.Namespace) -> None:
+    from pipelines.release.history import read_history
+    from pipelines.release.summary import show_history
+
+    moves = read_history(_params().model_name)
+    if given.json:
+        _say(moves)
+    else:
+        show_history(moves)
+
+
+def _verify(given: argparse.Namespace) -> None:
+    from pipelines.release.history import read_history
+    from pipelines.release.registry import CHAMPION
+
+    registry = _registry()
+    moves = read_history(registry.model_name)
+    version = registry.alias(CHAMPION)
+    if version is not None:
+        registry.package(version)
+    _say({"history_lines": len(moves), "champion": version, "intact": True})
+
+
+def _summary(given: argparse.Namespace) -> None:
+    from pipelines.release.summary import show_summary
+
+    show_summary(Path.cwd(), outcome=None, seconds=None)
+
+
+def _ui(given: argparse.Namespace) -> None:
+    from pipelines.core.state import home, tracking_uri
+
+    artifacts = home() / "artifacts"
+    artifacts.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri()]
+    command += ["--default-artifact-root", artifacts.as_uri(), "--host", "127.0.0.1", "--port", str(given.port)]
+    os.execv(command[0], command)  # noqa: S606  an argument list, no shell
+
+
+def _applied() -> dict[str, Any]:
+    from pipelines.core.domain import load_domain
+    from pipelines.release.moves import apply
+
+    params = _params()
+    return apply(_registry(), domain=load_domain(), params=params, root=Path.cwd())
+
+
+def _closed(root: Path) -> bool:
+    from pipelines.release.summary import closed_gates
+
+    return bool(closed_gates(root))
+
+
+def _params() -> Any:
+    from pipelines.core.params import load_params
+    from pipelines.release.params import ReleaseParams
+
+    return load_params("release", ReleaseParams)
+
+
+def _registry() -> Any:
+    from pipelines.release.registry import Registry
+
+    return Registry(_params().model_name)
+
+
+def _say(content: Any) -> None:
+    sys.stdout.write(json.dumps(content, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.release", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function: Any, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(command=function)
+        return command
+
+    add("pin", _pin, "write data/champion.json and data/champion/ from the registry")
+    add("apply", _apply, "carry out the decision in data/promote/")
+    run = add("run", _run, "pin, dvc repro, apply, summary")
+    run.add_argument("--start", help="first day of the window, ISO")
+    run.add_argument("--end", help="day after the last day of the window, ISO")
+    run.add_argument("--params", help="a YAML file laid over params.yaml")
+    rollback = add("rollback", _rollback, "back to the last champion")
+    rollback.add_argument("--reason", required=True, help="why, for the history")
+    history = add("history", _history, "who moved the champion alias, when and why")
+    history.add_argument("--json", action="store_true", help="as JSON")
+    add("verify", _verify, "check the history's chain and every artifact of the champion")
+    add("summary", _summary, "show the summary of the last run again")
+    ui = add("ui", _ui, "MLflow's pages on the loopback interface")
+    ui.add_argument("--port", type=int, default=5000, help="port")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

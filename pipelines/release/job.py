@@ -1,0 +1,73 @@
+"""The main job on a laptop: lay parameters over params.yaml, pin, `dvc repro`, apply."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.errors import ParamsError
+from pipelines.core.params import PARAMS_FILE, read_yaml
+from pipelines.core.state import write_atomic
+
+
+def lay_over(root: Path, changes: dict[str, Any]) -> list[str]:
+    """Change values in `params.yaml`, comments kept; returns one `knob: old -> new` for each value that moved.
+
+    Raises ParamsError for a section that neither `params.yaml` nor the domain's own file has.
+    """
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    file = root / PARAMS_FILE
+    content = yaml.load(file.read_text(encoding="utf-8"))
+    known = set(content)
+    unknown = sorted(set(changes) - known)
+    if unknown:
+        raise ParamsError(f"{PARAMS_FILE} has no section {unknown[0]!r}; there are: {', '.join(sorted(known))}")
+    moved: list[str] = []
+    _lay(content, changes, prefix="", moved=moved)
+    if moved:
+        stream = StringIO()
+        yaml.dump(content, stream)
+        write_atomic(file, stream.getvalue().encode())
+    return moved
+
+
+def window(start: str | None, end: str | None) -> dict[str, Any]:
+    """Changes that set the ingest window; ParamsError when a day is not ISO or the window is empty."""
+    if not start and not end:
+        return {}
+    try:
+        first, last = date.fromisoformat(start or ""), date.fromisoformat(end or "")
+    except ValueError:
+        raise ParamsError(f"START = {start!r}, END = {end!r}: two days such as 2025-01-06 would be right") from None
+    if first >= last:
+        raise ParamsError(f"START = {start} is not before END = {end}; the window is half-open, [START, END)")
+    return {"ingest": {"start": first.isoformat(), "end": last.isoformat()}}
+
+
+def overlay_file(path: str | None) -> dict[str, Any]:
+    """Content of a parameter file that is laid over `params.yaml`."""
+    return read_yaml(Path(path)) if path else {}
+
+
+def reproduce(root: Path) -> int:
+    """`dvc repro` in the checkout, its output shown as it comes; returns its exit code."""
+    command = [sys.executable, "-m", "dvc", "--cd", str(root), "repro"]
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+
+
+def _lay(target: Any, changes: dict[str, Any], *, prefix: str, moved: list[str]) -> None:
+    for key, value in changes.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _lay(target[key], value, prefix=f"{name}.", moved=moved)
+        elif key not in target or target[key] != value:
+            moved.append(f"{name}: {target.get(key)!r} -> {value!r}")
+            target[key] = value

@@ -1,0 +1,211 @@
+"""The two moves of the champion alias: apply an open decision, and roll back to the last champion."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.core import gates
+from pipelines.core.errors import GateClosed, InputError
+from pipelines.core.state import append_line, home, locked, read_lines
+from pipelines.core.store import DATA, file_digest
+from pipelines.core.verdict import Verdict
+from pipelines.release import history
+from pipelines.release.package import build_package, read_manifest
+from pipelines.release.preflight import BATCHES, check_answers, checks_of, load_model, measure, save_model
+from pipelines.release.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
+
+if TYPE_CHECKING:
+    from pipelines.core.domain import Domain
+    from pipelines.release.params import ReleaseParams
+
+logger = logging.getLogger(__name__)
+
+
+def apply(registry: Registry, *, domain: Domain, params: ReleaseParams, root: Path) -> dict[str, Any]:
+    """Carry out the decision in `data/promote/`; a second time nothing moves.
+
+    Returns {"action", "version", "reason", ...}. Raises GateClosed when promote refused, InputError when an artifact is
+    not the one that was decided on or the pre-flight fails; the alias has not moved then.
+    """
+    decision = read_decision(root)
+    with locked(home() / "release"):
+        reconcile(registry)
+        count_decision(registry.model_name, decision, root=root)
+        if decision["action"] != "release":
+            return {"action": decision["action"], "version": registry.alias(CHAMPION), "reason": decision["reason"]}
+        gates.require_open("promote")
+        version = registry.version_of(decision["model_digest"])
+        preflight: dict[str, Any] = {}
+        if version is None:
+            version, preflight = _register(registry, decision, domain=domain, params=params, root=root)
+        else:
+            registry.package(version)  # refuses a version whose files were touched
+        old = registry.alias(CHAMPION)
+        if old != version:
+            _move(registry, old=old, new=version, action="release", reason=decision["reason"])
+        return {
+            "action": "release",
+            "version": version,
+            "previous": old,
+            "moved": old != version,
+            "reason": decision["reason"],
+            "preflight": preflight,
+        }
+
+
+def rollback(registry: Registry, *, reason: str) -> dict[str, Any]:
+    """Point the champion alias at the last champion before the present one, after checking all of its files."""
+    if len(reason.strip()) < 5:
+        raise InputError(f"a rollback needs a reason of five letters or more; found {reason!r}")
+    with locked(home() / "release"):
+        reconcile(registry)
+        line = history.champions(history.read_history(registry.model_name))
+        if len(line) < 2:
+            raise InputError(f"there is no champion before version {line[0]}" if line else "there is no champion yet")
+        old, new = line[-1], line[-2]
+        registry.package(new)
+        _move(registry, old=old, new=new, action="rollback", reason=reason)
+        return {"action": "rollback", "version": new, "previous": old, "reason": reason}
+
+
+def reconcile(registry: Registry) -> None:
+    """Write the line that an interrupted move left out, so that history and alias agree."""
+    moves = history.read_history(registry.model_name)
+    alias = registry.alias(CHAMPION)
+    known = moves[-1]["to"] if moves else None
+    if alias is None or alias == known:
+        return
+    line = history.champions(moves)
+    action = "rollback" if alias in line[:-1] else "release"
+    logger.warning("history: version %s became champion without a line; writing it now", alias)
+    history.record_move(
+        model_name=registry.model_name,
+        action=action,
+        old=known,
+        new=alias,
+        reason="recovered: the move was interrupted before its line was written",
+        evidence=_evidence(registry, alias),
+    )
+
+
+def read_decision(root: Path) -> dict[str, Any]:
+    """The decision of `promote`; GateClosed when there is none or it cannot be read."""
+    file = root / DATA / "promote" / "decision.json"
+    try:
+        decision = json.loads(file.read_text(encoding="utf-8"))
+        for key in ("action", "candidate", "reason", "model_digest"):
+            decision[key]
+    except FileNotFoundError:
+        raise GateClosed(f"{file} is missing: nothing was decided; run `dvc repro`") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise GateClosed(f"{file} is broken ({error!r}); run `dvc repro -f -s promote`") from None
+    if decision["action"] not in ("release", "keep", "refuse"):
+        raise GateClosed(f"{file}: action = {decision['action']!r}; release, keep or refuse would be right")
+    return dict(decision)
+
+
+def count_decision(model_name: str, decision: dict[str, Any], *, root: Path) -> None:
+    """Count each different decision once: a test set says how many decisions it has been used for."""
+    digest = file_digest(root / DATA / "promote" / "decision.json")
+    file = home() / "decisions_made.jsonl"
+    if any(line["model"] == model_name and line["digest"] == digest for line in read_lines(file)):
+        return
+    append_line(file, {"model": model_name, "digest": digest, "action": decision["action"]})
+
+
+def decisions_made(model_name: str) -> int:
+    """How many different decisions were made about this model so far."""
+    return sum(line["model"] == model_name for line in read_lines(home() / "decisions_made.jsonl"))
+
+
+def _register(
+    registry: Registry, decision: dict[str, Any], *, domain: Domain, params: ReleaseParams, root: Path
+) -> tuple[int, dict[str, Any]]:
+    """Package, pre-flight and register the candidate; returns its version and the pre-flight."""
+    staging = home() / "staging" / str(decision["model_digest"])[:16]
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        package, saved = staging / "package", staging / "model"
+        package.mkdir()
+        logger.info("packaging %s with its encoder, profile and evidence", decision["candidate"])
+        manifest = build_package(package, decision=decision, schema=domain.schema, root=root)
+        features = {feature.name: feature.kind for feature in domain.schema.features}
+        save_model(package, saved, core_folder=root / "pipelines" / "core", features=features)
+        logger.info("pre-flight: loading the model as it will be served and keeping it under load")
+        preflight = fly(saved, domain=domain, params=params, root=root, candidate=decision["candidate"])
+        tags = {
+            "candidate": str(decision["candidate"]),
+            "git_commit": str(manifest["git_commit"]),
+            "dvc_lock": str(manifest["dvc_lock"]),
+            "domain": domain.schema.name,
+            "preflight": json.dumps(preflight["figures"], sort_keys=True),
+        }
+        version = registry.register(saved, candidate_digest=decision["model_digest"], tags=tags)
+        logger.info("registered version %s of %s", version, registry.model_name)
+        return version, preflight
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def fly(saved: Path, *, domain: Domain, params: ReleaseParams, root: Path, candidate: str) -> dict[str, Any]:
+    """Run the pre-flight on recent records; GateClosed names the check that failed."""
+    import pandas as pd
+
+    split = pd.read_parquet(root / DATA / "split" / "records.parquet")
+    predictions = pd.read_parquet(root / DATA / "evaluate" / "predictions.parquet")
+    predictions = predictions[(predictions["part"] == "recent") & (predictions["candidate"] == candidate)]
+    records = split.merge(predictions[["id"]], on="id").sort_values("id").head(256).reset_index(drop=True)
+    expected = predictions.set_index("id").loc[records["id"].tolist()]
+    records = records[["text", *(feature.name for feature in domain.schema.features)]]
+    labels = list(domain.schema.labels)
+    model = load_model(saved)
+    difference = check_answers(
+        model.predict(records), expected=expected[[f"p_{label}" for label in labels]].to_numpy(), labels=labels
+    )
+    figures = {
+        name: measure(model, records, batch=batch, seconds=params.preflight_seconds, clients=params.preflight_clients)
+        for name, batch in BATCHES.items()
+    }
+    limits = {"single": params.p95_single_ms_at_most, "batch": params.p95_batch_ms_at_most}
+    verdict = Verdict.of("preflight", checks_of(figures, limits=limits, difference=difference))
+    if not verdict.passed:
+        closed = "; ".join(check.describe() for check in verdict.closed_by)
+        raise GateClosed(f"pre-flight failed, nothing was registered: {closed}")
+    return {"figures": figures, "verdict": verdict.to_dict()}
+
+
+def _move(registry: Registry, *, old: int | None, new: int, action: str, reason: str) -> None:
+    """Move the aliases, the champion's first, then write the line; `reconcile` mends what a crash leaves between."""
+    registry.move_alias(CHAMPION, new)
+    history.record_move(
+        model_name=registry.model_name,
+        action=action,
+        old=old,
+        new=new,
+        reason=reason,
+        evidence=_evidence(registry, new),
+    )
+    line = history.champions(history.read_history(registry.model_name))
+    if len(line) > 1:
+        registry.move_alias(PREVIOUS, line[-2])
+    else:
+        registry.drop_alias(PREVIOUS)
+    if registry.alias(CHALLENGER) == new:
+        registry.drop_alias(CHALLENGER)
+    logger.info("%s: champion %s -> %s", action, old, new)
+
+
+def _evidence(registry: Registry, version: int) -> dict[str, Any]:
+    package = registry.package(version)
+    manifest = read_manifest(package)
+    return {
+        "manifest": file_digest(package / "manifest.json"),
+        "git_commit": manifest["git_commit"],
+        "dvc_lock": manifest["dvc_lock"],
+        "model_digest": manifest["model_digest"],
+    }

@@ -1,0 +1,153 @@
+"""Pre-flight: the model as it will be served, loaded from the files that will be registered, under load."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.core.errors import InputError
+from pipelines.core.verdict import Check
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+BATCHES = {"single": 1, "batch": 64}
+
+
+def save_model(package: Path, target: Path, *, core_folder: Path, features: dict[str, str]) -> None:
+    """Save the package as an MLflow model from code, with the code it needs, to the folder `target`."""
+    import logging
+    import warnings
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    code = target.with_name(f"{target.name}-code") / "pipelines"
+    shutil.rmtree(code.parent, ignore_errors=True)
+    shutil.copytree(core_folder, code / "core", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(core_folder.parent / "__init__.py", code / "__init__.py")
+    shutil.rmtree(target, ignore_errors=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema
+
+        columns = [ColSpec("string", "text")]
+        columns += [
+            ColSpec("string" if kind == "category" else "double", name, required=False)
+            for name, kind in features.items()
+        ]
+        mlflow.pyfunc.save_model(
+            str(target),
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={"package": str(package)},
+            code_paths=[str(code)],
+            signature=ModelSignature(inputs=Schema(columns)),
+            pip_requirements=_requirements(),
+        )
+    shutil.rmtree(code.parent)
+
+
+def load_model(folder: Path) -> Any:
+    """The model as MLflow serves it."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow
+
+        return mlflow.pyfunc.load_model(str(folder))
+
+
+def measure(
+    model: Any, records: pd.DataFrame, *, batch: int, seconds: float, clients: int
+) -> dict[str, float | int]:
+    """Latency percentiles in milliseconds and throughput in records a second, with `clients` callers at once."""
+    import numpy as np
+
+    if records.empty:
+        raise InputError("pre-flight: there is no record to predict")
+    laps: list[float] = []
+    errors: list[BaseException] = []
+    until = time.monotonic() + seconds
+
+    def call(offset: int) -> None:
+        position = offset
+        try:
+            while not errors:
+                rows = np.arange(position, position + batch) % len(records)
+                began = time.perf_counter()
+                model.predict(records.iloc[rows])
+                laps.append((time.perf_counter() - began) * 1000)
+                position += batch * clients
+                if time.monotonic() >= until:
+                    return
+        except BaseException as error:
+            errors.append(error)
+
+    model.predict(records.iloc[np.arange(batch) % len(records)])  # warm
+    began = time.monotonic()
+    threads = [threading.Thread(target=call, args=(index * batch,)) for index in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise InputError(f"pre-flight: the model failed on a batch of {batch}: {errors[0]!r}") from errors[0]
+    p50, p95, p99 = np.percentile(laps, [50, 95, 99])
+    return {
+        "batch": batch,
+        "calls": len(laps),
+        "p50_ms": round(float(p50), 2),
+        "p95_ms": round(float(p95), 2),
+        "p99_ms": round(float(p99), 2),
+        "records_per_second": round(len(laps) * batch / (time.monotonic() - began), 1),
+    }
+
+
+def check_answers(answer: pd.DataFrame, *, expected: np.ndarray, labels: list[str]) -> float:
+    """Largest difference between the served and the evaluated probabilities; InputError when one is not a number."""
+    import numpy as np
+
+    served = answer[[f"p_{label}" for label in labels]].to_numpy()
+    if not np.isfinite(served).all():
+        raise InputError("pre-flight: the model answers a probability that is not a number; nothing was released")
+    return float(np.abs(served - expected).max())
+
+
+def checks_of(figures: dict[str, dict[str, Any]], *, limits: dict[str, float], difference: float) -> list[Check]:
+    """The pre-flight as checks: served answers equal the evaluated ones, and latency stays within its limits."""
+    checks = [
+        Check.at_most(
+            "served_equals_evaluated",
+            difference,
+            limit=1e-3,
+            rows=1,
+            min_rows=1,
+            required=True,
+            sentence="largest difference between a served probability and the evaluated one",
+        )
+    ]
+    for name, figure in figures.items():
+        checks.append(
+            Check.at_most(
+                f"p95_{name}_ms",
+                figure["p95_ms"],
+                limit=limits[name],
+                rows=figure["calls"],
+                min_rows=1,
+                required=True,
+                sentence=f"95th percentile of the latency of {figure['batch']} record(s), milliseconds",
+            )
+        )
+    return checks
+
+
+def _requirements() -> list[str]:
+    from importlib.metadata import version
+
+    names = ("lightgbm", "mlflow", "numpy", "pandas", "peft", "pyarrow", "pydantic", "safetensors", "torch", "transformers")
+    return [f"{name}=={version(name).split('+')[0]}" for name in names]
