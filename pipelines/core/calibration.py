@@ -1,4 +1,4 @@
-"""How far stated confidence can be believed: temperature, log loss, Brier score, and calibration error with its null."""
+"""How far stated confidence can be believed: temperature, log loss, Brier score, calibration error with its null."""
 
 from dataclasses import dataclass
 

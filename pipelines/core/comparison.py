@@ -1,7 +1,7 @@
 """Compare classifiers on the same rows: macro-F1, accuracy and losses with bootstrap intervals over clusters of rows.
 
-Every metric here is a function of sums over rows, so a resample of clusters needs only the sums of each cluster: one matrix
-product instead of one pass over the rows per resample.
+Every metric here is a function of sums over rows, so a resample of clusters needs only the sums of each cluster: one
+matrix product instead of a pass over the rows per resample. Clusters are drawn whole: their rows are not independent.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipelines.core.errors import ParamsError
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Statistic = Callable[[Floats], Floats]  # sums (..., k) -> values (...)
-CELLS_AT_ONCE = 4_000_000  # resamples times clusters held in memory: 32 MB
+MOST_CLUSTERS = 5000  # independent clusters beyond these are drawn together, which keeps the variance and the memory
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Estimate:
 def cluster_rows(records: pd.DataFrame, *, by: Sequence[str]) -> Codes:
     """A cluster number for each row: rows sharing a text, an entity or a UTC day (as `by` says) stand together.
 
-    Such rows are not independent, so they are drawn together. Sharing is transitive; a null or empty value joins nothing.
+    Such rows are not independent, so they are drawn together. Sharing is transitive; null or empty joins nothing.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -93,29 +95,48 @@ def share_sums(values: NDArray[Any]) -> Floats:
     return np.column_stack([np.asarray(values, dtype=np.float64), np.ones(len(values))])
 
 
-def estimate(
-    sums: Floats, statistic: Statistic, *, clusters: Codes, confidence: float, resamples: int, seed: int
-) -> Estimate:
-    """A metric of one model and its bootstrap interval over clusters."""
-    by_cluster = _sum_by_cluster(sums, clusters)
-    draws = _draw(by_cluster, statistic, resamples=resamples, seed=seed)
-    return _estimate(
-        float(statistic(by_cluster.sum(axis=0))), draws, by_cluster, len(sums), confidence, resamples, seed
-    )
+@dataclass(frozen=True)
+class Resampling:
+    """The same redraws of a test set's clusters for every metric of every model, so that all compare in pairs."""
 
+    clusters: Codes  # of each row, 0..n-1
+    weights: Floats  # (resamples, clusters): how often each cluster was drawn
+    seed: int
 
-def paired_difference(
-    sums: Floats, other: Floats, statistic: Statistic, *, clusters: Codes, confidence: float, resamples: int, seed: int
-) -> Estimate:
-    """First model minus other on the same rows, both taken from the same resamples of clusters."""
-    width = sums.shape[1]
+    @classmethod
+    def of(cls, clusters: Codes, *, resamples: int, seed: int) -> "Resampling":
+        """As many clusters as there are, drawn with replacement, `resamples` times."""
+        codes = np.unique(clusters, return_inverse=True)[1].astype(np.int64) % MOST_CLUSTERS
+        n = int(codes.max(initial=-1)) + 1
+        draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples) if n else np.zeros(0)
+        return cls(clusters=codes, weights=draws.reshape(resamples, n).astype(np.float64), seed=seed)
 
-    def difference(both: Floats) -> Floats:
-        return statistic(both[..., :width]) - statistic(both[..., width:])
+    def estimate(self, sums: Floats, statistic: Statistic, *, confidence: float, rows: Codes | None = None) -> Estimate:
+        """A metric with its interval; with `rows`, of those rows only (then `sums` holds just theirs)."""
+        codes = self.clusters if rows is None else self.clusters[rows]
+        by_cluster = np.zeros((self.weights.shape[1], sums.shape[1]))
+        np.add.at(by_cluster, codes, sums)
+        n_clusters = len(np.unique(codes))
+        lower = upper = float("nan")
+        if n_clusters > 1:
+            draws = statistic(self.weights @ by_cluster)
+            draws = draws[np.isfinite(draws)]  # a draw may miss a small slice altogether
+            if len(draws) >= 0.9 * len(self.weights):
+                tail = expanded_tail(1.0 - confidence, clusters=n_clusters)
+                lower, upper = (float(bound) for bound in np.quantile(draws, [tail, 1.0 - tail]))
+        value = float(statistic(by_cluster.sum(axis=0)))
+        return Estimate(value, lower, upper, confidence, len(sums), n_clusters, len(self.weights), self.seed)
 
-    return estimate(
-        np.hstack([sums, other]), difference, clusters=clusters, confidence=confidence, resamples=resamples, seed=seed
-    )
+    def paired_difference(
+        self, sums: Floats, other: Floats, statistic: Statistic, *, confidence: float, rows: Codes | None = None
+    ) -> Estimate:
+        """First model minus other on the same rows, both taken from the same resamples."""
+        width = sums.shape[1]
+
+        def difference(both: Floats) -> Floats:
+            return np.asarray(statistic(both[..., :width]) - statistic(both[..., width:]))
+
+        return self.estimate(np.hstack([sums, other]), difference, confidence=confidence, rows=rows)
 
 
 def expanded_tail(tail: float, *, clusters: int) -> float:
@@ -135,6 +156,9 @@ def _cluster_keys(records: pd.DataFrame, name: str) -> pd.Series:
     if name == "text":
         plain = records["text"].astype("string").str.lower().str.split().str.join(" ")
         return plain.mask(plain == "")
+    if name not in records:
+        known = ", ".join(["text", "entity", "day", *map(str, records.columns)])
+        raise ParamsError(f"cluster_by names {name!r}; rows can be drawn together by: {known}")
     return records[name]
 
 
@@ -143,35 +167,3 @@ def _mean_f1(right: Floats, said: Floats, true: Floats) -> Floats:
     f1 = np.where(present, 2.0 * right / np.maximum(said + true, 1.0), 0.0)
     count = present.sum(axis=-1)
     return np.asarray(np.where(count > 0, f1.sum(axis=-1) / np.maximum(count, 1), np.nan))
-
-
-def _sum_by_cluster(sums: Floats, clusters: Codes) -> Floats:
-    codes, n_clusters = np.unique(clusters, return_inverse=True)[1], len(np.unique(clusters))
-    total = np.zeros((n_clusters, sums.shape[1]))
-    np.add.at(total, codes, sums)
-    return total
-
-
-def _draw(by_cluster: Floats, statistic: Statistic, *, resamples: int, seed: int) -> Floats:
-    """The statistic of every resample: as many clusters as there are, drawn with replacement."""
-    n = len(by_cluster)
-    if n < 2:
-        return np.full(resamples, np.nan)
-    generator = np.random.default_rng(seed)
-    even = np.full(n, 1.0 / n)
-    at_once = max(1, CELLS_AT_ONCE // n)
-    parts = [
-        statistic(generator.multinomial(n, even, size=min(at_once, resamples - done)).astype(np.float64) @ by_cluster)
-        for done in range(0, resamples, at_once)
-    ]
-    return np.concatenate(parts)
-
-
-def _estimate(
-    value: float, draws: Floats, by_cluster: Floats, rows: int, confidence: float, resamples: int, seed: int
-) -> Estimate:
-    lower = upper = float("nan")
-    if len(by_cluster) > 1 and np.isfinite(draws).all():
-        tail = expanded_tail(1.0 - confidence, clusters=len(by_cluster))
-        lower, upper = (float(bound) for bound in np.quantile(draws, [tail, 1.0 - tail]))
-    return Estimate(value, lower, upper, confidence, rows, len(by_cluster), resamples, seed)

@@ -1,4 +1,4 @@
-"""Pages in one visual language: the template folder, the number formats and the geometry that the HTML reports share."""
+"""Pages in one visual language: the templates, the number formats and the geometry that the HTML reports share."""
 
 import math
 from collections.abc import Sequence

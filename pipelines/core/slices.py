@@ -1,4 +1,4 @@
-"""Named parts of a test set: protected groups, values of small categories, bands of text length, months, gold classes."""
+"""Named parts of a test set: protected groups, values of small categories, text lengths, months, gold classes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -15,13 +15,15 @@ class FairnessParams(StageParams):
     max_equal_opportunity: float = Field(ge=0, le=1)  # difference of true-positive rates
     max_equalized_odds: float = Field(ge=0, le=1)  # larger of the two rate differences
     min_group_rows: int = Field(ge=1)  # a smaller group is undecided
+    min_class_rows: int = Field(ge=1)  # of a class in both groups, to count for equalized odds
 
 
 class EvaluateParams(StageParams):
     """params.yaml: evaluate."""
 
-    floors: dict[Literal["accuracy", "macro_f1", "lowest_recall"], float]  # lower bound of the candidate on `recent`
-    ceilings: dict[Literal["log_loss", "brier"], float]  # upper bound of the candidate on `recent`
+    floors: dict[Literal["accuracy", "macro_f1", "lowest_recall"], float] | None  # lower bound on `recent`
+    ceilings: dict[Literal["log_loss", "brier"], float] | None  # upper bound on `recent`
+    min_lift: float = Field(ge=0, lt=1)  # macro-F1 above always answering the most frequent class (lower bound)
     min_rows: int = Field(ge=1)  # of the recent test set
     cluster_by: tuple[str, ...]  # rows drawn together: text, entity, day or a feature
     resamples: int = Field(ge=200)  # of the bootstrap

@@ -1,0 +1,98 @@
+"""Measure both candidates on both gold test sets and pick one: data/split, data/*/model -> data/evaluate."""
+
+import ast
+import logging
+
+import numpy as np
+import pandas as pd
+
+from pipelines.core import stage, store
+from pipelines.core.domain import Domain, load_domain
+from pipelines.core.gates import require_open
+from pipelines.core.params import load_params, load_resources
+from pipelines.core.predictor import Predictor
+from pipelines.core.verdict import Verdict
+from pipelines.evaluate.behaviours import run_behaviours
+from pipelines.evaluate.card import Evidence, day_span, render_card
+from pipelines.evaluate.measurement import CANDIDATES, TEST_SETS, checks_of, measure
+from pipelines.evaluate.params import EvaluateParams
+from pipelines.evaluate.predictions import answers_of, gold_rows, prediction_table
+from pipelines.evaluate.scores import reliability_table
+
+logger = logging.getLogger(__name__)
+GATES = ("ingest", "dedupe", "split", "label", "bias_gate")
+MEASURED = ("ingest", "dedupe", "split", "label", "bias_gate", "baseline", "finetune")
+
+
+def main() -> None:
+    """Predict, measure, choose, check, and write the evidence."""
+    params, seed = load_params("evaluate", EvaluateParams), load_resources().seed
+    used = require_open(*GATES)
+    domain = load_domain()
+    schema, records = domain.schema, store.read_records("split")
+    tests = {part: gold_rows(records, part=part) for part in TEST_SETS}
+    predictors = {name: Predictor.load(store.path(name, "model")) for name in CANDIDATES}
+    answers, tables = {}, []
+    for name, predictor in predictors.items():
+        for part, rows in tests.items():
+            logger.info("%s answers %d gold rows of %s", name, len(rows), part)
+            said = predictor.predict_proba(rows) if len(rows) else np.zeros((0, len(predictor.labels)))
+            answers[name, part] = answers_of(rows, said, labels=schema.labels, given=predictor.labels)
+            tables.append(prediction_table(rows, answers[name, part], part=part, candidate=name))
+    found = measure(answers, tests, schema=schema, params=params, seed=seed)
+    chosen = found.choice.candidate
+    behaviours = {
+        name: run_behaviours(domain.behaviours, predictor, schema=schema) for name, predictor in predictors.items()
+    }
+    checks = checks_of(found, answers, behaviours[chosen], params=params)
+    verdict = Verdict.of("evaluate", checks, overrides=used)
+    models = {name: store.folder_digest(store.path(name, "model")) for name in CANDIDATES}
+    metrics = found.as_metrics() | {
+        "models": models,
+        "behaviours": {name: {item["name"]: item["pass_rate"] for item in items} for name, items in behaviours.items()},
+    }
+    store.write_records("evaluate", pd.concat(tables, ignore_index=True), name="predictions")
+    store.write_metrics("evaluate", metrics)
+    store.write_table("evaluate", "reliability.csv", reliability_table(found.scores))
+    store.write_table("evaluate", "slices.csv", found.slice_table())
+    store.write_verdict(verdict)
+    evidence = Evidence(
+        schema=schema,
+        purpose=_purpose(domain),
+        choice=found.choice,
+        scores=found.scores,
+        spans={part: day_span(rows) for part, rows in tests.items()},
+        slices=found.slices[chosen],
+        fairness=found.fairness[chosen],
+        groups=found.groups,
+        behaviours=behaviours[chosen],
+        verdict=verdict,
+        gates={name: store.read_json(name, "verdict.json") for name in GATES},
+        metrics={name: store.read_json(name, "metrics.json") for name in MEASURED},
+        lineage=_lineage(domain, models),
+        confidence=params.confidence,
+        min_slice_rows=params.slices.min_rows,
+    )
+    store.write_text("evaluate", "model_card.html", render_card(evidence))
+
+
+def _purpose(domain: Domain) -> str:
+    """What the domain's schema file says about itself."""
+    source = (domain.folder / "schema.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").split("\n\n")[0]
+
+
+def _lineage(domain: Domain, models: dict[str, str]) -> list[tuple[str, str]]:
+    """Digests of the files that this evidence rests on."""
+    files = [
+        ("Split records", store.path("split", "records.parquet")),
+        ("Domain schema", domain.folder / "schema.py"),
+        ("Domain behaviours", domain.folder / "behaviours.py"),
+    ]
+    found = [(what, store.file_digest(file)) for what, file in files]
+    found += [(f"{name.capitalize()} model", digest) for name, digest in models.items()]
+    return found + [(f"Verdict of {name}", str(store.read_json(name, "verdict.json").get("digest"))) for name in GATES]
+
+
+if __name__ == "__main__":
+    stage.run("evaluate", main)

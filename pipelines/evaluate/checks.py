@@ -1,0 +1,128 @@
+"""The checks of evaluate: floors, behaviours and fairness of the chosen candidate."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.core.comparison import Estimate
+from pipelines.core.verdict import Check
+from pipelines.evaluate.scores import Answers, Scores
+
+
+def soundness_checks(candidate: str, answers: Answers, *, min_rows: int) -> list[Check]:
+    """Whether the test can say anything: usable numbers, enough rows, two classes or more."""
+    bad = 0 if len(answers.gold) == 0 else int((~np.isfinite(answers.probabilities).all(axis=1)).sum())
+    classes = len(set(answers.gold.tolist()))
+    rows = len(answers.gold)
+    return [
+        Check.at_least(
+            "recent_rows",
+            rows,
+            limit=min_rows,
+            rows=rows,
+            min_rows=0,
+            required=True,
+            sentence=f"the recent test set has {rows} gold rows; fewer than {min_rows} decide nothing",
+        ),
+        Check.at_least(
+            "recent_classes",
+            classes,
+            limit=2,
+            rows=rows,
+            min_rows=0,
+            required=True,
+            sentence=f"{classes} of {len(answers.labels)} labels have gold rows in the recent test set",
+        ),
+        Check.equals(
+            "undefined_answers",
+            bad,
+            limit=0,
+            rows=rows,
+            min_rows=0,
+            required=True,
+            sentence=f"{candidate} gives {bad} recent rows a probability that is not a number",
+        ),
+    ]
+
+
+def prior_check(lift: Estimate, *, limit: float, min_rows: int) -> Check:
+    """The candidate has learned something: it is far above always answering the most frequent class."""
+    return Check.at_least(
+        "recent_macro_f1_above_prior",
+        lift.value,
+        limit=limit,
+        interval=_interval(lift),
+        rows=lift.rows,
+        min_rows=min_rows,
+        required=True,
+        sentence="macro-F1 above that of always answering the most frequent class",
+    )
+
+
+def floor_checks(
+    scores: Mapping[str, Scores], *, floors: Mapping[str, float], ceilings: Mapping[str, float], min_rows: int
+) -> list[Check]:
+    """Floors and ceilings of the candidate: proven on `recent`, not disproven on `anchor`."""
+    checks = []
+    for part, found in scores.items():
+        for limits, make, side in ((floors, Check.at_least, "at least"), (ceilings, Check.at_most, "at most")):
+            for name, limit in sorted(limits.items()):
+                estimate = found.estimates[name]
+                checks.append(
+                    make(
+                        f"{part}_{name}",
+                        estimate.value,
+                        limit=limit,
+                        interval=_interval(estimate),
+                        rows=found.rows,
+                        min_rows=min_rows if part == "recent" else 0,
+                        required=part == "recent",
+                        undecided_passes_from=None if part == "recent" and name != "lowest_recall" else 1,
+                        sentence=f"{name.replace('_', ' ')} on {part} is {side} {limit:g}",
+                    )
+                )
+    return checks
+
+
+def behaviour_checks(behaviours: Sequence[Mapping[str, Any]]) -> list[Check]:
+    """Each behavioural test of the domain passes as often as it asks for."""
+    return [
+        Check.at_least(
+            f"behaviour_{item['name']}",
+            item["pass_rate"],
+            limit=item["at_least"],
+            rows=item["cases"],
+            min_rows=1,
+            required=True,
+            sentence=item["sentence"],
+            details={"kind": item["kind"], "failures": item["failures"]},
+        )
+        for item in behaviours
+    ]
+
+
+def fairness_checks(fairness: Sequence[Mapping[str, Any]], *, min_group_rows: int) -> list[Check]:
+    """Groups are answered alike: closed on evidence of harm, undecided where a group is too small to see it."""
+    checks = []
+    for item in fairness:
+        make = Check.at_least if item["side"] == "at_least" else Check.at_most
+        checks.append(
+            make(
+                f"{item['attribute']}_{item['metric']}",
+                item["value"],
+                limit=item["limit"],
+                interval=item["interval"],
+                rows=item["rows"],
+                min_rows=min_group_rows,
+                required=False,
+                undecided_passes_from=min_group_rows,
+                sentence=item["sentence"],
+            )
+        )
+    return checks
+
+
+def _interval(estimate: Estimate) -> tuple[float, float]:
+    """Without an interval (one cluster) nothing is proven: NaN bounds make the check undecided."""
+    return estimate.interval or (float("nan"), float("nan"))

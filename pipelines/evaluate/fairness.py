@@ -1,0 +1,113 @@
+"""Are protected groups answered as well as the rest? The favourable outcome is a right answer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines.core.domain import DomainSchema
+from pipelines.core.fairness import (
+    Estimate,
+    absolute,
+    count,
+    disparate_impact,
+    equal_opportunity,
+    equalized_odds,
+    four_fifths,
+    rate,
+)
+from pipelines.evaluate.params import FairnessParams
+from pipelines.evaluate.scores import Answers, rounded
+
+
+def measure_fairness(
+    answers: Answers,
+    records: pd.DataFrame,
+    *,
+    schema: DomainSchema,
+    confidence: float,
+    limits: FairnessParams,
+) -> list[dict[str, Any]]:
+    """Three metrics of each protected attribute, with intervals, limits and a sentence."""
+    if not answers.usable:
+        return []
+    found: list[dict[str, Any]] = []
+    n_labels = len(answers.labels)
+    for attribute in schema.protected:
+        group = records[attribute.name].astype("Int8").fillna(-1).to_numpy(np.int8)
+        member, rest = (count(answers.right, where=group == value) for value in (1, 0))
+        impact = four_fifths(disparate_impact(member, rest, confidence=confidence))
+        opportunity = equal_opportunity(
+            answers.gold, answers.predicted, group=group, n_labels=n_labels, confidence=confidence
+        )
+        odds = equalized_odds(
+            answers.gold,
+            answers.predicted,
+            group=group,
+            n_labels=n_labels,
+            confidence=confidence,
+            min_class_rows=limits.min_class_rows,
+        )
+        who = f"{attribute.member} against {attribute.rest}"
+        found += [
+            _row(
+                attribute.name,
+                "disparate_impact",
+                impact,
+                side="at_least",
+                limit=limits.min_disparate_impact,
+                sentence=f"{who}: the lower share of right answers ({member.rate:.1%}, {rest.rate:.1%}) over the higher",
+            ),
+            _row(
+                attribute.name,
+                "equal_opportunity",
+                absolute(opportunity),
+                side="at_most",
+                limit=limits.max_equal_opportunity,
+                sentence=f"{who}: difference of true-positive rates, class by class, classes weighed alike in both",
+            ),
+            _row(
+                attribute.name,
+                "equalized_odds",
+                odds,
+                side="at_most",
+                limit=limits.max_equalized_odds,
+                sentence=f"{who}: largest difference of a class's true- or false-positive rate",
+            ),
+        ]
+    return found
+
+
+def group_rates(
+    answers: Answers, records: pd.DataFrame, *, schema: DomainSchema, confidence: float
+) -> list[dict[str, Any]]:
+    """The share of right answers of each group, with Wilson's interval."""
+    rows = []
+    for attribute in schema.protected:
+        group = records[attribute.name].astype("Int8").fillna(-1).to_numpy(np.int8)
+        for name, value in ((attribute.member, 1), (attribute.rest, 0)):
+            found = rate(count(answers.right, where=group == value), confidence=confidence)
+            rows.append({"attribute": attribute.name, "group": name, **found.as_dict()})
+    return rows
+
+
+def as_metrics(fairness: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The part that `metrics.json` keeps: attribute, metric, value."""
+    kept: dict[str, Any] = {}
+    for item in fairness:
+        kept.setdefault(item["attribute"], {})[item["metric"]] = rounded(item["value"])
+    return kept
+
+
+def _row(attribute: str, metric: str, found: Estimate, *, side: str, limit: float, sentence: str) -> dict[str, Any]:
+    return {
+        "attribute": attribute,
+        "metric": metric,
+        "value": rounded(found.value) if found.defined else None,
+        "interval": tuple(rounded(float(bound)) for bound in found.interval) if found.defined else None,
+        "rows": found.rows,
+        "side": side,
+        "limit": limit,
+        "sentence": sentence,
+    }
