@@ -24,8 +24,8 @@ from .grammar import (
     Group,
 )
 
-TOPIC_SHARE, OTHER_SHARE = 0.34, 0.14  # sentences about the product, and about the other one where there is one
-HAS_OTHER, EVENLY_SPLIT = 0.5, 0.16  # texts that speak of another product; of these, in equal parts
+TOPIC_SHARE, OTHER_SHARE = 0.32, 0.15  # sentences about the product, and about the other one where there is one
+HAS_OTHER, EVENLY_SPLIT = 0.55, 0.28  # texts that speak of another product; of these, in equal parts
 REDACTED_TERM = 0.12  # key terms that were X-ed out with a name
 MEDIAN_WORDS, SPREAD, SHORTEST, LONGEST = 125, 0.8, 9, 900  # log-normal, fitted to 2,062 published narratives
 
