@@ -1,0 +1,83 @@
+"""Train the linear model on words: multinomial logistic regression with soft targets, and its out-of-fold logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def fit_softmax(
+    words: Any, vectors: Floats, *, targets: Floats, weights: Floats, strength: float, max_iterations: int
+) -> tuple[Floats, Floats, Floats]:
+    """Word weights, vector weights and intercept that minimise strength * sum w_i CE_i + |W|^2 / 2, as scikit-learn's
+    LogisticRegression(C=strength) does, but with a probability for each label as the target of a row.
+    """
+    from scipy.optimize import minimize
+
+    n_words, width, n_labels = words.shape[1], vectors.shape[1], targets.shape[1]
+    transposed = words.T.tocsr()
+    ends = np.cumsum([n_words * n_labels, width * n_labels])
+    scale = 1.0 / (strength * weights.sum())  # the objective divided by its data part's size: a well-scaled start
+
+    def unpack(flat: Floats) -> tuple[Floats, Floats, Floats]:
+        first, second, bias = np.split(flat, ends)
+        return first.reshape(n_words, n_labels), second.reshape(width, n_labels), bias
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        first, second, bias = unpack(flat)
+        logits = words @ first + vectors @ second + bias
+        logits -= logits.max(axis=1, keepdims=True)
+        log_sum = np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        log_probability = logits - log_sum
+        loss = -(weights[:, None] * targets * log_probability).sum()
+        residual = weights[:, None] * (np.exp(log_probability) * targets.sum(1, keepdims=True) - targets)
+        penalised = flat[: ends[-1]]
+        gradient = np.concatenate(
+            [(transposed @ residual).ravel(), (vectors.T @ residual).ravel(), residual.sum(axis=0)]
+        )
+        gradient *= strength * scale
+        gradient[: ends[-1]] += penalised * scale
+        return float((strength * loss + 0.5 * penalised @ penalised) * scale), gradient
+
+    start = np.zeros(int(ends[-1]) + n_labels)
+    found = minimize(
+        objective, start, jac=True, method="L-BFGS-B", options={"maxiter": max_iterations, "gtol": 1e-6, "ftol": 1e-9}
+    )
+    return unpack(found.x)
+
+
+def fold_of(n: int, *, folds: int, seed: int) -> NDArray[np.int64]:
+    """A fold for each row: as even as can be, shuffled by the seed."""
+    return np.random.default_rng(seed).permutation(np.arange(n) % folds)
+
+
+def out_of_fold_logits(
+    words: Any,
+    vectors: Floats,
+    *,
+    targets: Floats,
+    weights: Floats,
+    strength: float,
+    max_iterations: int,
+    folds: int,
+    seed: int,
+) -> Floats:
+    """Logits of every row from a model that did not see it: what the trees may learn from without being fooled."""
+    fold = fold_of(len(targets), folds=folds, seed=seed)
+    out = np.empty_like(targets)
+    for held_out in range(folds):
+        inside, outside = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
+        first, second, bias = fit_softmax(
+            words[inside],
+            vectors[inside],
+            targets=targets[inside],
+            weights=weights[inside],
+            strength=strength,
+            max_iterations=max_iterations,
+        )
+        out[outside] = words[outside] @ first + vectors[outside] @ second + bias
+    return out

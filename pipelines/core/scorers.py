@@ -1,0 +1,83 @@
+"""How each kind of model folder turns records into logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipelines.core.adapter import HEAD_FILE, load_merged
+from pipelines.core.encoder import Encoder, compute_type, load_network, load_tokenizer, pool, run_by_length
+from pipelines.core.errors import InputError
+from pipelines.core.linear import LinearModel, unit_length
+from pipelines.core.predictor import BOOSTING_FILE, Floats, Manifest, feature_matrix, texts_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+class BaselineScorer:
+    """The linear model's logits, plus what the trees add from features, vectors and those logits."""
+
+    def __init__(self, manifest: Manifest, *, folder: Path, base: Path, device: str) -> None:
+        import lightgbm as lgb
+
+        self.columns = manifest.features
+        self.encoder = Encoder(manifest.encoder, folder=base, device=device)
+        self.linear = LinearModel.load(folder)
+        self.n_labels = len(manifest.labels)
+        text = (folder / BOOSTING_FILE).read_text(encoding="utf-8")
+        self.booster = lgb.Booster(model_str=text) if text.strip() else None  # empty: no tree was of use
+
+    def logits(self, records: pd.DataFrame, *, say: str) -> Floats:
+        """One logit a label for every record."""
+        texts = texts_of(records)
+        vectors = unit_length(self.encoder.embed(texts, say=say))
+        return self.logits_from(texts, vectors, records)
+
+    def logits_from(self, texts: list[str], vectors: Floats, records: pd.DataFrame) -> Floats:
+        """The same, with the vectors already at hand."""
+        linear = self.linear.logits(texts, vectors)
+        if self.booster is None:
+            return linear
+        matrix = boosting_matrix(feature_matrix(records, self.columns), vectors, linear)
+        return linear + np.asarray(self.booster.predict(matrix, raw_score=True)).reshape(len(records), self.n_labels)
+
+
+class FinetuneScorer:
+    """The fine-tuned encoder, pooled, and its head; adapter merged, so that it costs what the base model costs."""
+
+    def __init__(self, manifest: Manifest, *, folder: Path, base: Path, device: str) -> None:
+        import torch
+        from safetensors.torch import load_file
+
+        spec = manifest.encoder
+        self.device, self.pooling, self.n_labels = device, spec.pooling, len(manifest.labels)
+        self.tokenise = load_tokenizer(base, max_tokens=spec.max_tokens, max_characters=spec.max_characters)
+        network = load_merged(load_network(base), folder)
+        self.network = network.to(device=device, dtype=compute_type(spec.precision, device=device))
+        head = load_file(folder / HEAD_FILE)
+        self.weight, self.bias = head["weight"].to(device), head["bias"].to(device)
+        if tuple(self.weight.shape) != (self.n_labels, network.config.hidden_size):
+            raise InputError(
+                f"{folder / HEAD_FILE}: shape {tuple(self.weight.shape)} does not fit labels and base model"
+            )
+        self._linear = torch.nn.functional.linear
+
+    def logits(self, records: pd.DataFrame, *, say: str) -> Floats:
+        """One logit a label for every record."""
+
+        def scores(ids: torch.Tensor) -> torch.Tensor:
+            pooled = pool(self.network(input_ids=ids).last_hidden_state, mask=None, pooling=self.pooling)
+            return self._linear(pooled, self.weight, self.bias)
+
+        tokens = self.tokenise(texts_of(records))
+        out = run_by_length(tokens, scores, width=self.n_labels, device=self.device, say=say)
+        return np.asarray(out, dtype=np.float64)
+
+
+def boosting_matrix(features: Floats, vectors: Floats, linear: Floats) -> Floats:
+    """What the trees see: features, the encoder's vector, and the linear model's logits relative to their mean."""
+    return np.hstack([features, vectors, linear - linear.mean(axis=1, keepdims=True)])
