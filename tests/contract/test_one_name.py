@@ -1,0 +1,54 @@
+"""A stage has one name: its folder, its block in dvc.yaml, its section in both params.yaml, its outputs' folder."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+DOMAIN = yaml.safe_load((ROOT / PARAMS["domain"] / "params.yaml").read_text())
+
+
+def outputs(stage: dict) -> list[str]:
+    """Paths of everything a stage writes."""
+    items = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
+    return [next(iter(item)) if isinstance(item, dict) else item for item in items]
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_one_name_everywhere(name):
+    assert (ROOT / "pipelines" / name / "__main__.py").is_file()
+    assert GRAPH[name]["cmd"] == f"python -m pipelines.{name}"
+    assert name in PARAMS
+    assert name in DOMAIN
+    assert (ROOT / "tests" / "pipelines" / name).is_dir()
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_a_stage_writes_below_its_own_folder_only(name):
+    assert outputs(GRAPH[name])
+    assert all(path.startswith(f"data/{name}/") for path in outputs(GRAPH[name]))
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_a_verdict_named_for_airflow_is_written(name):
+    verdict = GRAPH[name].get("meta", {}).get("airflow", {}).get("verdict")
+    if verdict is not None:
+        assert verdict in outputs(GRAPH[name])
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_what_a_stage_reads_of_another_is_a_dependency(name):
+    written = {path: stage for stage, block in GRAPH.items() for path in outputs(block)}
+    own = outputs(GRAPH[name])
+    for path in GRAPH[name]["deps"]:
+        if path.startswith("data/") and not path.startswith(("data/champion", "data/overrides")):
+            assert path in written, f"{name} depends on {path}, which no stage writes"
+            assert path not in own
+
+
+def test_folders_under_pipelines_are_stages_or_known_parts():
+    folders = {item.name for item in (ROOT / "pipelines").iterdir() if item.is_dir() and item.name != "__pycache__"}
+    assert folders - set(GRAPH) <= {"core", "domains", "release", "score", "serve", "drift"}
