@@ -14,6 +14,8 @@ from pipelines.core.params import domain_path
 from pipelines.core.store import file_digest, folder_digest, to_json
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipelines.core.domain import DomainSchema
 
 EVIDENCE = ("metrics.json", "verdict.json", "decision.json", "model_card.html", "report.html", "functions.csv")
@@ -67,16 +69,18 @@ def git_commit(root: Path) -> str | None:
 
 def _add_encoder(model: Path) -> None:
     """Put the base model beside the weights, so that the version loads from its artifacts alone."""
-    from pipelines.core.predictor import bundle_encoder
+    from pipelines.core.base_model import CONFIG, TOKENIZER, find_base_model
+    from pipelines.core.predictor import ENCODER_FOLDER, Manifest
 
-    bundle_encoder(model)
+    base = find_base_model(Manifest.read(model).encoder)
+    (model / ENCODER_FOLDER).mkdir()
+    for file in sorted({base / CONFIG, base / TOKENIZER, *base.glob("*.safetensors*")}):
+        shutil.copyfile(file, model / ENCODER_FOLDER / file.name)
 
 
 def _write_rows(target: Path, *, data: Path, decision: dict[str, Any], root: Path) -> None:
     """Anchor set, the ids this model has seen, and what the best champion so far answers on the anchor set."""
     import pandas as pd
-
-    from pipelines.core.comparison import macro_f1
 
     split = pd.read_parquet(data / "split" / "records.parquet")
     champion = read_champion(root)
@@ -92,11 +96,24 @@ def _write_rows(target: Path, *, data: Path, decision: dict[str, Any], root: Pat
         (predictions["part"] == "anchor") & (predictions["candidate"] == decision["candidate"]), ["id", "label"]
     ]
     anchor = pd.read_parquet(target / "anchor.parquet", columns=["id", "gold"])
-    best = {"version": None, "macro_f1": macro_f1(anchor.merge(mine, on="id"), gold="gold", label="label")}
+    best: dict[str, Any] = {"version": None, "macro_f1": _macro_f1(anchor.merge(mine, on="id"))}
     if champion is not None and (champion.anchor_best["macro_f1"] or 0.0) >= (best["macro_f1"] or 0.0):
         best, mine = champion.anchor_best, champion.anchor_best_predictions()
     mine.sort_values("id").to_parquet(target / "anchor_best.parquet", index=False)
     (target / "anchor_best.json").write_bytes(to_json(best))
+
+
+def _macro_f1(answers: pd.DataFrame) -> float | None:
+    """Macro-F1 of `label` against `gold`; None without a row."""
+    import numpy as np
+
+    from pipelines.core.comparison import class_sums, macro_f1
+
+    if answers.empty:
+        return None
+    labels = sorted({*answers["gold"], *answers["label"]})
+    gold, said = (np.array([labels.index(item) for item in answers[name]]) for name in ("gold", "label"))
+    return float(macro_f1(class_sums(gold, said, n_labels=len(labels)).sum(axis=0)))
 
 
 def _copy_evidence(target: Path, *, root: Path) -> None:

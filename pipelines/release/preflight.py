@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 BATCHES = {"single": 1, "batch": 64}
 
 
-def save_model(package: Path, target: Path, *, core_folder: Path, features: dict[str, str]) -> None:
+def save_model(package: Path, target: Path, *, core_folder: Path, features: Mapping[str, str]) -> None:
     """Save the package as an MLflow model from code, with the code it needs, to the folder `target`."""
     import logging
     import warnings
@@ -33,9 +34,9 @@ def save_model(package: Path, target: Path, *, core_folder: Path, features: dict
         warnings.simplefilter("ignore")
         import mlflow
         from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, Schema
+        from mlflow.types import ColSpec, Schema, TensorSpec
 
-        columns = [ColSpec("string", "text")]
+        columns: list[ColSpec | TensorSpec] = [ColSpec("string", "text")]
         columns += [
             ColSpec("string" if kind == "category" else "double", name, required=False)
             for name, kind in features.items()
@@ -62,9 +63,7 @@ def load_model(folder: Path) -> Any:
         return mlflow.pyfunc.load_model(str(folder))
 
 
-def measure(
-    model: Any, records: pd.DataFrame, *, batch: int, seconds: float, clients: int
-) -> dict[str, float | int]:
+def measure(model: Any, records: pd.DataFrame, *, batch: int, seconds: float, clients: int) -> dict[str, float | int]:
     """Latency percentiles in milliseconds and throughput in records a second, with `clients` callers at once."""
     import numpy as np
 
@@ -149,5 +148,6 @@ def checks_of(figures: dict[str, dict[str, Any]], *, limits: dict[str, float], d
 def _requirements() -> list[str]:
     from importlib.metadata import version
 
-    names = ("lightgbm", "mlflow", "numpy", "pandas", "peft", "pyarrow", "pydantic", "safetensors", "torch", "transformers")
+    names = ["lightgbm", "mlflow", "numpy", "pandas", "peft", "pyarrow", "pydantic", "safetensors", "torch"]
+    names += ["tokenizers", "transformers"]
     return [f"{name}=={version(name).split('+')[0]}" for name in names]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
