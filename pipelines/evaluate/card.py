@@ -72,7 +72,7 @@ def render_card(evidence: Evidence) -> str:
 
 def confused_pairs(scores: Scores, *, labels: Sequence[str], most: int = 3) -> list[dict[str, Any]]:
     """The most frequent mistakes: gold label, what was said instead, rows, share of the gold label's rows."""
-    pairs = [
+    pairs: list[dict[str, Any]] = [
         {"gold": labels[i], "said": labels[j], "rows": n, "share": n / sum(row)}
         for i, row in enumerate(scores.confusion)
         for j, n in enumerate(row)

@@ -57,7 +57,7 @@ def measure_fairness(
                 impact,
                 side="at_least",
                 limit=limits.min_disparate_impact,
-                sentence=f"{who}: the lower share of right answers ({member.rate:.1%}, {rest.rate:.1%}) over the higher",
+                sentence=f"{who}: lower share of right answers ({member.rate:.1%}, {rest.rate:.1%}) over the higher",
             ),
             _row(
                 attribute.name,

@@ -117,8 +117,8 @@ def checks_of(
         prior_check(found.lift, limit=params.min_lift, min_rows=params.min_rows),
         *floor_checks(
             {part: found.scores[chosen, part] for part in TEST_SETS},
-            floors=params.floors or {},
-            ceilings=params.ceilings or {},
+            floors=dict((params.floors or {}).items()),
+            ceilings=dict((params.ceilings or {}).items()),
             min_rows=params.min_rows,
         ),
         *behaviour_checks(behaviours),
