@@ -42,8 +42,16 @@ KEY_TERMS: dict[str, dict[Group, tuple[str, ...]]] = {
     },
     "school": {
         "rest": ("student loan", "student loans", "federal student loan", "private student loan"),
-        "older_american": ("loan for my grandson's college", "parent loan for college", "loan for my granddaughter's college"),
-        "servicemember": ("education loan from before I enlisted", "education loan", "tuition loan from before I enlisted"),
+        "older_american": (
+            "loan for my grandson's college",
+            "parent loan for college",
+            "loan for my granddaughter's college",
+        ),
+        "servicemember": (
+            "education loan from before I enlisted",
+            "education loan",
+            "tuition loan from before I enlisted",
+        ),
     },
     "vehicle": {
         "rest": ("car loan", "auto loan", "vehicle loan", "vehicle lease", "car payment"),
@@ -82,7 +90,15 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "paper": ("a letter", "an email", "a notice", "a statement", "a text message", "a bill", "a form", "a voicemail"),
     "proof": ("receipts", "the statements", "a police report", "the contract", "copies of everything", "screenshots"),
-    "shop": ("the grocery", "an online store", "a gas station", "the pharmacy", "a hotel", "a contractor", "an airline"),
+    "shop": (
+        "the grocery",
+        "an online store",
+        "a gas station",
+        "the pharmacy",
+        "a hotel",
+        "a contractor",
+        "an airline",
+    ),
 }
 
 OPENINGS = (
@@ -268,7 +284,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
 }
 
 NEW_SENTENCES: dict[str, tuple[str, ...]] = {
-    "card": ("A pay-in-four plan on the {card} [split the purchase wrongly|charged {money} twice|was opened without me].",),
+    "card": (
+        "A pay-in-four plan on the {card} [split the purchase wrongly|charged {money} twice|was opened without me].",
+    ),
     "bank_account": ("The neobank [behind the app|that holds my {account}] [went offline|froze everyone] on {date}.",),
     "money_transfer": ("A crypto kiosk took {money} in cash and the {transfer} [never showed|was a scam].",),
     "payday_personal_loan": ("An earned wage app [took tips|debited {money}] on top of the {payday}.",),

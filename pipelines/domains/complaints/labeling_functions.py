@@ -192,6 +192,8 @@ def is_a_dispute_letter(record: Record) -> bool:
 def chased_for_an_old_bill(record: Record) -> bool:
     """An old bill of a hospital, landlord or phone company that somebody else now asks for."""
     text = record["text"].lower()
-    bill = any(word in text for word in ("medical bill", "hospital bill", "old bill", "apartment", "phone bill", "cable"))
+    bill = any(
+        word in text for word in ("medical bill", "hospital bill", "old bill", "apartment", "phone bill", "cable")
+    )
     chased = any(word in text for word in ("collect", "owe", "call my", "calls me", "creditor"))
     return bill and chased and "credit report" not in text

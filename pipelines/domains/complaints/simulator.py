@@ -30,9 +30,15 @@ COLUMNS = (
 )
 NARRATIVE = "Consumer complaint narrative"
 WEEKDAYS = (1.05, 1.15, 1.15, 1.15, 1.1, 0.8, 0.6)  # Monday first: fewer people complain on a Sunday
-STATES = dict(zip("FL CA TX GA NY IL NC PA NJ VA OH AZ".split(), (26, 24, 20, 16, 12, 9, 8, 7, 6, 6, 5, 4), strict=True))
+STATES = dict(
+    zip("FL CA TX GA NY IL NC PA NJ VA OH AZ".split(), (26, 24, 20, 16, 12, 9, 8, 7, 6, 6, 5, 4), strict=True)
+)
 CHANNELS = {"Web": 84, "Referral": 6, "Phone": 5, "Postal mail": 3, "Fax": 2}
-COPIES = {"exact": 0.34, "near": 0.48, "loose": 0.18}  # a near copy keeps a Jaccard of 0.8 or more, a loose one does not
+COPIES = {
+    "exact": 0.34,
+    "near": 0.48,
+    "loose": 0.18,
+}  # a near copy keeps a Jaccard of 0.8 or more, a loose one does not
 LONGEST_LAG = 42  # days between a text and its copy
 # Concept drift: what people call what has changed, so complaints about one product sound like those about another.
 SOUNDS_LIKE = dict(zip(SENTENCES, [*list(SENTENCES)[1:], next(iter(SENTENCES))], strict=True))
@@ -120,7 +126,7 @@ def duplicate_pairs(*, start: date, end: date, seed: int, **knobs: Any) -> pd.Da
 
 
 def jaccard(one: str, other: str, *, size: int = 5) -> float:
-    """Shared share of the word n-grams of two texts, lower-cased."""
+    """Shared share of the word n-grams of two texts: lower-cased, letters and digits, a run of masked words as one word."""
     first, second = _shingles(one, size), _shingles(other, size)
     return len(first & second) / max(len(first | second), 1)
 
@@ -207,7 +213,9 @@ class World:
         zip_code = f"{10000 + int(rng.random() * 89999)}"
         sent = date.fromordinal(min(day.toordinal() + int(rng.random() * 4), date.max.toordinal()))
         consent = "Consent not provided" if untold else "Consent provided"
-        answer = rng.choices(["Closed with explanation", "Closed with non-monetary relief", "Closed with monetary relief"], [8, 1, 1])[0]
+        answer = rng.choices(
+            ["Closed with explanation", "Closed with non-monetary relief", "Closed with monetary relief"], [8, 1, 1]
+        )[0]
         return (
             *(day.isoformat(), name, sub_product, issue, None, None if untold else row.text, None),
             *(row.company, row.state, zip_code, tags, consent, row.channel, sent.isoformat(), answer),
@@ -217,7 +225,9 @@ class World:
     def _strength(self, day: date, kind: Literal["covariate", "concept"]) -> float:
         drifted = self.params.drift_date is not None and day >= self.params.drift_date
         strengths = [getattr(self.params.drift, kind) if drifted else 0.0]
-        strengths += [1.0 if fault.factor is None else fault.factor for fault in self._faults(day) if fault.kind == kind]
+        strengths += [
+            1.0 if fault.factor is None else fault.factor for fault in self._faults(day) if fault.kind == kind
+        ]
         return min(max(strengths), 1.0)
 
     def _faults(self, day: date) -> list[Fault]:
@@ -232,7 +242,11 @@ def _shares(shares: tuple[tuple[str, float], ...], tags: tuple[Group, ...], move
     """Product shares of a writer: older Americans and servicemembers complain about other products, which is no harm."""
     weights = dict(shares)
     for tag in tags:
-        likes = ("card", "bank_account", "money_transfer") if tag == "older_american" else ("mortgage", "payday_personal_loan")
+        likes = (
+            ("card", "bank_account", "money_transfer")
+            if tag == "older_american"
+            else ("mortgage", "payday_personal_loan")
+        )
         weights |= {product: weights[product] * 1.6 for product in likes}
     weights["money_transfer"] *= 1 + 4 * moved
     weights["bank_account"] *= 1 + 2 * moved
@@ -252,7 +266,14 @@ def _copy(text: str, kind: str, rng: Random) -> str:
     else:
         spots = rng.sample(range(len(words)), max(len(words) // 18, 2))
     for spot in spots:
-        words[spot] = rng.choice((f"XX/XX/{1990 + rng.randint(0, 60)}", "XXXX", f"{{${rng.randint(10, 9999)}.00}}", misspell(words[spot] + "ing", rng)))
+        words[spot] = rng.choice(
+            (
+                f"XX/XX/{1990 + rng.randint(0, 60)}",
+                "XXXX",
+                f"{{${rng.randint(10, 9999)}.00}}",
+                misspell(words[spot] + "ing", rng),
+            )
+        )
     return " ".join(words)
 
 
@@ -281,8 +302,13 @@ def _rescaled(text: Any, factor: float) -> Any:
 
 
 def _shingles(text: str, size: int) -> set[tuple[str, ...]]:
-    words = text.lower().split()
+    words = [word for word in re.sub(r"[\W_]+", " ", text.lower()).split()]
+    words = [word for word, before in zip(words, [""] + words, strict=False) if not (_masked(word) and _masked(before))]
     return {tuple(words[at : at + size]) for at in range(max(len(words) - size + 1, 1))}
+
+
+def _masked(word: str) -> bool:
+    return len(word) > 1 and not word.strip("x")
 
 
 def _checked(knobs: dict[str, Any]) -> SimulatorParams:
@@ -295,5 +321,7 @@ def _checked(knobs: dict[str, Any]) -> SimulatorParams:
         raise ParamsError(f"<domain>/params.yaml is wrong:\n  {knob} = {item['input']!r}: {item['msg']}") from None
     for fault in params.faults:
         if fault.kind == "null_column" and fault.column not in COLUMNS:
-            raise ParamsError(f"simulator.faults: column = {fault.column!r}; one of these would be right: {', '.join(COLUMNS)}")
+            raise ParamsError(
+                f"simulator.faults: column = {fault.column!r}; one of these would be right: {', '.join(COLUMNS)}"
+            )
     return params
