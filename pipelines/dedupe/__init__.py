@@ -1,0 +1,1 @@
+"""Stage dedupe: keep one record of each text."""

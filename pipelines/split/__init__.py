@@ -1,0 +1,1 @@
+"""Stage split: cut train, validation and the two gold test sets by time, nothing leaking."""
