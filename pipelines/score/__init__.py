@@ -1,0 +1,1 @@
+"""Score: the champion's answers for a window of new input."""
