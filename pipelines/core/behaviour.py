@@ -1,6 +1,6 @@
-"""Behavioural tests: what a trained model must and must not change its mind about, and how often it has to get that right.
+"""Behavioural tests: what a trained model must and must not change its mind about, and how often it must be right.
 
-Three of the kinds are from Ribeiro et al., "Beyond Accuracy: Behavioral Testing of NLP Models with CheckList" (ACL 2020);
+Three of the kinds are from Ribeiro et al., "Beyond Accuracy: Behavioral Testing of NLP Models with CheckList" (2020);
 adversarial cases are inputs made to break a model: they name a label, or only ask for a sane answer.
 """
 
@@ -20,7 +20,9 @@ class Case:
 
     record: Record
     changed: Record | None  # invariance: must get the same label; directional: must gain on `label`
-    label: str | None  # directional and minimum functionality: the label; adversarial: the label, or None for any sane answer
+    label: (
+        str | None
+    )  # directional and minimum functionality: the label; adversarial: the label, or None for any sane answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,7 @@ def minimum_functionality(
 def adversarial(
     name: str, *, examples: Sequence[tuple[str | Record, str | None]], at_least: float, doc: str
 ) -> Behaviour:
-    """Hostile input must get its label, or, where none is named, a finite probability for every label in bounded time."""
+    """Hostile input must get its label, or, where none is named, a finite probability for every label."""
 
     def cases() -> tuple[Case, ...]:
         return tuple(Case(_record(record), None, label) for record, label in examples)
@@ -98,9 +100,7 @@ def _record(given: str | Record) -> Record:
     return {"text": given} if isinstance(given, str) else dict(given)
 
 
-def _declared(
-    name: str, kind: Kind, *, at_least: float, doc: str, cases: Callable[[], tuple[Case, ...]]
-) -> Behaviour:
+def _declared(name: str, kind: Kind, *, at_least: float, doc: str, cases: Callable[[], tuple[Case, ...]]) -> Behaviour:
     if not 0 < at_least <= 1:
         raise ValueError(f"behaviour {name!r}: at_least = {at_least}; a share above 0 and up to 1 would be right")
     return Behaviour(name=name, kind=kind, at_least=at_least, doc=doc, make_cases=cases)

@@ -1,4 +1,5 @@
 """What a router of complaints must and must not change its mind about."""
+# ruff: noqa: E501  (sentences are data: one a line)
 
 import re
 from random import Random

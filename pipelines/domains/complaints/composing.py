@@ -1,10 +1,10 @@
-"""Composes one complaint from the grammar: sentences about its product, about another one, and about anything at all."""
+"""One complaint composed from the grammar: sentences about its product, about another one, and about anything."""
 
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import accumulate
 from random import Random
 from typing import TypeVar
@@ -59,7 +59,7 @@ class Speaker:
     typos: float
 
 
-@lru_cache(maxsize=None)
+@cache
 def parse(text: str) -> Template:
     """A sentence of the grammar as a tree."""
     nodes, rest = _parse(text, 0, closing="")
@@ -159,7 +159,7 @@ def _subject(speaker: Speaker, other: str | None, *, evenly: bool, letter: bool,
     return "new" if rng.random() < 0.6 * speaker.moved else "generic"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pool(subject: str, moved: float) -> tuple[str, ...]:
     fixed = {"opening": OPENINGS, "closing": CLOSINGS, "letter": LETTER, "generic": GENERIC, "new": NEW_GENERIC}
     if subject in fixed:

@@ -3,6 +3,7 @@
 `[a|b]` is a choice, `{name}` a phrase from `PHRASES`, a key term from `KEY_TERMS` or a value that the simulator makes up
 (date, money, digits, count, year, who). All of it is invented; lengths and shares are fitted to the published data.
 """
+# ruff: noqa: E501  (sentences are data: one a line)
 
 from typing import Literal
 

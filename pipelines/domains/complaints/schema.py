@@ -230,4 +230,6 @@ def _numbers(text: pd.Series) -> dict[str, pd.Series]:
     sums = pl.col("text").str.extract_all(AMOUNT).list.eval(pl.element().str.replace_all(r"[^0-9.]", ""))
     amount = sums.list.eval(pl.element().cast(pl.Float64, strict=False)).list.max().alias("amount")
     numbers = column.select(n_words, amount).collect().to_pandas()
-    return {name: pd.Series(numbers[name].to_numpy(), index=text.index, dtype="float64") for name in numbers}
+    return {
+        name: pd.Series(numbers[name].to_numpy(), index=text.index, dtype="float64") for name in ("n_words", "amount")
+    }

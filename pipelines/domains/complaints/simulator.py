@@ -30,9 +30,20 @@ COLUMNS = (
 )
 NARRATIVE = "Consumer complaint narrative"
 WEEKDAYS = (1.05, 1.15, 1.15, 1.15, 1.1, 0.8, 0.6)  # Monday first: fewer people complain on a Sunday
-STATES = dict(
-    zip("FL CA TX GA NY IL NC PA NJ VA OH AZ".split(), (26, 24, 20, 16, 12, 9, 8, 7, 6, 6, 5, 4), strict=True)
-)
+STATES = {
+    "FL": 26,
+    "CA": 24,
+    "TX": 20,
+    "GA": 16,
+    "NY": 12,
+    "IL": 9,
+    "NC": 8,
+    "PA": 7,
+    "NJ": 6,
+    "VA": 6,
+    "OH": 5,
+    "AZ": 4,
+}
 CHANNELS = {"Web": 84, "Referral": 6, "Phone": 5, "Postal mail": 3, "Fax": 2}
 COPIES = {
     "exact": 0.34,
@@ -101,7 +112,7 @@ class Complaint:
 
 
 def stream(*, start: date, end: date, seed: int, **knobs: Any) -> Iterator[pd.DataFrame]:
-    """Raw rows of the days start..end (half-open), one frame a day, in the header style of the export with 18 columns."""
+    """Raw rows of the days start..end (half-open), one frame a day, under the 18 headers of the export."""
     world = World(seed=seed, params=_checked(knobs))
     for offset in range((end - start).days):
         yield world.day(start + timedelta(days=offset))
@@ -126,7 +137,7 @@ def duplicate_pairs(*, start: date, end: date, seed: int, **knobs: Any) -> pd.Da
 
 
 def jaccard(one: str, other: str, *, size: int = 5) -> float:
-    """Shared share of the word n-grams of two texts: lower-cased, letters and digits, a run of masked words as one word."""
+    """Jaccard similarity of the word n-grams of two texts, lower-cased, a run of masked words taken as one."""
     first, second = _shingles(one, size), _shingles(other, size)
     return len(first & second) / max(len(first | second), 1)
 
@@ -239,7 +250,7 @@ class World:
 
 @lru_cache(maxsize=4096)
 def _shares(shares: tuple[tuple[str, float], ...], tags: tuple[Group, ...], moved: float) -> dict[str, float]:
-    """Product shares of a writer: older Americans and servicemembers complain about other products, which is no harm."""
+    """Product shares of a writer: protected groups complain about other products, which is no harm."""
     weights = dict(shares)
     for tag in tags:
         likes = (
@@ -302,8 +313,8 @@ def _rescaled(text: Any, factor: float) -> Any:
 
 
 def _shingles(text: str, size: int) -> set[tuple[str, ...]]:
-    words = [word for word in re.sub(r"[\W_]+", " ", text.lower()).split()]
-    words = [word for word, before in zip(words, [""] + words, strict=False) if not (_masked(word) and _masked(before))]
+    words = re.sub(r"[\W_]+", " ", text.lower()).split()
+    words = [word for word, before in zip(words, ["", *words], strict=False) if not (_masked(word) and _masked(before))]
     return {tuple(words[at : at + size]) for at in range(max(len(words) - size + 1, 1))}
 
 
