@@ -1,8 +1,9 @@
 """Near duplicates: what two texts share, found by MinHash bands and verified by exact Jaccard on word shingles.
 
 A text is normalised first: lower case, every run of characters that are no letters or digits is one space, and a run of
-masked words (XXXX) is one word. Its shingles are its runs of `words` words; a shorter text is one shingle. A band of r rows
-catches a pair of similarity s with chance s^r, b bands with 1 - (1 - s^r)^b; what they catch is compared shingle by shingle.
+masked words (XXXX) is one word. Its shingles are its runs of `words` words; a shorter text is one shingle. A band of r
+rows catches a pair of similarity s with chance s^r, b bands with 1 - (1 - s^r)^b; what they catch is compared shingle
+by shingle.
 """
 
 from __future__ import annotations
