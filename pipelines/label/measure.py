@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from pipelines.core.labeling import ABSTAIN
+from pipelines.core.majority import vote_counts
 from pipelines.core.verdict import Check
 from pipelines.label.checks import class_coverage_checks, class_rows_checks, coverage_check, kappa_check
 from pipelines.label.params import LabelParams
 from pipelines.label.quality import cohen_kappa
-from pipelines.label.voting import Labeling, vote_counts
+from pipelines.label.voting import Labeling
 
 N_SHOWN = 3
 
@@ -91,6 +92,7 @@ def metrics_of(
         "coverage": _share(labeling.codes != ABSTAIN),
         "method": labeling.method,
         "reason": labeling.reason,
+        "tie_policy": params.ties,
         "label_model": labeling.comparison,
         "no_votes": _share(~voted),
         "ties": _share(voted & ((counts == most).sum(axis=1) > 1)),

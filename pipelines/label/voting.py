@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ import pandas as pd
 
 from pipelines.core.comparison import Resampling, cluster_rows, share, share_sums
 from pipelines.core.labeling import ABSTAIN
+from pipelines.core.majority import Ties, break_ties, majority_vote, vote_shares
 
-Ties = Literal["abstain", "random"]
-TOLERANCE = 1e-5  # probabilities nearer than this are a tie, as in snorkel.utils.probs_to_preds
 MIN_FUNCTIONS = 3  # snorkel's LabelModel needs three voters to tell their accuracies apart
 
 
@@ -28,41 +26,6 @@ class Labeling:
     method: Literal["majority_vote", "label_model"]
     reason: str
     comparison: dict[str, Any]
-
-
-def vote_counts(matrix: np.ndarray, *, n_labels: int) -> np.ndarray:
-    """How many functions vote for each label: (rows, labels)."""
-    return np.stack([(matrix == label).sum(axis=1) for label in range(n_labels)], axis=1)
-
-
-def majority_probabilities(matrix: np.ndarray, *, n_labels: int) -> np.ndarray:
-    """Snorkel's MajorityLabelVoter: the labels with most votes share the row; without a vote all labels do."""
-    counts = vote_counts(matrix, n_labels=n_labels)
-    most = counts == counts.max(axis=1, keepdims=True)
-    return np.asarray(most / most.sum(axis=1, keepdims=True))
-
-
-def break_ties(probabilities: np.ndarray, *, ties: Ties) -> np.ndarray:
-    """The likeliest label of each row; a tie is -1, or drawn by a hash of the row number as snorkel does."""
-    best = np.abs(probabilities - probabilities.max(axis=1, keepdims=True)) < TOLERANCE
-    codes = best.argmax(axis=1)
-    for row in np.flatnonzero(best.sum(axis=1) > 1):
-        tied = np.flatnonzero(best[row])
-        codes[row] = ABSTAIN if ties == "abstain" else tied[_hash(int(row)) % len(tied)]
-    return codes.astype(np.int64)
-
-
-def majority_vote(matrix: np.ndarray, *, n_labels: int, ties: Ties) -> np.ndarray:
-    """The label of most votes; -1 without a vote, and on a tie where ties abstain."""
-    codes = break_ties(majority_probabilities(matrix, n_labels=n_labels), ties=ties)
-    return np.where((matrix != ABSTAIN).any(axis=1), codes, ABSTAIN)
-
-
-def vote_shares(matrix: np.ndarray, *, n_labels: int) -> np.ndarray:
-    """Soft labels of majority vote: each label's share of the votes, NaN in rows without any."""
-    counts = vote_counts(matrix, n_labels=n_labels).astype(np.float64)
-    total = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
 
 
 def label_model_probabilities(
@@ -158,7 +121,3 @@ def _why_not(*, enabled: bool, rows: int, min_rows: int, voters: int) -> str | N
 
 def _score(codes: np.ndarray, gold: np.ndarray) -> np.ndarray:
     return np.where(codes == ABSTAIN, 0.0, np.where(codes == gold, 1.0, -1.0))
-
-
-def _hash(row: int) -> int:
-    return int(hashlib.sha1(str(row).encode(), usedforsecurity=False).hexdigest(), 16)

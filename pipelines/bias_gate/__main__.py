@@ -1,0 +1,66 @@
+"""Judge who is left out or labeled wrongly, and report on the data: data/label -> data/bias_gate."""
+
+from __future__ import annotations
+
+import logging
+
+from pipelines.core import stage
+
+logger = logging.getLogger("pipelines.bias_gate")
+
+
+def main() -> None:
+    """Read what every stage so far wrote, judge parity, and write weights, verdict, parity and the data report."""
+    from pipelines.bias_gate.gate import judge
+    from pipelines.bias_gate.params import BiasGateParams
+    from pipelines.bias_gate.report import data_report
+    from pipelines.bias_gate.upstream import fates, fates_by_group
+    from pipelines.core import store
+    from pipelines.core.domain import load_domain
+    from pipelines.core.gates import require_open
+    from pipelines.core.params import load_params
+    from pipelines.core.verdict import Verdict
+
+    params, schema = load_params("bias_gate", BiasGateParams), load_domain().schema
+    overrides = require_open("label")
+    attributes = [attribute.name for attribute in schema.protected]
+    records = store.read_records("split")
+    ingested = store.read_records("ingest", columns=["id", *attributes])
+    labeled, votes = store.read_records("label"), store.read_records("label", name="votes")
+    metrics = {name: store.read_json(name, "metrics.json") for name in ("ingest", "dedupe", "split", "label")}
+    fate = fates(
+        ingested,
+        dropped=store.read_records("dedupe", name="dropped"),
+        split_ids=records["id"],
+        labeled_ids=labeled.loc[labeled["weak_label"].notna(), "id"],
+    )
+    evidence = judge(
+        records,
+        weak=labeled["weak_label"],
+        matrix=votes.drop(columns="id").to_numpy(),
+        names=[name for name in votes.columns if name != "id"],
+        ties=metrics["label"]["tie_policy"],
+        ingested=ingested,
+        fate=fate,
+        schema=schema,
+        params=params,
+    )
+    verdict = Verdict.of("bias_gate", evidence.checks, shown_records=evidence.shown, overrides=overrides)
+    logger.info("%d checks, %s", len(evidence.checks), "open" if verdict.passed else "closed")
+    earlier = [store.read_json(name, "verdict.json") for name in ("ingest", "dedupe", "split", "label")]
+    page = data_report(
+        schema=schema,
+        metrics=metrics | {"bias_gate": evidence.metrics},
+        verdicts=[*earlier, verdict.to_dict()],
+        functions=store.read_table("label", "functions.csv"),
+        fates=fates_by_group(fate, ingested=ingested, attributes=attributes),
+    )
+    store.write_records("bias_gate", evidence.weights)
+    store.write_table("bias_gate", "parity.csv", evidence.parity)
+    store.write_metrics("bias_gate", evidence.metrics)
+    store.write_text("bias_gate", "report.html", page)
+    store.write_verdict(verdict)
+
+
+if __name__ == "__main__":
+    stage.run("bias_gate", main)
