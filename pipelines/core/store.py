@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 DATA = Path("data")
 COMPRESSION = "zstd"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk refuses; any other error is not its own
 
 
 def path(stage: str, *parts: str) -> Path:
@@ -100,6 +103,19 @@ def write_table(stage: str, name: str, frame: pd.DataFrame) -> None:
     write_text(stage, name, frame.to_csv(index=False, lineterminator="\n", float_format="%.9g"))
 
 
+def read_table(stage: str, name: str) -> pd.DataFrame:
+    """A small CSV of a stage; InputError when it is missing or not a table."""
+    import pandas as pd
+
+    file = DATA / stage / name
+    try:
+        return pd.read_csv(file)
+    except FileNotFoundError:
+        raise InputError(f"{file} is missing; stage {stage!r} writes it: run `dvc repro {stage}`") from None
+    except ValueError as error:
+        raise InputError(f"{file} is not a table: {error}") from None
+
+
 def write_verdict(verdict: Verdict) -> None:
     """Write `data/<stage>/verdict.json`."""
     write_json(verdict.stage, "verdict.json", verdict.to_dict())
@@ -121,6 +137,40 @@ def writing_folder(stage: str, name: str) -> Iterator[Path]:
         raise StoreError(disk_message(target, error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def writing_file(stage: str, name: str) -> Iterator[Path]:
+    """A temporary path that becomes `data/<stage>/<name>`, synced, when the block ends without an error."""
+    target = path(stage, name)
+    temporary = target.with_name(f".{name}.partial")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise StoreError(disk_message(target, error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_folder(stage: str) -> Iterator[Path]:
+    """An empty folder beside the outputs of a stage that is gone when the block ends."""
+    folder = path(stage, ".scratch.partial")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise StoreError(disk_message(folder, error)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def file_digest(file: Path) -> str:
