@@ -1,0 +1,43 @@
+"""Where raw rows come from: one interface, four sources, named by `params.yaml: ingest.source`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.core.domain import Domain
+    from pipelines.ingest.params import IngestParams
+    from pipelines.ingest.sources.chunk import Source
+
+
+def open_source(
+    params: IngestParams,
+    *,
+    domain: Domain,
+    seed: int,
+    simulator: dict[str, Any],
+    environment: Mapping[str, str],
+    root: Path,
+    home: Path,
+) -> Source:
+    """The source that `ingest.source` names; addresses and secrets come from the environment."""
+    if params.source == "simulated":
+        from pipelines.ingest.sources.simulated import SimulatedSource
+
+        return SimulatedSource(domain=domain, seed=seed, knobs=simulator)
+    if params.source == "files":
+        from pipelines.ingest.sources.files import FilesSource
+
+        folder = root / environment.get("PERENNIAL_DATA", "")
+        return FilesSource(paths=params.files.paths, encoding=params.files.encoding, root=folder)
+    if params.source == "sql":
+        from pipelines.ingest.sources.sql import SqlSource, address_of
+
+        query = str(params.sql.query)  # the model refuses source = sql without one
+        return SqlSource(address=address_of(params.sql.address_variable, environment), query=query)
+    from pipelines.ingest.sources.cfpb import CfpbSource
+
+    address = environment.get("PERENNIAL_CFPB_URL") or params.cfpb.address
+    return CfpbSource.polite(address=address, params=params.cfpb, cache=home / "cfpb-cache", revision=params.revision)
