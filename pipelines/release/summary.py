@@ -1,0 +1,201 @@
+"""What a run did, for a person at a terminal: rows, labels, gates, candidates, the decision, and where to look."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate", "promote")
+MARKS = {"passed": "green", "failed": "red", "undecided": "yellow"}
+FATES = {
+    "release": ("released", "green"),
+    "keep": ("kept: the champion stays", "yellow"),
+    "refuse": ("refused", "red"),
+    None: ("stopped", "red"),
+}
+
+
+def show_summary(root: Path, *, outcome: dict[str, Any] | None, seconds: float | None) -> None:
+    """Print the summary of what stands in `data/`; without an outcome the run stopped before its decision."""
+    console = Console(highlight=False, soft_wrap=False)
+    evidence = {path.parent.name: path for path in (root / "data").glob("*/verdict.json")}
+    console.print()
+    console.rule("[bold]What came in and what fell out", align="left", style="dim")
+    console.print(_rows(root))
+    console.rule("[bold]Label quality", align="left", style="dim")
+    console.print(_labels(root))
+    console.rule("[bold]Gates", align="left", style="dim")
+    console.print(_gates(root, evidence))
+    if (scores := _candidates(root)) is not None:
+        console.rule("[bold]Candidates, on gold labels nobody trained on", align="left", style="dim")
+        console.print(scores)
+    console.rule("[bold]Decision", align="left", style="dim")
+    console.print(_decision(root, outcome))
+    console.rule("[bold]Where to look", align="left", style="dim")
+    console.print(_places(root, seconds))
+
+
+def show_history(moves: list[dict[str, Any]]) -> None:
+    """Print the moves of the champion alias, oldest first."""
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("when", "who", "action", "from", "to", "why"):
+        table.add_column(name)
+    for move in moves:
+        old = "none" if move["from"] is None else str(move["from"])
+        table.add_row(move["when"], move["who"], move["action"], old, str(move["to"]), Text(move["why"]))
+    Console(highlight=False).print(table if moves else "No version has been champion yet.")
+
+
+def closed_gates(root: Path) -> list[str]:
+    """Names of the gates whose verdict on disk is closed."""
+    found = {name: _read(root, name, "verdict.json") for name in GATES}
+    return [name for name, verdict in found.items() if verdict is not None and not verdict["passed"]]
+
+
+def _rows(root: Path) -> Table:
+    table = _plain_table("step", "rows", "what happened to the rest")
+    ingest, dedupe, split = (_read(root, name, "metrics.json") for name in ("ingest", "dedupe", "split"))
+    label = _read(root, "label", "metrics.json")
+    if ingest:
+        rows = ingest["rows"]
+        gone = [
+            f"{_count(rows[key])} {key.replace('_', ' ')}" for key in sorted(rows) if key not in ("read", "accepted")
+        ]
+        hidden = sum(ingest.get("redacted", {}).values())
+        table.add_row("read from the source", _count(rows["read"]), "")
+        table.add_row(
+            "accepted", _count(rows["accepted"]), f"{', '.join(gone)}; {_count(hidden)} personal details redacted"
+        )
+    if dedupe:
+        gone = [f"{_count(count)} {reason}" for reason, count in sorted(dedupe["dropped"].items())]
+        table.add_row("without duplicates", _count(dedupe["kept"]), f"{' and '.join(gone)} duplicates dropped")
+    if split:
+        gone = [f"{_count(count)} {reason.replace('_', ' ')}" for reason, count in sorted(split["discarded"].items())]
+        parts = ", ".join(f"{_count(count)} {part}" for part, count in split["parts"].items())
+        table.add_row(
+            "split by time", _count(sum(split["parts"].values())), f"{parts}; left out: {', '.join(gone) or 'none'}"
+        )
+    if label:
+        table.add_row("with a weak label", _count(label["labeled"]), f"coverage {label['coverage']:.1%}")
+    return table
+
+
+def _labels(root: Path) -> Text:
+    label = _read(root, "label", "metrics.json")
+    if not label:
+        return Text("  no labels were made")
+    if label.get("kappa") is None:
+        return Text(f"  {label['method'].replace('_', ' ')}; agreement with gold labels could not be measured")
+    kappa = f"{label['kappa']:.3f} [{label['kappa_low']:.3f}, {label['kappa_high']:.3f}]"
+    rows = _count(label["gold_rows_labeled"])
+    method = label["method"].replace("_", " ")
+    return Text(f"  {method}: {label['accuracy']:.1%} right on {rows} gold rows, Cohen's kappa {kappa}")
+
+
+def _gates(root: Path, evidence: dict[str, Path]) -> Table:
+    table = _plain_table("gate", "verdict", "checks", "closed by")
+    for name in GATES:
+        verdict = _read(root, name, "verdict.json") if name in evidence else None
+        if verdict is None:
+            table.add_row(name, Text("not reached", style="dim"), "", "")
+            continue
+        counts = {mark: sum(check["outcome"] == mark for check in verdict["checks"]) for mark in MARKS}
+        said = Text("open", style="green") if verdict["passed"] else Text("closed", style="bold red")
+        line = Text(", ".join(f"{count} {mark}" for mark, count in counts.items() if count))
+        closing = [
+            f"{check['name']}: {check['sentence']}"
+            for check in verdict["checks"]
+            if check["outcome"] == "failed" or (check["outcome"] == "undecided" and check["required"])
+        ]
+        table.add_row(name, said, line, Text("\n".join(closing)))
+    return table
+
+
+def _candidates(root: Path) -> Table | None:
+    metrics = _read(root, "evaluate", "metrics.json")
+    if not metrics:
+        return None
+    table = _plain_table("candidate", "macro-F1", "accuracy", "log loss", "macro-F1 on the anchor set", "")
+    chosen = metrics["choice"]["candidate"]
+    for name in ("baseline", "finetune"):
+        recent, anchor = metrics[name]["recent"], metrics[name]["anchor"]
+        won = Text("chosen", style="green") if name == chosen else Text("")
+        table.add_row(
+            name,
+            *(_estimate(recent, key) for key in ("macro_f1", "accuracy", "log_loss")),
+            _estimate(anchor, "macro_f1"),
+            won,
+        )
+    table.caption = metrics["choice"]["why"]
+    table.caption_justify = "left"
+    return table
+
+
+def _decision(root: Path, outcome: dict[str, Any] | None) -> Text:
+    decision = _read(root, "promote", "decision.json") if outcome else None
+    word, style = FATES[outcome["action"] if outcome else None]
+    text = Text("  ")
+    text.append(word, style=f"bold {style}")
+    if outcome and outcome["action"] == "release":
+        moved = "is champion now" if outcome.get("moved") else "was champion already"
+        text.append(f"   version {outcome['version']} {moved}")
+        for name, figure in (outcome.get("preflight") or {}).get("figures", {}).items():
+            text.append(
+                f"\n  pre-flight, {name}: p50 {figure['p50_ms']:.0f} ms, p95 {figure['p95_ms']:.0f} ms, "
+                f"p99 {figure['p99_ms']:.0f} ms, {figure['records_per_second']:.0f} records/s"
+            )
+    if decision:
+        text.append(f"\n  {decision['reason']}")
+    elif not outcome and (closed := closed_gates(root)):
+        text.append(f"   gate {', '.join(closed)} is closed; nothing was released, the champion is untouched")
+    elif not outcome:
+        text.append("   a stage failed; its message stands above, nothing was released")
+    return text
+
+
+def _places(root: Path, seconds: float | None) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for what, path in (("model card", "data/evaluate/model_card.html"), ("data report", "data/bias_gate/report.html")):
+        if (root / path).exists():
+            table.add_row(what, path)
+    table.add_row("every number", "dvc metrics show; dvc plots show; dvc params diff")
+    table.add_row("history", "make history   (take it back: make rollback REASON=...)")
+    table.add_row("training curves and versions", "make mlflow   then http://127.0.0.1:5000")
+    if seconds is not None:
+        table.add_row("took", f"{seconds:.0f} s")
+    return table
+
+
+def _plain_table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=True)
+    for column in columns:
+        table.add_column(column, justify="right" if column == "rows" else "left", overflow="fold")
+    return table
+
+
+def _estimate(scores: dict[str, Any], name: str) -> str:
+    """A metric with its interval."""
+    if scores.get(name) is None:
+        return "-"
+    lower, upper = scores.get(f"{name}_lower"), scores.get(f"{name}_upper")
+    bounds = "" if lower is None or upper is None else f" [{lower:.3f}, {upper:.3f}]"
+    return f"{scores[name]:.3f}{bounds}"
+
+
+def _count(number: float) -> str:
+    return f"{int(number):,}"
+
+
+def _read(root: Path, stage: str, name: str) -> Any:
+    try:
+        return json.loads((root / "data" / stage / name).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
