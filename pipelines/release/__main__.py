@@ -41,7 +41,7 @@ def _apply(given: argparse.Namespace) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     from pipelines.release import job
-    from pipelines.release.summary import show_summary
+    from pipelines.release.summary import closed_gates, show_summary
 
     began = time.monotonic()
     root = Path.cwd()
@@ -52,9 +52,10 @@ def _run(given: argparse.Namespace) -> int:
     _pin(given)
     code = job.reproduce(root)
     outcome = _applied() if code == 0 else None
-    show_summary(root, outcome=outcome, seconds=time.monotonic() - began)
+    stale = job.stale_stages(root) if outcome is None else set()
+    show_summary(root, outcome=outcome, seconds=time.monotonic() - began, stale=stale)
     if outcome is None:
-        return 65 if _closed(root) else code
+        return 65 if closed_gates(root, stale=stale) else 1
     return 65 if outcome["action"] == "refuse" else 0
 
 
@@ -88,9 +89,11 @@ def _verify(given: argparse.Namespace) -> None:
 
 
 def _summary(given: argparse.Namespace) -> None:
+    from pipelines.release.job import stale_stages
     from pipelines.release.summary import show_summary
 
-    show_summary(Path.cwd(), outcome=None, seconds=None)
+    root = Path.cwd()
+    show_summary(root, outcome=None, seconds=None, stale=stale_stages(root))
 
 
 def _ui(given: argparse.Namespace) -> None:
@@ -109,12 +112,6 @@ def _applied() -> dict[str, Any]:
 
     params = _params()
     return apply(_registry(), domain=load_domain(), params=params, root=Path.cwd())
-
-
-def _closed(root: Path) -> bool:
-    from pipelines.release.summary import closed_gates
-
-    return bool(closed_gates(root))
 
 
 def _params() -> Any:

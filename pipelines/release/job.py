@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import date
@@ -61,6 +62,16 @@ def reproduce(root: Path) -> int:
     """`dvc repro` in the checkout, its output shown as it comes; returns its exit code."""
     command = [sys.executable, "-m", "dvc", "--cd", str(root), "repro"]
     return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+
+
+def stale_stages(root: Path) -> set[str]:
+    """Stages whose outputs are not of the present inputs: what a run that stopped did not reach."""
+    command = [sys.executable, "-m", "dvc", "--cd", str(root), "status", "--json"]
+    answer = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    try:
+        return set(json.loads(answer.stdout))
+    except ValueError:
+        return set()
 
 
 def _lay(target: Any, changes: dict[str, Any], *, prefix: str, moved: list[str]) -> None:

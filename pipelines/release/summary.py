@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,24 @@ FATES = {
 }
 
 
-def show_summary(root: Path, *, outcome: dict[str, Any] | None, seconds: float | None) -> None:
-    """Print the summary of what stands in `data/`; without an outcome the run stopped before its decision."""
+def show_summary(
+    root: Path, *, outcome: dict[str, Any] | None, seconds: float | None, stale: Collection[str] = ()
+) -> None:
+    """Print the summary of what stands in `data/`, but for `stale` stages, which the last run did not reach."""
     console = Console(highlight=False, soft_wrap=False)
-    evidence = {path.parent.name: path for path in (root / "data").glob("*/verdict.json")}
+    read = _Evidence(root, stale)
     console.print()
     console.rule("[bold]What came in and what fell out", align="left", style="dim")
-    console.print(_rows(root))
+    console.print(_rows(read))
     console.rule("[bold]Label quality", align="left", style="dim")
-    console.print(_labels(root))
+    console.print(_labels(read))
     console.rule("[bold]Gates", align="left", style="dim")
-    console.print(_gates(root, evidence))
-    if (scores := _candidates(root)) is not None:
+    console.print(_gates(read))
+    if (scores := _candidates(read)) is not None:
         console.rule("[bold]Candidates, on gold labels nobody trained on", align="left", style="dim")
         console.print(scores)
     console.rule("[bold]Decision", align="left", style="dim")
-    console.print(_decision(root, outcome))
+    console.print(_decision(read, outcome))
     console.rule("[bold]Where to look", align="left", style="dim")
     console.print(_places(root, seconds))
 
@@ -52,16 +55,17 @@ def show_history(moves: list[dict[str, Any]]) -> None:
     Console(highlight=False).print(table if moves else "No version has been champion yet.")
 
 
-def closed_gates(root: Path) -> list[str]:
+def closed_gates(root: Path, *, stale: Collection[str] = ()) -> list[str]:
     """Names of the gates whose verdict on disk is closed."""
-    found = {name: _read(root, name, "verdict.json") for name in GATES}
+    read = _Evidence(root, stale)
+    found = {name: read(name, "verdict.json") for name in GATES}
     return [name for name, verdict in found.items() if verdict is not None and not verdict["passed"]]
 
 
-def _rows(root: Path) -> Table:
+def _rows(read: _Evidence) -> Table:
     table = _plain_table("step", "rows", "what happened to the rest")
-    ingest, dedupe, split = (_read(root, name, "metrics.json") for name in ("ingest", "dedupe", "split"))
-    label = _read(root, "label", "metrics.json")
+    ingest, dedupe, split = (read(name, "metrics.json") for name in ("ingest", "dedupe", "split"))
+    label = read("label", "metrics.json")
     if ingest:
         rows = ingest["rows"]
         gone = [
@@ -86,8 +90,8 @@ def _rows(root: Path) -> Table:
     return table
 
 
-def _labels(root: Path) -> Text:
-    label = _read(root, "label", "metrics.json")
+def _labels(read: _Evidence) -> Text:
+    label = read("label", "metrics.json")
     if not label:
         return Text("  no labels were made")
     if label.get("kappa") is None:
@@ -98,10 +102,10 @@ def _labels(root: Path) -> Text:
     return Text(f"  {method}: {label['accuracy']:.1%} right on {rows} gold rows, Cohen's kappa {kappa}")
 
 
-def _gates(root: Path, evidence: dict[str, Path]) -> Table:
+def _gates(read: _Evidence) -> Table:
     table = _plain_table("gate", "verdict", "checks", "closed by")
     for name in GATES:
-        verdict = _read(root, name, "verdict.json") if name in evidence else None
+        verdict = read(name, "verdict.json")
         if verdict is None:
             table.add_row(name, Text("not reached", style="dim"), "", "")
             continue
@@ -117,8 +121,8 @@ def _gates(root: Path, evidence: dict[str, Path]) -> Table:
     return table
 
 
-def _candidates(root: Path) -> Table | None:
-    metrics = _read(root, "evaluate", "metrics.json")
+def _candidates(read: _Evidence) -> Table | None:
+    metrics = read("evaluate", "metrics.json")
     if not metrics:
         return None
     table = _plain_table("candidate", "macro-F1", "accuracy", "log loss", "macro-F1 on the anchor set", "")
@@ -137,8 +141,8 @@ def _candidates(root: Path) -> Table | None:
     return table
 
 
-def _decision(root: Path, outcome: dict[str, Any] | None) -> Text:
-    decision = _read(root, "promote", "decision.json") if outcome else None
+def _decision(read: _Evidence, outcome: dict[str, Any] | None) -> Text:
+    decision = read("promote", "decision.json") if outcome else None
     word, style = FATES[outcome["action"] if outcome else None]
     text = Text("  ")
     text.append(word, style=f"bold {style}")
@@ -152,7 +156,7 @@ def _decision(root: Path, outcome: dict[str, Any] | None) -> Text:
             )
     if decision:
         text.append(f"\n  {decision['reason']}")
-    elif not outcome and (closed := closed_gates(root)):
+    elif not outcome and (closed := closed_gates(read.root, stale=read.stale)):
         text.append(f"   gate {', '.join(closed)} is closed; nothing was released, the champion is untouched")
     elif not outcome:
         text.append("   a stage failed; its message stands above, nothing was released")
@@ -194,8 +198,17 @@ def _count(number: float) -> str:
     return f"{int(number):,}"
 
 
-def _read(root: Path, stage: str, name: str) -> Any:
-    try:
-        return json.loads((root / "data" / stage / name).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
+class _Evidence:
+    """Reads small JSON files of stages that are not stale; None for what is not there."""
+
+    def __init__(self, root: Path, stale: Collection[str]) -> None:
+        self.root = root
+        self.stale = stale
+
+    def __call__(self, stage: str, name: str) -> Any:
+        if stage in self.stale:
+            return None
+        try:
+            return json.loads((self.root / "data" / stage / name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
