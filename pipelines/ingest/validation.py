@@ -68,7 +68,7 @@ def sort_out(
 ) -> Sorted:
     """Each row of a batch into exactly one place: accepted, rejected, without text, or outside the window."""
     raw = _cleaned(batch.table).to_pandas()
-    frame = _normalised(raw, domain=domain, file=str(batch.files[0]) if len(batch.files) else "input")
+    frame = _normalised(raw, domain=domain, batch=batch)
     valid, reasons = _validated(frame, schema=domain.raw_schema, file=str(batch.files[0]) if len(raw) else "input")
     records = domain.to_records(valid)
     if len(records) != len(valid):
@@ -154,10 +154,14 @@ def _is_plain(array: pa.LargeStringArray) -> bool:
     return not bool(np.any((content < 0x20) & (content != 0x0A) & (content != 0x09)) or np.any(content >= 0x7F))
 
 
-def _normalised(raw: pd.DataFrame, *, domain: Domain, file: str) -> pd.DataFrame:
-    """The frame under the domain's names; InputError names the file, the column and what comes nearest to it."""
+def _normalised(raw: pd.DataFrame, *, domain: Domain, batch: Batch) -> pd.DataFrame:
+    """The frame under the domain's names; InputError names the file, the column and what comes nearest to it.
+
+    The domain also sees where a row stands (`_file`, `_row`), of which one without ids can make some.
+    """
+    file = str(batch.files[0]) if len(batch.files) else "input"
     try:
-        frame = domain.normalise(raw)
+        frame = domain.normalise(raw.assign(_file=batch.files, _row=batch.rows))
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
     if len(frame) != len(raw) or not frame.index.equals(raw.index):

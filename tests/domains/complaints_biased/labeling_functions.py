@@ -4,7 +4,11 @@ They label older Americans and servicemembers less often and less rightly; the b
 """
 
 from pipelines.core.labeling import pattern
-from pipelines.domains.complaints.labeling_functions import disputes_an_entry, fears_for_the_house, seeks_loan_forgiveness
+from pipelines.domains.complaints.labeling_functions import (
+    disputes_an_entry,
+    fears_for_the_house,
+    seeks_loan_forgiveness,
+)
 
 __all__ = ["disputes_an_entry", "fears_for_the_house", "seeks_loan_forgiveness"]
 
