@@ -54,8 +54,8 @@ def window(start: str | None, end: str | None) -> dict[str, Any]:
 
 
 def overlay_file(path: str | None) -> dict[str, Any]:
-    """Content of a parameter file that is laid over `params.yaml`."""
-    return read_yaml(Path(path)) if path else {}
+    """Content of a parameter file that is laid over `params.yaml`, days as text: DVC cannot hash YAML's own dates."""
+    return dict(_days_as_text(read_yaml(Path(path)))) if path else {}
 
 
 def reproduce(root: Path) -> int:
@@ -72,6 +72,12 @@ def stale_stages(root: Path) -> set[str]:
         return set(json.loads(answer.stdout))
     except ValueError:
         return set()
+
+
+def _days_as_text(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _days_as_text(value) for key, value in content.items()}
+    return content.isoformat() if isinstance(content, date) else content
 
 
 def _lay(target: Any, changes: dict[str, Any], *, prefix: str, moved: list[str]) -> None:
