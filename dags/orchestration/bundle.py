@@ -1,0 +1,95 @@
+"""A DAG bundle made of a git repository's commits, so that a run keeps the DAG files of the commit it began with."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
+
+from .workspace import git
+
+SHOWN = 12
+
+
+class GitFolderBundle(BaseDagBundle):
+    """DAG files of a folder of a git repository, as committed: each commit is a version with a folder of its own."""
+
+    supports_versioning = True
+
+    def __init__(self, *, origin: str, subdir: str = "dags", ref: str = "HEAD", **rest: Any) -> None:
+        super().__init__(**rest)
+        self.origin = origin
+        self.subdir = subdir
+        self.ref = ref
+        self._mirror = self.base_dir / "mirror.git"
+
+    def initialize(self) -> None:
+        """Unpack the wanted version, or find the newest."""
+        with self.lock():
+            if not (self._mirror / "HEAD").is_file():
+                self.base_dir.mkdir(parents=True, exist_ok=True)
+                git(self.base_dir, "init", "--quiet", "--bare", str(self._mirror))
+            if self.version:
+                self._unpack(self.version)
+            else:
+                self._refresh()
+        super().initialize()
+
+    def refresh(self) -> None:
+        """Fetch, and unpack what is new."""
+        with self.lock():
+            self._refresh()
+
+    def _refresh(self) -> None:
+        git(self._mirror, "fetch", "--quiet", "--no-tags", self.origin, f"+{self.ref}:refs/heads/deployed")
+        self._unpack(git(self._mirror, "rev-parse", "refs/heads/deployed"))
+        pointer = self.base_dir / "newest"
+        partial = self.base_dir / "newest.partial"
+        partial.write_text(git(self._mirror, "rev-parse", "refs/heads/deployed"))
+        partial.replace(pointer)
+
+    def _unpack(self, commit: str) -> None:
+        """Write a commit's files into its version folder; a whole folder appears at once."""
+        target = self.versions_dir / commit
+        if target.is_dir():
+            return
+        if not git(self._mirror, "cat-file", "-t", commit, check=False):
+            git(
+                self._mirror,
+                "fetch",
+                "--quiet",
+                self.origin,
+                "+refs/heads/*:refs/remotes/origin/*",
+                "+refs/tags/*:refs/tags/*",
+            )
+        import subprocess
+
+        answer = subprocess.run(
+            ["git", "-C", str(self._mirror), "archive", "--format=tar", commit, "--", self.subdir],
+            capture_output=True,
+            check=True,
+        )
+        partial = target.with_name(f"{commit}.partial")
+        with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
+            archive.extractall(partial, filter="data")
+        partial.rename(target)
+
+    def get_current_version(self) -> BundleVersion:
+        """The commit that these files are."""
+        return BundleVersion(version=self.version or (self.base_dir / "newest").read_text().strip())
+
+    @property
+    def path(self) -> Path:
+        """Folder of the DAG files of this version."""
+        commit = self.version
+        if not commit:
+            pointer = self.base_dir / "newest"
+            commit = pointer.read_text().strip() if pointer.is_file() else "none"
+        return self.versions_dir / commit / self.subdir
+
+    def view_url(self, version: str | None = None) -> str | None:
+        """A local repository has no page."""
+        return None

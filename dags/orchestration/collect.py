@@ -1,0 +1,155 @@
+"""Collect garbage: workspaces whose time is up, old runs' branches and tags, data that nothing needs any more.
+
+    python -m orchestration.collect --root CHECKOUT --prefix PREFIX [--keep-days N] [--dry-run]
+
+What a present or past champion needs stays: tags below `released/` are never removed, and DVC is told to keep what any
+remaining branch or tag, any workspace and any named checkout refers to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .process import locked
+from .project import Project
+from .record import RELEASED
+from .workspace import Clone, Workspace, WorkspaceError, git
+
+
+def guard(project: Project) -> Path:
+    """Lock file that commands share and a collection holds alone."""
+    return project.runs / "collect.lock"
+
+
+def expired(project: Project, *, days: float, besides: str = "") -> list[str]:
+    """Names of workspaces that nothing has touched for that long."""
+    folder = project.runs / "work"
+    limit = time.time() - days * 86400
+    if not folder.is_dir():
+        return []
+    found = [
+        path.name for path in folder.iterdir() if path.is_dir() and path.name != besides and _touched(path) < limit
+    ]
+    return sorted(found)
+
+
+def _touched(path: Path) -> float:
+    times = [path.stat().st_mtime]
+    for inner in (path / "dvc.lock", path / ".dvc" / "tmp", path.parents[1] / "tasks" / path.name):
+        with contextlib.suppress(OSError):
+            times.append(inner.stat().st_mtime)
+    return max(times)
+
+
+def remove_expired(project: Project, name: str) -> None:
+    """Remove one workspace; its local branch stays, so that a cleared task brings it back."""
+    workspace = Workspace(project, name)
+    workspace.slug, workspace.branch = name, f"runs/{name}"
+    workspace.path, workspace.tasks = project.runs / "work" / name, project.runs / "tasks" / name
+    workspace.remove(forget=workspace.recorded())
+
+
+def old_runs(project: Project, *, days: float) -> list[str]:
+    """Refs of runs at the origin that are older than that and were never released."""
+    clone = Clone(project).path
+    pattern = ["refs/remotes/origin/runs/", "refs/tags/runs/"]
+    said = git(clone, "for-each-ref", "--format=%(refname) %(objectname) %(committerdate:unix)", *pattern)
+    kept = set(git(clone, "for-each-ref", "--format=%(objectname)", f"refs/tags/{RELEASED}").split())
+    limit = time.time() - days * 86400
+    found = []
+    for line in said.splitlines():
+        ref, commit, date = line.split()
+        if commit not in kept and float(date) < limit:
+            found.append(ref.replace("refs/remotes/origin/", "refs/heads/"))
+    return sorted(found)
+
+
+@contextlib.contextmanager
+def _everything(project: Project) -> Iterator[Path]:
+    """A throw-away clone in which every branch and tag of the origin and of the managed clone is a local ref."""
+    with tempfile.TemporaryDirectory(dir=project.runs, prefix="collect-") as folder:
+        path = Path(folder) / "all"
+        git(project.runs, "clone", "--quiet", "--", project.origin, str(path))
+        git(path, "checkout", "--quiet", "--detach")
+        git(
+            path,
+            "fetch",
+            "--quiet",
+            "--force",
+            project.origin,
+            "+refs/heads/*:refs/heads/*",
+            "+refs/tags/*:refs/tags/*",
+        )
+        git(path, "fetch", "--quiet", "--force", str(Clone(project).path), "+refs/heads/*:refs/heads/local/*")
+        (path / ".dvc" / "config.local").write_text(project.dvc_settings(path), encoding="utf-8")
+        yield path
+
+
+def collect(project: Project, *, keep_days: float, dry_run: bool, checkouts: Sequence[Path]) -> list[str]:
+    """Do one collection while no command runs; returns what was (or would be) removed, one line each."""
+    done = []
+    with locked(guard(project)):
+        for name in expired(project, days=keep_days):
+            done.append(f"workspace {name}")
+            if not dry_run:
+                remove_expired(project, name)
+        clone = Clone(project)
+        with clone.locked() as held:
+            clone.update(keep=[held])
+            refs = old_runs(project, days=keep_days)
+            done += refs
+            if refs and not dry_run:
+                git(clone.path, "push", "--quiet", "origin", *(f":{ref}" for ref in refs), keep=[held])
+                for ref in refs:
+                    git(clone.path, "update-ref", "-d", ref, check=False, keep=[held])
+                clone.update(keep=[held])
+            if not dry_run:
+                git(clone.path, "gc", "--quiet", "--prune=2.days.ago", keep=[held])
+        done.append(_collect_data(project, dry_run=dry_run, checkouts=checkouts))
+    return done
+
+
+def _collect_data(project: Project, *, dry_run: bool, checkouts: Sequence[Path]) -> str:
+    """Let DVC remove from cache and remote what no branch, tag, workspace or checkout refers to."""
+    work = project.runs / "work"
+    others = [path for path in (*(work.iterdir() if work.is_dir() else ()), *checkouts) if (path / ".dvc").is_dir()]
+    with _everything(project) as path:
+        arguments = [str(project.tools / "dvc"), "--cd", str(path), "gc", "--force", "--cloud"]
+        arguments += ["--workspace", "--all-branches", "--all-tags", *(["--dry"] if dry_run else [])]
+        for other in others:
+            arguments += ["--projects", str(other)]
+        every = Workspace(project, "collect")
+        every.path = path
+        said = every.run(arguments)
+    if not dry_run:
+        shutil.rmtree(project.cache / "runs", ignore_errors=True)  # run cache: entries of collected data serve nobody
+    return "data: " + " ".join(said.split())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Collect from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m orchestration.collect", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="the checkout; its uncommitted data is kept too")
+    parser.add_argument("--prefix", required=True, help="prefix of the environment variables that describe the project")
+    parser.add_argument("--keep-days", type=float, default=90, help="age from which an unreleased run goes (90)")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    given = parser.parse_args(arguments)
+    project = Project.from_environment(given.prefix, root=given.root)
+    try:
+        done = collect(project, keep_days=given.keep_days, dry_run=given.dry_run, checkouts=[project.root])
+    except WorkspaceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write("\n".join(done) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

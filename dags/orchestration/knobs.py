@@ -1,0 +1,118 @@
+"""Change single values of a YAML parameter file and leave every other byte, comments too, as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .request import RequestError
+
+
+def look_up(tree: Any, path: str) -> tuple[bool, Any]:
+    """Whether the dotted path exists in the tree, and its value."""
+    for name in path.split("."):
+        if not isinstance(tree, dict) or name not in tree:
+            return False, None
+        tree = tree[name]
+    return True, tree
+
+
+def read(path: Path) -> Any:
+    """A YAML file's content; an empty mapping where there is no such file."""
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+
+
+def apply(workspace: Path, overrides: Mapping[str, Any], *, files: list[str], target: str = "params.yaml") -> bool:
+    """Write the overrides into the target file; True when that changed it.
+
+    A knob must exist in one of `files`: in the target itself, or in a file whose values the target may overlay.
+    """
+    trees = {file: read(workspace / file) for file in dict.fromkeys([target, *files])}
+    path = workspace / target
+    text = path.read_text(encoding="utf-8")
+    before = text
+    for knob, value in overrides.items():
+        if not any(look_up(tree, knob)[0] for tree in trees.values()):
+            section = knob.split(".")[0]
+            known = sorted({f"{section}.{name}" for tree in trees.values() for name in _names(tree.get(section))})
+            known = known or sorted({str(name) for tree in trees.values() for name in tree})
+            raise RequestError(f"overrides: no knob {knob!r} in {', '.join(trees)}; there are: {', '.join(known)}")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"overrides: {knob} = {value!r} is no plain value: {error}") from error
+        text = with_value(text, knob, value)
+    if text != before:
+        path.write_text(text, encoding="utf-8")
+    return text != before
+
+
+def _names(section: Any) -> list[str]:
+    return [str(name) for name in section] if isinstance(section, dict) else []
+
+
+def with_value(text: str, knob: str, value: Any) -> str:
+    """The YAML text with one value set; a path that is not there yet is added below its nearest parent."""
+    expected = _set(yaml.safe_load(text) or {}, knob.split("."), value)
+    changed = _edited(text, knob.split("."), value)
+    if yaml.safe_load(changed) != expected:
+        raise RequestError(f"overrides: {knob} could not be set to {value!r} without touching other values")
+    return changed
+
+
+def _set(tree: Any, path: list[str], value: Any) -> Any:
+    tree = dict(tree) if isinstance(tree, dict) else {}
+    tree[path[0]] = value if len(path) == 1 else _set(tree.get(path[0]), path[1:], value)
+    return tree
+
+
+def _edited(text: str, path: list[str], value: Any) -> str:
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    for depth, name in enumerate(path):
+        if not isinstance(node, yaml.MappingNode):
+            break
+        found = next((below for key, below in node.value if key.value == name), None)
+        if found is None:
+            return _added(text, node, path[depth:], value)
+        node = found
+        path_left = path[depth + 1 :]
+    else:
+        path_left = []
+    for name in reversed(path_left):
+        value = {name: value}
+    return _replaced(text, node, value)
+
+
+def _replaced(text: str, node: Any, value: Any) -> str:
+    start, end = node.start_mark.index, _end(node)
+    inserted = _flow(value)
+    if start == end and text[start - 1 : start] not in {" ", "\n"}:
+        inserted = " " + inserted  # `knob:` without any value
+    return text[:start] + inserted + text[end:]
+
+
+def _added(text: str, node: Any, path: list[str], value: Any) -> str:
+    for name in reversed(path[1:]):
+        value = {name: value}
+    line = f"{path[0]}: {_flow(value)}"
+    at = node.start_mark.index
+    if node.flow_style:
+        return text[: at + 1] + line + (", " if node.value else "") + text[at + 1 :]
+    return text[:at] + line + "\n" + " " * node.start_mark.column + text[at:]
+
+
+def _end(node: Any) -> int:
+    """End of a node's own text: a block collection's mark lies behind comments that are not its own."""
+    if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
+        return int(node.end_mark.index)
+    last = node.value[-1]
+    return _end(last[1] if isinstance(last, tuple) else last)
+
+
+def _flow(value: Any) -> str:
+    """One value on one line: JSON, which is YAML too."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,56 @@
+"""Sensors of this package: wait for a verdict without holding a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseSensorOperator
+
+from .triggers import JsonFileTrigger, answers, read_json
+
+
+class JsonVerdictSensor(BaseSensorOperator):
+    """Waits until a JSON file is there and one of its fields has a wanted value; its result is the file's content.
+
+    `JsonVerdictSensor(task_id="breach", path="/state/{{ params.key }}.json", field="passed", values=[False])`
+    """
+
+    template_fields = ("path",)
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        field: str | None = None,
+        values: Sequence[Any] | None = None,
+        poll_seconds: float = 15.0,
+        deferrable: bool = True,
+        **rest: Any,
+    ) -> None:
+        super().__init__(**rest)
+        self.path = path
+        self.field = field
+        self.values = list(values) if values is not None else None
+        self.poll_seconds = poll_seconds
+        self.deferrable = deferrable
+
+    def poke(self, context: Any) -> bool:
+        """Whether the file answers now."""
+        return answers(read_json(self.path), field=self.field, values=self.values)
+
+    def execute(self, context: Any) -> Any:
+        """Answer at once where possible, else leave the waiting to the triggerer."""
+        content = read_json(self.path)
+        if answers(content, field=self.field, values=self.values):
+            return content
+        if not self.deferrable:
+            super().execute(context)
+            return read_json(self.path)
+        trigger = JsonFileTrigger(path=self.path, field=self.field, values=self.values, poll_seconds=self.poll_seconds)
+        return self.defer(trigger=trigger, method_name="complete", timeout=timedelta(seconds=self.timeout))
+
+    def complete(self, context: Any, event: Any = None) -> Any:
+        """The content that the trigger saw."""
+        return event

@@ -1,0 +1,351 @@
+"""One git worktree for each run, on its own branch of a managed clone; all of them share one DVC cache."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from . import lockfile
+from .process import locked, marked, write_whole
+from .project import Project
+from .request import RequestError
+
+logger = logging.getLogger(__name__)
+
+PREPARED = "Run-Prepared"  # trailer of the commit that ends `prepare`; what stands before it is only done once
+SETTINGS = ["-c", "core.hooksPath=/dev/null", "-c", "commit.gpgsign=false", "-c", "gc.auto=0"]
+SETTINGS += ["-c", "user.name=orchestration", "-c", "user.email=orchestration@localhost"]
+
+
+class WorkspaceError(RuntimeError):
+    """A workspace or the managed clone is not as it has to be; the message says what to do."""
+
+
+def slug(run_id: str) -> str:
+    """A name for files, branches and tags: readable, and unique because it ends in a digest of the whole run id."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", run_id).strip("-")[:60].strip("-") or "run"
+    return f"{plain}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+
+
+def git(folder: Path, *arguments: str, check: bool = True, keep: Sequence[int] = ()) -> str:
+    """Run git in a folder with an argument list and return what it says; WorkspaceError when it fails."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    answer = subprocess.run(
+        ["git", "-C", str(folder), *SETTINGS, *arguments],
+        env={**environment, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        pass_fds=tuple(keep),
+    )
+    if answer.returncode and check:
+        raise WorkspaceError(f"git {' '.join(arguments)} in {folder}: {(answer.stderr or answer.stdout).strip()}")
+    return answer.stdout.strip() if not answer.returncode else ""
+
+
+class Clone:
+    """The managed clone that all workspaces are worktrees of."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.path = project.runs / "clone"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[int]:
+        """Hold the clone: worktrees, fetches and refs are changed by one process at a time."""
+        with locked(self.project.runs / "clone.lock") as descriptor:
+            yield descriptor
+
+    def update(self, *, keep: Sequence[int] = ()) -> None:
+        """Make or refresh the clone; a clone that a crash left half made is made again."""
+        if not (self.path / ".git" / "HEAD").is_file():
+            partial = self.path.with_name("clone.partial")
+            for left in (partial, self.path):
+                shutil.rmtree(left, ignore_errors=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            git(
+                self.path.parent,
+                "clone",
+                "--quiet",
+                "--no-checkout",
+                "--",
+                self.project.origin,
+                str(partial),
+                keep=keep,
+            )
+            git(partial, "config", "gc.auto", "0", keep=keep)
+            git(partial, "checkout", "--quiet", "--detach", keep=keep)  # no branch is taken by the clone itself
+            partial.rename(self.path)
+        self._unlock()
+        git(self.path, "remote", "set-url", "origin", self.project.origin, keep=keep)
+        heads = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]
+        git(self.path, "fetch", "--quiet", "--prune", "--no-tags", "origin", *heads, keep=keep)
+        git(self.path, "fetch", "--quiet", "origin", "HEAD", keep=keep)
+        git(self.path, "update-ref", "refs/remotes/origin/HEAD", "FETCH_HEAD", "--no-deref", keep=keep)
+
+    def _unlock(self) -> None:
+        """Remove lock files of a git that was killed: whoever holds the clone's lock knows that none is at work."""
+        folder = self.path / ".git"
+        for left in [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]:
+            if not left.name.startswith("index"):
+                left.unlink(missing_ok=True)
+
+    def commit_of(self, ref: str) -> str:
+        """The commit that a branch, tag or commit name of the origin stands for."""
+        names = [f"refs/remotes/origin/{ref}", f"refs/tags/{ref}"]
+        if re.fullmatch(r"[0-9a-f]{7,64}", ref):
+            names.append(ref)
+        for name in names:
+            if found := git(
+                self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}", check=False
+            ):
+                return found
+        raise RequestError(f"ref = {ref!r}: {self.project.origin} has no such branch, tag or commit")
+
+
+class Workspace:
+    """The working copy of one run, and what is known about that run."""
+
+    def __init__(self, project: Project, run_id: str) -> None:
+        self.project = project
+        self.clone = Clone(project)
+        self.run_id = run_id
+        self.slug = slug(run_id)
+        self.path = project.runs / "work" / self.slug
+        self.tasks = project.runs / "tasks" / self.slug
+        self.branch = f"runs/{self.slug}"
+
+    def environment(self) -> dict[str, str]:
+        """Variables of a command here; DVC's state database is this workspace's own and goes with it."""
+        return self.project.environment(DVC_SITE_CACHE_DIR=str(self.path / ".dvc" / "tmp" / "site"))
+
+    @property
+    def dvc(self) -> str:
+        """The `dvc` of the pipeline environment."""
+        return str(self.project.tools / "dvc")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[int]:
+        """Hold this workspace's git: one commit at a time."""
+        with locked(self.project.runs / "work" / f"{self.slug}.lock") as descriptor:
+            yield descriptor
+
+    @contextlib.contextmanager
+    def dvc_locked(self) -> Iterator[None]:
+        """Hold DVC's own repository lock: it writes its lock files in place, so nobody reads one without it."""
+        with locked(self.path / ".dvc" / "tmp" / "lock"):
+            yield
+
+    @property
+    def exists(self) -> bool:
+        """True when the worktree is there and git knows it."""
+        if not (self.path / ".git").is_file():
+            return False
+        return bool(git(self.path, "rev-parse", "--verify", "--quiet", "HEAD", check=False))
+
+    def known(self) -> bool:
+        """True when the run has a branch, here or at the origin: it was prepared before, at least in part."""
+        return any(self._ref(name) for name in (f"refs/heads/{self.branch}", f"refs/remotes/origin/{self.branch}"))
+
+    def _ref(self, name: str) -> str:
+        if not (self.clone.path / ".git").exists():
+            return ""
+        return git(self.clone.path, "rev-parse", "--verify", "--quiet", name, check=False)
+
+    def restore(self, *, base: str | None = None) -> bool:
+        """Bring the worktree back at its run's last commit, or make it at `base`; True when it was not there."""
+        if self.exists:
+            return False
+        with self.clone.locked() as held:
+            if base is None or not (self.clone.path / ".git" / "HEAD").is_file():
+                self.clone.update(keep=[held])
+            git(self.clone.path, "worktree", "prune", keep=[held])
+            if self.path.exists():
+                shutil.rmtree(self.path)
+            if not self._ref(f"refs/heads/{self.branch}"):
+                start = self._ref(f"refs/remotes/origin/{self.branch}") or base
+                if not start:
+                    raise WorkspaceError(
+                        f"run {self.run_id} has no workspace and no branch {self.branch}: clear `prepare`"
+                    )
+                git(self.clone.path, "branch", "--no-track", self.branch, start, keep=[held])
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            git(self.clone.path, "worktree", "add", "--quiet", "--force", str(self.path), self.branch, keep=[held])
+        self.configure()
+        if self.prepared() is not None:
+            self.ignore_outputs()
+        self.checkout()
+        return True
+
+    def configure(self) -> None:
+        """Point DVC at the shared cache; without `.dvc` this is no DVC repository and the run cannot start."""
+        if not (self.path / ".dvc").is_dir():
+            raise WorkspaceError(f"{self.project.origin} at {self.head[:12]} holds no .dvc folder: nothing to run")
+        write_whole(self.path / ".dvc" / "config.local", self.project.dvc_settings(self.path))
+
+    def ignore_outputs(self) -> None:
+        """Let git ignore every cached output, in the order in which one `dvc repro` would have written it down.
+
+        DVC appends to `.gitignore` when a stage first runs, and tasks end in any order; a stage that depends on the
+        folder would then have another digest in each run.
+        """
+        cached = [out for stage in self.graph()["stages"] for out in stage["outs"] if out not in stage["git_outs"]]
+        for out in cached:
+            if "://" in out or out.startswith("..") or git(self.path, "check-ignore", "--", out, check=False):
+                continue
+            file = (self.path / out).parent / ".gitignore"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            text = file.read_text(encoding="utf-8") if file.exists() else ""
+            separator = "" if not text or text.endswith("\n") else "\n"
+            file.write_text(f"{text}{separator}/{Path(out).name}\n", encoding="utf-8")
+
+    def checkout(self) -> None:
+        """Fetch back what the cache holds of the outputs that the lock file names."""
+        if (self.path / "dvc.lock").exists() or list(self.path.rglob("*.dvc")):
+            self.run(
+                [
+                    self.dvc,
+                    "--cd",
+                    str(self.path),
+                    "--wait-for-lock",
+                    "checkout",
+                    "--quiet",
+                    "--allow-missing",
+                    "--force",
+                ]
+            )
+
+    def run(self, arguments: Sequence[str]) -> str:
+        """Run a short command here and return its stdout; WorkspaceError with its last lines when it fails."""
+        answer = subprocess.run(
+            list(arguments),
+            cwd=self.path,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if answer.returncode:
+            last = "\n".join((answer.stderr.strip() or answer.stdout.strip()).splitlines()[-8:])
+            raise WorkspaceError(f"{' '.join(map(str, arguments))}: exit status {answer.returncode}\n{last}")
+        return answer.stdout
+
+    @property
+    def head(self) -> str:
+        """The commit that the workspace stands at."""
+        return git(self.path, "rev-parse", "HEAD")
+
+    def prepared(self) -> dict[str, Any] | None:
+        """What `prepare` wrote down in its last commit, or None when it has not come to its end."""
+        found = git(self.path, "log", "-1", f"--grep=^{PREPARED}: {self.slug}$", "--format=%b", check=False)
+        for line in found.splitlines():
+            if line.startswith("Run-Request: "):
+                with contextlib.suppress(ValueError):
+                    return dict(json.loads(line.removeprefix("Run-Request: ")))
+        return None
+
+    def commit(self, message: str, paths: Sequence[str], *, empty: bool = False) -> str:
+        """Commit the named files and nothing else; returns the head.
+
+        Never everything: a parallel stage's half-written output would enter git, and DVC would then refuse that stage.
+        """
+        with self.locked() as held, self.dvc_locked():
+            self._unlock()
+            named = [path for path in dict.fromkeys(paths) if (self.path / path).exists() or self._tracked(path)]
+            if named:
+                git(self.path, "add", "--force", "--all", "--", *named, keep=[held])
+            changed = git(self.path, "diff", "--cached", "--name-only", keep=[held])
+            if changed or empty:
+                extra = ["--allow-empty"] if empty else []
+                git(self.path, "commit", "--quiet", *extra, "--message", message, keep=[held])
+            return self.head
+
+    def _tracked(self, path: str) -> bool:
+        return bool(git(self.path, "ls-files", "--", path))
+
+    def _unlock(self) -> None:
+        """Remove lock files that a killed git left: nobody else commits here while this lock is held."""
+        common = self.clone.path / ".git"
+        folder = Path(git(self.path, "rev-parse", "--path-format=absolute", "--git-dir"))
+        for left in (folder / "index.lock", folder / "HEAD.lock", common / "refs" / "heads" / f"{self.branch}.lock"):
+            if left.exists():
+                logger.warning("%s was left by a killed git: removed", left)
+                left.unlink(missing_ok=True)
+
+    def graph(self) -> dict[str, Any]:
+        """The stage graph of this run's own commit, as `prepare` kept it."""
+        try:
+            return dict(json.loads((self.tasks / "graph.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return self.export_graph()
+
+    def export_graph(self) -> dict[str, Any]:
+        """Let DVC resolve the graph of this workspace (its own dvc.yaml and parameters) and keep it for the run."""
+        script = self.project.root / "scripts" / "export_graph.py"
+        text = self.run([str(self.project.tools / "python"), str(script), "--stdout", "--root", str(self.path)])
+        write_whole(self.tasks / "graph.json", text)
+        return dict(json.loads(text))
+
+    @cached_property
+    def stages(self) -> dict[str, dict[str, Any]]:
+        """Stages of this run by name."""
+        return {stage["name"]: stage for stage in self.graph()["stages"]}
+
+    def mend(self, *, stage: str) -> None:
+        """Put right what a killed try of a stage may have left: DVC's lock of paths, a lock file cut short."""
+        lockfile.mend_rwlock(self.path)
+        name = lockfile.address(stage)[0]
+        path = self.path / name
+        committed = git(self.path, "show", f"HEAD:{name}", check=False)
+        if not path.exists() and not committed:
+            return
+        outs: dict[str, set[str]] = {}
+        folder = Path(name).parent
+        for address, found in self.stages.items():
+            file, short = lockfile.address(address)
+            if file == name and str(folder) == ".":
+                outs[short] = set(found["outs"])
+        with self.locked(), self.dvc_locked():
+            text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+            said = lockfile.damage(text, committed=lockfile.parse(committed) if committed else {}, outs=outs)
+            if said is not None:
+                logger.warning("%s %s after a crash: taken back from the last commit", name, said)
+                write_whole(path, committed + "\n") if committed else path.unlink(missing_ok=True)
+
+    def changes_since(self, base: str) -> list[str]:
+        """Files that the run's commits changed."""
+        return git(self.path, "diff", "--name-only", base, "HEAD").splitlines()
+
+    def recorded(self) -> bool:
+        """True when the origin holds every commit of this run, as far as this clone knows."""
+        pushed = self._ref(f"refs/remotes/origin/{self.branch}")
+        return bool(pushed) and pushed == self._ref(f"refs/heads/{self.branch}")
+
+    def remove(self, *, forget: bool) -> None:
+        """Take the worktree away; `forget` drops the local branch too, when the origin has it or nothing is lost."""
+        if still := marked(f"{self.slug}/", prefix=True):
+            raise WorkspaceError(f"run {self.run_id} still has processes {still}: its workspace stays")
+        with self.clone.locked() as held:
+            shutil.rmtree(self.path, ignore_errors=True)
+            shutil.rmtree(self.tasks, ignore_errors=True)
+            git(self.clone.path, "worktree", "prune", keep=[held])
+            if forget:
+                git(self.clone.path, "branch", "--quiet", "-D", self.branch, check=False, keep=[held])
+            (self.project.runs / "work" / f"{self.slug}.lock").unlink(missing_ok=True)
+
+
+def describe(request: Mapping[str, Any]) -> str:
+    """One line of JSON for a commit message."""
+    return json.dumps(request, sort_keys=True, default=str, ensure_ascii=True)

@@ -1,0 +1,41 @@
+"""# rollback
+
+Back to the last champion before the present one, in under a minute: the alias moves, nothing is trained.
+
+**What starts it.** By hand only (*Trigger*), with a reason, which stands in the champion's history.
+
+**What comes of it.** The champion alias points at the version that was champion before; the line in the history says
+who, when, why, from and to. Services that answer with the champion follow by themselves.
+
+**When it fails.** The alias has not moved: the log says why (no earlier champion, a damaged artifact). Nothing needs
+to be cleaned up; mend the cause and trigger it again.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, Param
+from orchestration.alerts import on_failure
+from orchestration.graph import add_run
+from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
+from orchestration.project import Project
+
+PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
+ROLLBACK = ["python", "-m", "pipelines.release", "rollback", "--reason={{ params.reason }}"]
+REASON = Param(type="string", minLength=5, maxLength=1000, title="Reason", description="Why; it stands in the history.")
+
+with DAG(
+    "rollback",
+    schedule=None,
+    start_date=datetime(2026, 1, 5),
+    catchup=False,
+    max_active_runs=1,
+    params={"reason": REASON},
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=5), "on_failure_callback": on_failure(PROJECT)},
+    doc_md=__doc__,
+    tags=["release"],
+):
+    prepare = PrepareOperator(task_id="prepare", project=PROJECT)
+    rollback = CommandOperator(task_id="rollback", project=PROJECT, arguments=ROLLBACK)
+    cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
+    add_run(prepare=prepare, work=[rollback], ends=[rollback], cleanup=cleanup)

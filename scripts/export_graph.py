@@ -1,0 +1,92 @@
+"""Write the stage graph as DVC itself resolves it: `python scripts/export_graph.py [--check | --stdout] [--root R]`.
+
+Runs in the pipeline environment, where DVC is. Templates, `foreach`, `matrix`, several `dvc.yaml` files and directory
+outputs are resolved by DVC's own index, so the DAGs that read this file never guess an edge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+GRAPH = "dags/graph.json"
+FORMAT = 1
+
+
+def export(root: Path) -> dict[str, Any]:
+    """Describe every stage of the repository at `root`, in the order in which `dvc repro` runs them."""
+    from dvc.repo import Repo
+    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+    with contextlib.chdir(root), contextlib.closing(Repo(".")) as repo:
+        graph = repo.index.graph
+        active = get_active_graph(graph)
+        # `dvc repro` runs what ./dvc.yaml needs; `dvc repro --all-pipelines` the rest.
+        own = collect_stages(repo, ["dvc.yaml"]) if Path("dvc.yaml").exists() else []
+        order = plan_repro(active, own) if own else []
+        order += [stage for stage in plan_repro(active) if stage not in order]
+        stages = [_describe(stage, graph) for stage in order if stage.cmd is not None]
+    return {"format": FORMAT, "stages": stages, "parameter_files": _parameter_files(stages)}
+
+
+def _describe(stage: Any, graph: Any) -> dict[str, Any]:
+    folder = Path(stage.wdir).resolve()
+
+    def place(path: str) -> str:
+        return os.path.relpath(folder / path, Path.cwd())
+
+    upstream = {above.addressing for above in graph.successors(stage) if above.cmd is not None}
+    return {
+        "name": stage.addressing,
+        "desc": stage.desc or "",
+        "cmd": stage.cmd if isinstance(stage.cmd, str) else "\n".join(stage.cmd),
+        "deps": sorted({place(dep.def_path) for dep in stage.deps}),
+        "outs": sorted({place(out.def_path) for out in stage.outs}),
+        "git_outs": sorted({place(out.def_path) for out in stage.outs if not out.use_cache}),
+        "upstream": sorted(upstream),
+        "frozen": bool(stage.frozen),
+        "airflow": dict((stage.meta or {}).get("airflow", {})),
+    }
+
+
+def _parameter_files(stages: list[dict[str, Any]]) -> list[str]:
+    """YAML files that stages read their knobs from: an override may name what stands in one of them."""
+    found = {dep for stage in stages for dep in stage["deps"] if dep.endswith((".yaml", ".yml"))}
+    return sorted(found | {"params.yaml"})
+
+
+def render(graph: dict[str, Any]) -> str:
+    """The graph as it stands in the file: one stage a paragraph, keys in a fixed order."""
+    return json.dumps(graph, indent=1, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write, show or check the generated graph."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: the working directory)")
+    parser.add_argument("--check", action="store_true", help=f"only say whether {GRAPH} is stale")
+    parser.add_argument("--stdout", action="store_true", help="only show the graph")
+    given = parser.parse_args(arguments)
+    text = render(export(given.root))
+    file = given.root / GRAPH
+    if given.stdout:
+        sys.stdout.write(text)
+    elif given.check:
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            sys.stderr.write(f"{GRAPH} is stale: dvc.yaml or what it refers to has changed. Mend it: make graph\n")
+            return 1
+    elif not file.is_file() or file.read_text(encoding="utf-8") != text:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

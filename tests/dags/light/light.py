@@ -1,0 +1,72 @@
+"""# light
+
+The retrain DAG of the light pipeline: the same package, other names.
+"""
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable
+from orchestration.alerts import on_failure
+from orchestration.graph import add_run, add_stage_tasks, read_graph, upstream_of
+from orchestration.operators import (
+    ApproveOperator,
+    CleanupOperator,
+    CommandOperator,
+    PrepareOperator,
+    RecordOperator,
+    ReleaseOperator,
+)
+from orchestration.project import Project
+from orchestration.request import run_params
+
+PROJECT = Project.from_environment("LIGHT", root=Path(__file__).resolve().parents[1])
+STAGES = read_graph(Path(__file__).with_name("graph.json"))
+DECISION = ("data/promote/decision.json", "action", "release")
+ARGS = {"retries": 3, "retry_delay": timedelta(seconds=1), "on_failure_callback": on_failure(PROJECT)}
+
+with DAG(
+    "light",
+    schedule=CronDataIntervalTimetable("0 0 * * 1", timezone="UTC") if os.environ.get("LIGHT_SCHEDULE") else None,
+    start_date=datetime(2026, 1, 5),
+    catchup=False,
+    max_active_runs=16,
+    params=run_params(),
+    default_args=ARGS,
+    doc_md=__doc__,
+):
+    prepare = PrepareOperator(
+        task_id="prepare",
+        project=PROJECT,
+        expected=upstream_of(STAGES),
+        window="ingest",
+        before_stages=[["python", "release.py", "pin"]],
+        commits=["data/champion.json"],
+    )
+    stages = add_stage_tasks(PROJECT, STAGES, overrides="data/overrides")
+    approve = ApproveOperator(task_id="approve", project=PROJECT, subject="Release?", decision=DECISION, evidence=[])
+    release = ReleaseOperator(task_id="release", project=PROJECT, arguments=["python", "release.py", "apply"])
+    record = RecordOperator(
+        task_id="record",
+        project=PROJECT,
+        asset=Asset("light-champion"),
+        released=("action", "release"),
+        result_of="release",
+        metrics="data/ingest/metrics.json",
+        trigger_rule="none_failed_min_one_success",
+    )
+    cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7)
+    stages.last >> approve >> release >> record
+    approve >> record
+    add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup)
+
+with DAG("light_rollback", schedule=None, start_date=datetime(2026, 1, 5), params={"reason": "none"}):
+    prepare = PrepareOperator(task_id="prepare", project=PROJECT)
+    rollback = CommandOperator(
+        task_id="rollback",
+        project=PROJECT,
+        arguments=["python", "release.py", "rollback", "--reason={{ params.reason }}"],
+    )
+    cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
+    add_run(prepare=prepare, work=[rollback], ends=[rollback], cleanup=cleanup)
