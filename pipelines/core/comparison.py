@@ -17,6 +17,7 @@ from pipelines.core.errors import ParamsError
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Statistic = Callable[[Floats], Floats]  # sums (..., k) -> values (...)
+LEAST_DRAWS_BEYOND = 5  # fewer draws beyond a quantile leave it to chance
 MOST_CLUSTERS = 5000  # independent clusters beyond these are drawn together, which keeps the variance and the memory
 
 
@@ -122,8 +123,7 @@ class Resampling:
             draws = statistic(self.weights @ by_cluster)
             draws = draws[np.isfinite(draws)]  # a draw may miss a small slice altogether
             if len(draws) >= 0.9 * len(self.weights):
-                tail = expanded_tail(1.0 - confidence, clusters=n_clusters)
-                lower, upper = (float(bound) for bound in np.quantile(draws, [tail, 1.0 - tail]))
+                lower, upper = _bounds(draws, confidence=confidence, clusters=n_clusters)
         value = float(statistic(by_cluster.sum(axis=0)))
         return Estimate(value, lower, upper, confidence, len(sums), n_clusters, len(self.weights), self.seed)
 
@@ -147,6 +147,19 @@ def expanded_tail(tail: float, *, clusters: int) -> float:
     from scipy.stats import norm, t
 
     return float(norm.cdf(np.sqrt(clusters / (clusters - 1)) * t.ppf(tail, clusters - 1)))
+
+
+def _bounds(draws: Floats, *, confidence: float, clusters: int) -> tuple[float, float]:
+    """One-sided bounds: quantiles of the draws, or, for a tail that so few draws do not show, t times their spread."""
+    from scipy.stats import t
+
+    tail = expanded_tail(1.0 - confidence, clusters=clusters)
+    if tail * len(draws) >= LEAST_DRAWS_BEYOND:
+        lower, upper = np.quantile(draws, [tail, 1.0 - tail])
+    else:
+        spread = draws.std(ddof=1) * np.sqrt(clusters / (clusters - 1)) * t.ppf(confidence, clusters - 1)
+        lower, upper = draws.mean() - spread, draws.mean() + spread
+    return float(lower), float(upper)
 
 
 def _cluster_keys(records: pd.DataFrame, name: str) -> pd.Series:

@@ -34,7 +34,7 @@ def answers_of(rows: pd.DataFrame, probabilities: Floats, *, labels: Sequence[st
 
 
 def prediction_table(rows: pd.DataFrame, answers: Answers, *, part: str, candidate: str) -> pd.DataFrame:
-    """`id`, `part`, `candidate`, `label`, `confidence` and one column `proba_<label>` a class."""
+    """`id`, `part`, `candidate`, `label`, `confidence` and one column `p_<label>` a class."""
     names = np.array(answers.labels, dtype=object)
     table = pd.DataFrame(
         {
@@ -46,5 +46,5 @@ def prediction_table(rows: pd.DataFrame, answers: Answers, *, part: str, candida
         }
     )
     for code, label in enumerate(answers.labels):
-        table[f"proba_{label}"] = answers.probabilities[:, code]
+        table[f"p_{label}"] = answers.probabilities[:, code]
     return table

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from pipelines.core.params import StageParams
+from pipelines.core.profile import ProfileParams
 from pipelines.core.slices import SliceParams
 
 
@@ -20,3 +21,5 @@ class PromoteParams(StageParams):
     cluster_by: tuple[str, ...]  # rows drawn together: text, entity, day or a feature
     resamples: int = Field(ge=200)  # of the paired bootstrap
     slices: SliceParams
+    profile: ProfileParams
+    embedded_rows: int = Field(ge=0)  # rows of the window whose embedding the profile keeps, evenly spread over time

@@ -1,0 +1,62 @@
+"""The drift profile of a candidate: what live data will be compared with, once it is released."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipelines.core.domain import DomainSchema
+from pipelines.core.errors import InputError
+from pipelines.core.profile import Profile, build_profile
+from pipelines.promote.params import PromoteParams
+
+
+def freeze_profile(
+    reference: pd.DataFrame,
+    split: pd.DataFrame,
+    predictions: pd.DataFrame,
+    *,
+    model: Path,
+    digest: str,
+    schema: DomainSchema,
+    params: PromoteParams,
+) -> Profile:
+    """The profile of the window's accepted rows, before dedupe, and of what the model says on rows it never saw."""
+    if reference.empty:
+        raise InputError("data/ingest/records.parquet holds no row, so there is nothing to compare live data with")
+    days = reference["received_at"].dt.date
+    rows = spread(reference, most=params.embedded_rows)
+    has_text = bool((reference["text"].iloc[rows] != "").any())
+    said = predictions[["id", "label", "confidence"]].merge(split[["id", "received_at", "gold"]], on="id")
+    return build_profile(
+        reference,
+        start=days.min(),
+        end=days.max() + timedelta(days=1),
+        domain=schema.name,
+        model_digest=digest,
+        categories=[feature.name for feature in schema.features if feature.kind == "category"],
+        numbers=[feature.name for feature in schema.features if feature.kind == "number"],
+        labels=schema.labels,
+        params=params.profile,
+        predictions=said,
+        embeddings=embed(reference["text"].iloc[rows].tolist(), model=model) if has_text else None,
+        embedded=rows if has_text else None,
+    )
+
+
+def spread(frame: pd.DataFrame, *, most: int) -> NDArray[np.int64]:
+    """Positions of at most so many rows, evenly spread over time."""
+    order = np.argsort(frame["received_at"].to_numpy(), kind="stable")
+    if len(order) <= most:
+        return np.sort(order).astype(np.int64)
+    return np.sort(order[np.linspace(0, len(order) - 1, most).round().astype(np.int64)]).astype(np.int64)
+
+
+def embed(texts: list[str], *, model: Path) -> NDArray[np.float64]:
+    """The texts as vectors of the base model that the candidate stands on."""
+    from pipelines.core.encoder import Encoder
+    from pipelines.core.predictor import Manifest
+
+    return Encoder.load(Manifest.read(model).encoder).embed(texts, say="profile").astype(np.float64)
