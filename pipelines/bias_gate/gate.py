@@ -106,9 +106,7 @@ def judge(
         checks.append(_nobody_to_protect(schema, rows=len(records)))
     weights, weight_checks, summary = _mitigate(records, codes=codes, favorable=favorable, schema=schema, params=params)
     if favorable:
-        checks += _favour_checks(
-            records, codes=codes, favorable=favorable, schema=schema, params=params, limits=limits
-        )
+        checks += _favour_checks(records, codes=codes, favorable=favorable, schema=schema, params=params, limits=limits)
     is_training = (records["part"] == "train").to_numpy(dtype=bool) & (codes != ABSTAIN)
     return Evidence(
         checks=[*checks, *weight_checks],

@@ -29,7 +29,7 @@ def queue_for_people(
     rows: int,
     margin_below: float,
 ) -> pd.DataFrame:
-    """Up to `rows` unjudged training or validation rows, the least certain of each reason in turn.
+    """Up to `rows` training or validation rows, those without gold first, the least certain of each reason in turn.
 
     A tie has a vote and no label, a conflict has votes for several labels, a low margin leads by less than
     `margin_below`. Taking the reasons in turn keeps the many rows without votes from crowding out the rest.
@@ -45,15 +45,16 @@ def queue_for_people(
         ["no_votes", "tie", "conflict", "low_margin"],
         default="",
     )
-    queue = records[["id", "part", "received_at", "text", *shown]].assign(
+    queue = records[["id", "part", "received_at", "text", "gold", *shown]].assign(
         reason=reason,
         margin=margin,
         n_votes=n_votes.astype(np.int16),
         weak_label=pd.array([labels[c] if c != ABSTAIN else None for c in codes], dtype="string"),
     )
-    asked = records["part"].isin(["train", "validation"]) & records["gold"].isna() & (queue["reason"] != "")
+    asked = records["part"].isin(["train", "validation"]) & (queue["reason"] != "")
     queue = queue[asked.to_numpy()].sort_values(["margin", "id"], kind="stable")
-    queue["turn"] = queue.groupby("reason").cumcount()
+    queue["judged"] = queue["gold"].notna()
+    queue["turn"] = queue.groupby(["judged", "reason"]).cumcount()
     queue["place"] = queue["reason"].map({name: place for place, name in enumerate(REASONS)})
-    queue = queue.sort_values(["turn", "place"], kind="stable").head(rows)
-    return queue.drop(columns=["turn", "place"]).reset_index(drop=True)
+    queue = queue.sort_values(["judged", "turn", "place"], kind="stable").head(rows)
+    return queue.drop(columns=["judged", "turn", "place"]).reset_index(drop=True)
