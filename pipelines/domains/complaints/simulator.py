@@ -119,7 +119,7 @@ def stream(*, start: date, end: date, seed: int, **knobs: Any) -> Iterator[pd.Da
 
 
 def duplicate_pairs(*, start: date, end: date, seed: int, **knobs: Any) -> pd.DataFrame:
-    """Copies planted in the window whose source is in it too: `id`, `source_id`, `kind`, `jaccard` of word 5-grams."""
+    """Copies in the window whose source is in it too, both told: `id`, `source_id`, `kind`, `jaccard` of 5-grams."""
     params = _checked(knobs)
     world = World(seed=seed, params=params)
     rows = []
@@ -128,7 +128,7 @@ def duplicate_pairs(*, start: date, end: date, seed: int, **knobs: Any) -> pd.Da
         for place in range(world.volume(day)):
             if copied := world.source_of(day, place):
                 kind, source_day, source_place = copied
-                if source_day >= start:
+                if source_day >= start and world.tells(day, place) and world.tells(source_day, source_place):
                     similarity = jaccard(
                         world.complaint(day, place).text, world.complaint(source_day, source_place).text
                     )
@@ -215,6 +215,10 @@ class World:
         state = rng.choices(list(STATES), list(STATES.values()))[0]
         channel = rng.choices(list(CHANNELS), list(CHANNELS.values()))[0]
         return Complaint(product, text, tags, company, state, channel)
+
+    def tells(self, day: date, place: int) -> bool:
+        """Whether this row comes with its narrative: the first draw of its cells."""
+        return self._rng(day, f"{place}|cells").random() >= self.params.no_narrative_share
 
     def _cells(self, day: date, place: int) -> tuple[str | None, ...]:
         row, rng = self.complaint(day, place), self._rng(day, f"{place}|cells")
