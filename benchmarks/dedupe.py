@@ -128,7 +128,7 @@ def table(result: dict[str, Any]) -> str:
     head = f"""## Dedupe: {result["ratio"]:.1f} times as fast as datasketch
 
 `python benchmarks/dedupe.py`: {result["texts"]:,} texts ({result["megabytes"]:.0f} MB) recombined from real narratives,
-{result["pairs"]:,} planted pairs of exact Jaccard similarity 0.8 or more; medians of {result["rounds"]} rounds in turns.
+{result["pairs"]:,} planted pairs of exact Jaccard similarity >= 0.8; medians of {result["rounds"]} rounds in turns.
 A removal is unverified when the two texts' exact similarity is below 0.8, or the one it was removed for is gone too.
 Loading the compiled kernels ({result["load_seconds"]:.1f} s here, more when they must be compiled) is not counted.
 

@@ -46,8 +46,7 @@ def single_feature_hits(
     """
     gold = gold_rows["gold"].astype(str).to_numpy()
     owners = gold_rows["entity"].fillna(gold_rows["id"]).astype(str)
-    fold = owners.map(lambda owner: int(hashlib.blake2b(f"{seed}:{owner}".encode(), digest_size=8).hexdigest(), 16))
-    fold_of = (fold % folds).to_numpy()
+    fold_of = np.array([_lot(owner, seed=seed) % folds for owner in owners], np.int64)
     hits = {}
     for feature in features:
         right = np.zeros(len(gold), np.bool_)
@@ -76,6 +75,10 @@ def categories(values: pd.Series, *, learned: NDArray[np.bool_], rows_per_bin: i
     cells = np.searchsorted(edges, numbers).astype(object)
     cells[np.isnan(numbers)] = MISSING
     return cells
+
+
+def _lot(owner: str, *, seed: int) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}:{owner}".encode(), digest_size=8).digest(), "big")
 
 
 def _predicted(cells: NDArray[np.object_], *, gold: NDArray, learned: NDArray[np.bool_]) -> NDArray[np.object_]:
