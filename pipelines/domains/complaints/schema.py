@@ -85,7 +85,6 @@ PRODUCTS = {
 } | {label: label for label in SCHEMA.labels}
 
 FIRST_DAY, LAST_DAY = pd.Timestamp("1970-01-01"), pd.Timestamp("2199-12-31")
-ISO_DAY = r"^\d{4}-\d{2}-\d{2}$"
 # 2023-08-25, 2020/3/18, 27-04-2023 and, in the older American exports, 03/18/2014.
 DATES = (
     (re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})"), (1, 2, 3)),
@@ -123,14 +122,14 @@ class RawSchema(pa.DataFrameModel):
     @pa.check("date_received", ignore_na=False, error="date_received is not a date like 2023-08-25")
     def date_is_a_date(cls, days: pd.Series) -> pd.Series:
         """What `normalise` could not read is left as it came."""
-        return days.astype("str").str.match(ISO_DAY) & days.notna()
+        return _is_day(days)
 
     @pa.check("date_received", error="date_received is outside 1970-01-01..2199-12-31")
     def date_is_plausible(cls, days: pd.Series) -> pd.Series:
         """Epoch zero and typing errors of centuries are no dates of complaints."""
         text = days.astype("str")
         inside = (text >= str(FIRST_DAY.date())) & (text <= str(LAST_DAY.date()))
-        return inside | ~text.str.match(ISO_DAY)
+        return inside | ~_is_day(days)
 
     @pa.check("product", error="product is none of the nine that are routed")
     def product_is_known(cls, products: pd.Series) -> pd.Series:
@@ -198,6 +197,11 @@ def _recode(cells: pd.Series, change: Callable[[str], str]) -> pd.Series:
     codes, values = pd.factorize(cells, use_na_sentinel=True)
     changed = pd.Series([change(str(value)) for value in values], dtype="str")
     return pd.Series(changed.reindex(codes).to_numpy(), index=cells.index, dtype="str")
+
+
+def _is_day(days: pd.Series) -> pd.Series:
+    """Whether each cell is a day of the calendar as `normalise` writes it."""
+    return pd.to_datetime(days.astype("str"), format="%Y-%m-%d", errors="coerce").notna()
 
 
 def _iso_day(text: str) -> str:

@@ -83,7 +83,8 @@ says_payday = pattern(
 sounds_old_fashioned = pattern(
     "sounds_old_fashioned",
     "bank_account",
-    r"passbook|certificate of deposit|house note|charge (card|plate)|(bill|dunning) (collect|compan)|automobile|signature loan"
+    r"passbook|certificate of deposit|house note|charge (card|plate)|(bill|dunning) (collect|compan)|automobile"
+    r"|signature loan"
     r"|money order|telegraphed|grand(son|daughter)|credit (standing|rating|history)",
     fires_on="My charge plate was refused.",
     abstains_on="My credit card was refused.",
@@ -92,7 +93,8 @@ sounds_old_fashioned = pattern(
 sounds_military = pattern(
     "sounds_military",
     "payday_personal_loan",
-    r"\bbase\b|overseas|command|enlisted|clearance|military|va (home )?(loan|refinanc)|exchange card|star card|outside the gate",
+    r"\bbase\b|overseas|command|enlisted|clearance|military"
+    r"|va (home )?(loan|refinanc)|exchange card|star card|outside the gate",
     fires_on="They called my commander.",
     abstains_on="They called my employer.",
 )

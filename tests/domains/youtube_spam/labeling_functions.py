@@ -52,7 +52,8 @@ speaks_of_own_work = pattern(
 offers_money = pattern(
     "offers_money",
     "spam",
-    r"\$\d|\b(earn|free|cash|money|paid|giveaway|gift ?cards?|followers?|donate|vote|visit|join|facebook|instagram|twitter)\b",
+    r"\$\d|\b(earn|free|cash|money|paid|giveaway|gift ?cards?|followers?|donate"
+    r"|vote|visit|join|facebook|instagram|twitter)\b",
     fires_on="earn money from home",
     abstains_on="he earns respect",
 )
