@@ -45,6 +45,10 @@ def apply(registry: Registry, *, domain: Domain, params: ReleaseParams, root: Pa
         else:
             registry.package(version)  # refuses a version whose files were touched
         old = registry.alias(CHAMPION)
+        if params.through_canary and old is not None and old != version:
+            registry.move_alias(CHALLENGER, version)
+            logger.info("version %s is challenger beside champion %s; its canary decides", version, old)
+            return {"action": "challenge", "version": version, "previous": old, "reason": decision["reason"]}
         if old != version:
             _move(registry, old=old, new=version, action="release", reason=decision["reason"])
         return {
@@ -70,6 +74,30 @@ def rollback(registry: Registry, *, reason: str) -> dict[str, Any]:
         registry.package(new)
         _move(registry, old=old, new=new, action="rollback", reason=reason)
         return {"action": "rollback", "version": new, "previous": old, "reason": reason}
+
+
+def complete_canary(registry: Registry, *, version: int, reason: str) -> dict[str, Any]:
+    """Make the challenger champion, because its canary was not worse; nothing happens when it is no challenger now."""
+    with locked(home() / "release"):
+        reconcile(registry)
+        old = registry.alias(CHAMPION)
+        if registry.alias(CHALLENGER) != version or old == version:
+            return {"action": "none", "version": old, "reason": f"version {version} is no challenger now"}
+        registry.package(version)
+        _move(registry, old=old, new=version, action="release", reason=reason)
+        return {"action": "release", "version": version, "previous": old, "moved": True, "reason": reason}
+
+
+def stop_canary(registry: Registry, *, version: int, reason: str) -> dict[str, Any]:
+    """Take the challenger back, because its canary was worse; the champion answers everything again."""
+    with locked(home() / "release"):
+        if registry.alias(CHALLENGER) != version:
+            return {"action": "none", "version": registry.alias(CHAMPION), "reason": "it is no challenger now"}
+        registry.drop_alias(CHALLENGER)
+        registry.client.set_model_version_tag(registry.model_name, str(version), "canary", "stopped")
+        append_line(home() / "canaries.jsonl", {"model": registry.model_name, "version": version, "why": reason})
+        logger.warning("canary of version %s stopped: %s", version, reason)
+        return {"action": "stop", "version": version, "reason": reason}
 
 
 def reconcile(registry: Registry) -> None:

@@ -13,3 +13,4 @@ class ReleaseParams(StageParams):
     p95_batch_ms_at_most: float = Field(gt=0)  # pre-flight: 95th percentile of 64 records, under load
     preflight_seconds: float = Field(gt=0, le=60)  # how long each batch size is kept under load
     preflight_clients: int = Field(ge=1, le=64)  # callers at once
+    through_canary: bool  # a new version becomes challenger first; its canary makes it champion or takes it back
