@@ -25,7 +25,7 @@ def codes_of(rows: pd.DataFrame, said: pd.DataFrame, *, labels: Sequence[str]) -
     """The class index that predictions (`id`, `label`) give each row; -1 without an answer or with an unknown one."""
     index = {label: code for code, label in enumerate(labels)}
     label_of = dict(zip(said["id"].astype(str), said["label"].astype(object), strict=True))
-    return np.array([index.get(label_of.get(row), NO_ANSWER) for row in rows["id"].astype(str)], dtype=np.int64)
+    return np.array([index.get(str(label_of.get(row)), NO_ANSWER) for row in rows["id"].astype(str)], dtype=np.int64)
 
 
 def contest(
