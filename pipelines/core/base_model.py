@@ -107,3 +107,19 @@ def _hub_folder(spec: BaseModelParams) -> Path:
             f"{str(error).splitlines()[0] if str(error) else 'no message'}). "
             f"Put the files into $PERENNIAL_MODELS/{spec.name}/ or connect to the hub"
         ) from error
+
+
+def main() -> None:
+    """Print the digests of the base model in a folder, as lines for params.yaml."""
+    import sys
+
+    folder = Path(sys.argv[1])
+    sys.stdout.write(
+        f"sha256: {weights_digest(folder)}\n"
+        f"tokenizer_sha256: {file_sha256(folder / TOKENIZER)}\n"
+        f"config_sha256: {file_sha256(folder / CONFIG)}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

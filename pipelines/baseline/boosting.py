@@ -1,0 +1,144 @@
+"""Trees on top of the linear model: LightGBM starts from its logits and adds what features and vectors know."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.predictor import FeatureColumn, Floats
+from pipelines.core.progress import advancing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+LEAST_SHARE = 0.05  # of a row's weight: a smaller probability of a label makes no row for the trees
+
+
+def feature_columns(train: pd.DataFrame, *, features: Sequence[Any], max_levels: int) -> tuple[FeatureColumn, ...]:
+    """The domain's features with the most frequent levels of each category; ties go by the alphabet."""
+    columns = []
+    for feature in features:
+        levels: tuple[str, ...] = ()
+        if feature.kind == "category":
+            counts = train[feature.name].dropna().astype(str).value_counts()
+            ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:max_levels]
+            levels = tuple(sorted(level for level, _ in ranked))
+        columns.append(FeatureColumn(name=feature.name, kind=feature.kind, levels=levels))
+    return tuple(columns)
+
+
+def rows_per_label(targets: Floats, weights: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """Soft targets as rows for a learner of hard ones: row number, label and weight of each label that matters."""
+    row, label = np.nonzero(targets >= LEAST_SHARE)
+    share = targets[row, label]
+    total = np.bincount(row, weights=share, minlength=len(targets))
+    return row, label, weights[row] * share / total[row]
+
+
+def fit_boosting(
+    matrix: Floats,
+    *,
+    start: Floats,
+    targets: Floats,
+    weights: Floats,
+    validation: tuple[Floats, Floats, NDArray[np.int64]] | None,
+    categorical: Sequence[int],
+    knobs: dict[str, Any],
+    threads: int,
+    seed: int,
+) -> tuple[str, int, float | None]:
+    """LightGBM's text, rounds kept and gold validation log loss; empty text where no tree made it better.
+
+    `start` and the validation triple's second part are the linear model's logits, from which boosting sets out.
+    """
+    import lightgbm as lgb
+
+    rounds, patience = knobs["rounds"], knobs["patience"]
+    if rounds == 0:
+        return "", 0, None
+    row, label, row_weights = rows_per_label(targets, weights)
+    params = {
+        "objective": "multiclass",
+        "num_class": targets.shape[1],
+        "learning_rate": knobs["learning_rate"],
+        "num_leaves": knobs["leaves"],
+        "min_data_in_leaf": knobs["min_leaf_rows"],
+        "feature_fraction": knobs["column_share"],
+        "lambda_l2": knobs["l2"],
+        "max_bin": knobs["max_bins"],
+        "metric": "multi_logloss",
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": threads,
+        "seed": seed,
+        "verbosity": -1,
+        "boost_from_average": False,
+    }
+    data = lgb.Dataset(
+        matrix[row],
+        label=label,
+        weight=row_weights,
+        init_score=start[row],
+        categorical_feature=list(categorical),
+        params=params,
+        free_raw_data=True,
+    )
+    if validation is None:
+        booster = lgb.train(params, data, num_boost_round=rounds)
+        return text_of(booster, rounds), rounds, None
+    seen, seen_start, gold = validation
+    held = data.create_valid(seen, label=gold, init_score=seen_start)
+    without = _log_loss(seen_start, gold)
+    with advancing("boosting", total=rounds) as advance:
+        booster = lgb.train(
+            params,
+            data,
+            num_boost_round=rounds,
+            valid_sets=[held],
+            callbacks=[lgb.early_stopping(patience, verbose=False), lambda _: advance(1)],
+        )
+    best = float(booster.best_score["valid_0"]["multi_logloss"])
+    if best >= without:
+        return "", 0, without
+    return text_of(booster, booster.best_iteration), booster.best_iteration, best
+
+
+def text_of(booster: Any, rounds: int) -> str:
+    """The model as LightGBM text with its first `rounds` rounds."""
+    return str(booster.model_to_string(num_iteration=rounds))
+
+
+def tuned(knobs: dict[str, Any], *, trials: int, seed: int, score: Any) -> dict[str, Any]:
+    """The boosting knobs with the least `score(knobs)` of a fixed number of seeded trials, the given ones first."""
+    if trials == 0:
+        return knobs
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed))
+    names = ("learning_rate", "leaves", "min_leaf_rows", "column_share", "l2")
+    study.enqueue_trial({name: knobs[name] for name in names}, skip_if_exists=True)
+
+    def objective(trial: Any) -> float:
+        drawn = {
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
+            "leaves": trial.suggest_int("leaves", 3, 63, log=True),
+            "min_leaf_rows": trial.suggest_int("min_leaf_rows", 5, 100, log=True),
+            "column_share": trial.suggest_float("column_share", 0.1, 1.0),
+            "l2": trial.suggest_float("l2", 0.001, 30.0, log=True),
+        }
+        return float(score({**knobs, **drawn}))
+
+    study.optimize(objective, n_trials=trials)
+    return {**knobs, **study.best_params}
+
+
+def _log_loss(logits: Floats, gold: NDArray[np.int64]) -> float:
+    from pipelines.core.calibration import apply_temperature, log_loss
+
+    return log_loss(apply_temperature(logits, temperature=1.0), gold)

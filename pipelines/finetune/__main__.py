@@ -1,0 +1,49 @@
+"""Fine-tune the encoder on soft labels: data/split, data/label, data/bias_gate -> data/finetune/model."""
+
+from pathlib import Path
+
+from pipelines.core.stage import run
+
+
+def main() -> None:
+    """Read, train, write."""
+    import pandas as pd
+    import torch
+
+    from pipelines.core import store
+    from pipelines.core.domain import load_domain
+    from pipelines.core.gates import require_open
+    from pipelines.core.params import load_params, load_resources
+    from pipelines.core.tracking import tracked
+    from pipelines.core.training import training_set
+    from pipelines.finetune.candidate import train
+    from pipelines.finetune.params import FinetuneParams
+
+    require_open("bias_gate")
+    params, resources, schema = load_params("finetune", FinetuneParams), load_resources(), load_domain().schema
+    torch.set_num_threads(resources.threads)
+    data = training_set(
+        store.read_records("split"),
+        weak=store.read_records("label"),
+        weights=store.read_records("bias_gate"),
+        labels=schema.labels,
+        soft=params.soft_labels,
+        balanced=params.class_weights == "balanced",
+    )
+    code = store.folder_digest(Path(__file__).parent)
+    with store.writing_folder("finetune", "model") as folder, tracked("finetune", params.model_dump()) as tracking:
+        metrics, curve = train(
+            data,
+            folder=folder,
+            labels=schema.labels,
+            params=params,
+            seed=resources.seed,
+            code=code,
+            on_look=lambda numbers, step: tracking.log(numbers, step=step),
+        )
+    store.write_table("finetune", "curve.csv", pd.DataFrame(curve))
+    store.write_metrics("finetune", metrics)
+
+
+if __name__ == "__main__":
+    run("finetune", main)
