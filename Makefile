@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself; a second call reuses it.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify mlflow test test-unit test-all test-dags check format graph metrics benchmark clean
+.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics benchmark clean
 
 SHELL := /bin/bash
 export PERENNIAL_HOME ?= $(abspath .perennial)
@@ -52,9 +52,22 @@ check: setup ## What CI asks before the tests: format, lint, types, import laws,
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
 	@$(PY) -m pytest -q tests/contract
+	@$(PY) scripts/export_graph.py --check
+	@$(AIRFLOW_PY) -m orchestration.pages dags --check
 format: setup-pipeline ## Format and mend what can be mended
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
+
+graph: setup-pipeline ## Generate dags/graph.json from dvc.yaml
+	@$(PY) scripts/export_graph.py
+dag-pages: setup-orchestrator ## Generate dags/README.md from the docstrings of the DAGs
+	@$(AIRFLOW_PY) -m orchestration.pages dags
+airflow: setup ## A whole Airflow on http://127.0.0.1:8080; make airflow DB=postgresql://user:password@host/base PORT=8081
+	@$(AIRFLOW_PY) scripts/airflow_local.py --port "$(or $(PORT),8080)" --db "$(DB)"
+airflow-smoke: setup ## Airflow comes up, finds every DAG and stops
+	@$(AIRFLOW_PY) scripts/airflow_local.py --smoke --port "$(or $(PORT),8080)" --db "$(DB)"
+collect: setup ## Garbage: workspaces and runs that nobody needs, and their data (DRY=1 only says what)
+	@$(AIRFLOW_PY) -m orchestration.collect --root . --prefix PERENNIAL --keep-days "$(or $(KEEP_DAYS),90)" $(if $(DRY),--dry-run)
 
 metrics: setup-pipeline ## Metrics of every stage against the last commit
 	@.venv/bin/dvc metrics diff --md || true

@@ -40,7 +40,7 @@ class WorkspaceOperator(BaseOperator):
 
     def start(self, workspace: Workspace, name: str) -> Command:
         """The command of that name in this run, with everything ended that an earlier try has left."""
-        self._command = Command(mark=f"{workspace.slug}/{name}", folder=workspace.tasks)
+        self._command = Command(mark=workspace.mark(name), folder=workspace.tasks, name=name)
         return self._command
 
     def follow(self, workspace: Workspace, command: Command, arguments: Sequence[str]) -> list[str]:
@@ -432,7 +432,7 @@ class CleanupOperator(WorkspaceOperator):
     def execute(self, context: Any) -> str:
         """End what runs, remove what is recorded, and remove workspaces whose time is up."""
         workspace = self.workspace(context)
-        end_all(f"{workspace.slug}/", prefix=True)
+        end_all(workspace.mark(), prefix=True)
         if workspace.recorded() or (not self.keep_without_changes and _untouched(workspace)):
             workspace.remove(forget=True)
             said = "removed: its branch is at the origin, a later task brings it back"

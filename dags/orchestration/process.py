@@ -123,9 +123,9 @@ def _group(record: Mapping[str, Any] | None) -> list[int]:
 class Command:
     """A command of a task in a workspace, in a process group of its own, with its output in a file."""
 
-    def __init__(self, *, mark: str, folder: Path) -> None:
+    def __init__(self, *, mark: str, folder: Path, name: str) -> None:
         self.mark = mark
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", mark.rpartition("/")[2])
+        name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
         self.record_file = folder / f"{name}.json"
         self.log_file = folder / f"{name}.log"
         self.token = uuid.uuid4().hex

@@ -126,6 +126,10 @@ class Workspace:
         self.tasks = project.runs / "tasks" / self.slug
         self.branch = f"runs/{self.slug}"
 
+    def mark(self, name: str = "") -> str:
+        """Mark of a task's processes, or the beginning of the marks of all tasks of this run."""
+        return f"{self.project.home}#{self.slug}/{name}"
+
     def environment(self) -> dict[str, str]:
         """Variables of a command here; DVC's state database is this workspace's own and goes with it."""
         return self.project.environment(DVC_SITE_CACHE_DIR=str(self.path / ".dvc" / "tmp" / "site"))
@@ -335,7 +339,7 @@ class Workspace:
 
     def remove(self, *, forget: bool) -> None:
         """Take the worktree away; `forget` drops the local branch too, when the origin has it or nothing is lost."""
-        if still := marked(f"{self.slug}/", prefix=True):
+        if still := marked(self.mark(), prefix=True):
             raise WorkspaceError(f"run {self.run_id} still has processes {still}: its workspace stays")
         with self.clone.locked() as held:
             shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,333 @@
+"""A whole Airflow on this machine, for `make airflow`: `python scripts/airflow_local.py [--port N] [--smoke]`.
+
+Starts api-server, scheduler, dag-processor and triggerer with LocalExecutor, on the loopback interface only, on SQLite
+or on the PostgreSQL of `--db`. Everything it keeps is in `.airflow/`. Ctrl-C stops all of it. Runs in the
+orchestrator's environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestration.process import end_all
+from orchestration.project import Project
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPONENTS = {
+    "api-server": ["api-server", "--host", "127.0.0.1", "--workers", "1"],
+    "scheduler": ["scheduler", "--skip-serve-logs"],
+    "dag-processor": ["dag-processor"],
+    "triggerer": ["triggerer", "--skip-serve-logs"],
+}
+POOLS = {"gpu": (1, "stages that need the accelerator")}
+STOP_SECONDS = 20.0
+START_SECONDS = 180.0
+
+
+def settings(home: Path, *, port: int, database: str | None, prefix: str, root: Path) -> dict[str, str]:
+    """Environment of every component; secrets are made once and kept in the home, readable by its owner only."""
+    kept = _secrets(home)
+    bundle = [
+        {
+            "name": "dags",
+            "classpath": "orchestration.bundle.GitFolderBundle",
+            "kwargs": {"origin": os.environ.get(f"{prefix}_ORIGIN") or str(root), "refresh_interval": 5},
+        }
+    ]
+    address = f"http://127.0.0.1:{port}"
+    given = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "AIRFLOW__CORE__FERNET_KEY": kept["fernet"],
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": address,
+        "AIRFLOW__API__SECRET_KEY": kept["api"],
+        "AIRFLOW__API__EXPOSE_CONFIG": "False",
+        "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt"],
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundle),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
+        "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        f"{prefix}_ROOT": str(root),
+        f"{prefix}_SCHEDULES_FROM": kept["created"],
+        "PYTHONUNBUFFERED": "1",
+    }
+    if database:
+        given["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database
+    # What the caller has set wins: a test or a site may want other intervals.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_HOME")}
+    path = f"{root / 'dags'}{os.pathsep}{own['PYTHONPATH']}" if own.get("PYTHONPATH") else str(root / "dags")
+    return {**given, **own, "AIRFLOW_HOME": str(home), "PYTHONPATH": path}
+
+
+def _secrets(home: Path) -> dict[str, str]:
+    """Keys of this installation: made at the first start, in a file for its owner's eyes only."""
+    file = home / "secrets.json"
+    if not file.is_file():
+        from cryptography.fernet import Fernet
+
+        now = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
+        made = {"fernet": Fernet.generate_key().decode(), "created": now.isoformat()}
+        made |= {name: secrets.token_urlsafe(48) for name in ("api", "jwt")}
+        _private(file, made)
+        _private(home / "passwords.json", {"admin": secrets.token_urlsafe(12)})
+    return dict(json.loads(file.read_text()))
+
+
+def _private(file: Path, content: dict[str, str]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        json.dump(content, opened)
+
+
+def _with_parent() -> None:
+    """Runs in a component before it starts: it ends with this program even when that is killed outright (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6", use_errno=True).prctl(1, signal.SIGTERM)
+
+
+class Airflow:
+    """The components of one Airflow, each in a process group of its own."""
+
+    def __init__(self, home: Path, *, port: int, database: str | None, prefix: str, root: Path) -> None:
+        self.home = home
+        self.port = port
+        self.prefix = prefix
+        self.root = root
+        self.logs = home / "logs" / "components"
+        self.environment = settings(home, port=port, database=database, prefix=prefix, root=root)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def password(self) -> str:
+        """The generated password of the user `admin`."""
+        return str(json.loads((self.home / "passwords.json").read_text())["admin"])
+
+    def command(self, *arguments: str) -> None:
+        """Run one airflow command to its end; SystemExit with its last lines when it fails."""
+        answer = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if answer.returncode:
+            last = "\n".join((answer.stdout + answer.stderr).strip().splitlines()[-15:])
+            raise SystemExit(f"airflow {' '.join(arguments)} failed:\n{last}")
+
+    def prepare(self) -> None:
+        """Make or migrate the metadata store, and make the pools."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.command("db", "migrate")
+        for name, (slots, text) in POOLS.items():
+            self.command("pools", "set", name, str(slots), text)
+
+    def start(self, name: str) -> None:
+        """Start one component; its output goes to its own log file."""
+        extra = ["--port", str(self.port)] if name == "api-server" else []
+        with (self.logs / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *COMPONENTS[name], *extra],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_with_parent,  # noqa: PLW1509  one thread here
+            )
+
+    def start_all(self) -> None:
+        """Start every component and wait until all of them say that they are well."""
+        for name in COMPONENTS:
+            self.start(name)
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            self.check_alive()
+            if self.healthy():
+                return
+            time.sleep(0.5)
+        raise SystemExit(f"Airflow did not come up within {START_SECONDS:.0f} seconds; see {self.logs}")
+
+    def check_alive(self) -> None:
+        """SystemExit with its log's last lines when a component has ended."""
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                last = (self.logs / f"{name}.log").read_text(errors="replace").splitlines()[-15:]
+                raise SystemExit(f"{name} ended with {process.returncode}:\n" + "\n".join(last))
+
+    def healthy(self) -> bool:
+        """True when the api-server answers and has heard of every other component."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v2/monitor/health", timeout=3) as answer:
+                found = json.load(answer)
+        except (OSError, ValueError):
+            return False
+        parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        return all((found.get(part) or {}).get("status") == "healthy" for part in parts)
+
+    def stop(self) -> None:
+        """Stop every component with SIGINT, workers first to finish; kill what is left after a while."""
+        order = [name for name in ("scheduler", "triggerer", "dag-processor", "api-server") if name in self.processes]
+        for name in order:
+            with contextlib.suppress(ProcessLookupError):
+                self.processes[name].send_signal(signal.SIGINT)
+        until = time.monotonic() + STOP_SECONDS
+        for name in order:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.processes[name].wait(max(0.1, until - time.monotonic()))
+        for name in order:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.processes[name].pid, signal.SIGKILL)
+            self.processes[name].wait()
+        # A stage runs in a session of its own: its task was stopped, so nobody would hear of its outcome.
+        end_all(f"{Project.from_environment(self.prefix, root=self.root).home}#", prefix=True)
+
+    def client(self) -> Client:
+        """A REST client that is logged in as `admin`."""
+        return Client(f"http://127.0.0.1:{self.port}", user="admin", password=self.password)
+
+
+class Client:
+    """The REST API, as any client would use it."""
+
+    def __init__(self, address: str, *, user: str, password: str) -> None:
+        self.address = address
+        self.token = ""
+        self.token = self.call("POST", "/auth/token", {"username": user, "password": password})["access_token"]
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """One request; RuntimeError with the answer's text when it is refused."""
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.address + path, data=data, headers=headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from None
+
+    def trigger(self, dag: str, conf: dict[str, Any] | None = None, *, run_id: str | None = None) -> str:
+        """Start a run and return its id."""
+        body: dict[str, Any] = {"conf": conf or {}, "logical_date": None}
+        if run_id:
+            body["dag_run_id"] = run_id
+        return str(self.call("POST", f"/api/v2/dags/{dag}/dagRuns", body)["dag_run_id"])
+
+    def states(self, dag: str, run_id: str) -> dict[str, str]:
+        """State of each task of a run."""
+        found = self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances?limit=200")["task_instances"]
+        return {item["task_id"]: item["state"] for item in found}
+
+    def wait(self, dag: str, run_id: str, *, seconds: float) -> str:
+        """Wait for a run's end and return its state."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            state = str(self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}")["state"])
+            if state in {"success", "failed"}:
+                return state
+            time.sleep(0.5)
+        raise TimeoutError(f"{dag} {run_id} did not end in {seconds:.0f} s: {self.states(dag, run_id)}")
+
+    def dags(self, expected: set[str], *, seconds: float = 120) -> None:
+        """Wait until the named DAGs are there and none has an import error."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            errors = self.call("GET", "/api/v2/importErrors")["import_errors"]
+            if errors:
+                raise RuntimeError("\n".join(f"{error['filename']}: {error['stack_trace']}" for error in errors))
+            if expected <= {dag["dag_id"] for dag in self.call("GET", "/api/v2/dags?limit=100")["dags"]}:
+                return
+            time.sleep(0.5)
+        raise TimeoutError(f"not all of {sorted(expected)} were found in {seconds:.0f} s")
+
+
+@contextlib.contextmanager
+def running(airflow: Airflow) -> Iterator[Airflow]:
+    """An Airflow that is up inside the block and gone after it, whatever happens."""
+    try:
+        airflow.prepare()
+        airflow.start_all()
+        yield airflow
+    finally:
+        airflow.stop()
+
+
+def uncommitted(root: Path) -> str:
+    """A sentence about what runs do not see, or nothing."""
+    command = ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    files = answer.stdout.splitlines()
+    if not files:
+        return ""
+    names = ", ".join(line[3:] for line in files[:5]) + (", ..." if len(files) > 5 else "")
+    return f"Runs use what is committed; they do not see your changes to {names}."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run Airflow until Ctrl-C, or, with --smoke, only until it has come up and every DAG is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--db", default="", help="SQLAlchemy address of a PostgreSQL metadata store; empty: SQLite")
+    parser.add_argument("--home", type=Path, default=ROOT / ".airflow")
+    parser.add_argument("--prefix", default="PERENNIAL", help="prefix of the project's environment variables")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the checkout whose DAGs run")
+    parser.add_argument("--smoke", action="store_true", help="come up, look at every DAG, stop")
+    given = parser.parse_args(arguments)
+    database = given.db.replace("postgresql://", "postgresql+psycopg2://", 1) if given.db else None
+    airflow = Airflow(
+        given.home.resolve(), port=given.port, database=database, prefix=given.prefix, root=given.root.resolve()
+    )
+
+    def interrupted(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    print("Airflow: starting (the first time takes half a minute) ...", flush=True)
+    try:
+        with running(airflow):
+            expected = {file.stem for file in (given.root / "dags").glob("*.py")}
+            airflow.client().dags(expected)
+            print(f"\nAirflow: http://127.0.0.1:{given.port}   user: admin   password: {airflow.password}")
+            print(f"DAGs: {', '.join(sorted(expected))}.   Logs: {airflow.logs}   Stop: Ctrl-C")
+            print(uncommitted(given.root), flush=True)
+            while not given.smoke:
+                time.sleep(1)
+                airflow.check_alive()
+    except KeyboardInterrupt:
+        pass
+    print("\nAirflow: stopped", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
