@@ -72,9 +72,7 @@ def test_the_difference_is_antisymmetric_and_repeatable():
 def test_an_interval_of_a_share_agrees_with_the_binomial_and_widens_with_clusters():
     draw = np.random.default_rng(0)
     right = draw.random(1000) < 0.8
-    single = Resampling.of(np.arange(1000), resamples=2000, seed=1).estimate(
-        share_sums(right), share, confidence=0.975
-    )
+    single = Resampling.of(np.arange(1000), resamples=2000, seed=1).estimate(share_sums(right), share, confidence=0.975)
     half = 1.96 * np.sqrt(0.8 * 0.2 / 1000)
     assert (single.upper - single.lower) / 2 == pytest.approx(half, rel=0.12)
     by_tens = np.repeat(draw.random(100) < 0.8, 10)
@@ -93,9 +91,7 @@ def test_a_slice_uses_the_same_redraws_and_counts_its_own_rows_and_clusters():
 
 
 def test_one_cluster_has_no_interval():
-    found = Resampling.of(np.zeros(30), resamples=300, seed=1).estimate(
-        share_sums(np.ones(30)), share, confidence=0.95
-    )
+    found = Resampling.of(np.zeros(30), resamples=300, seed=1).estimate(share_sums(np.ones(30)), share, confidence=0.95)
     assert found.value == 1
     assert found.interval is None
     assert found.as_dict()["lower"] is None
@@ -161,9 +157,7 @@ def test_equal_models_are_called_better_at_most_one_time_in_twenty():
         day = np.sort(draw.integers(0, 60, 1200))
         gold = draw.choice(7, 1200, p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05])
         chance = np.clip(0.8 + draw.normal(0, 0.05, 60)[day], 0, 1)
-        models = [
-            np.where(draw.random(1200) < chance, gold, (gold + draw.integers(1, 7, 1200)) % 7) for _ in range(2)
-        ]
+        models = [np.where(draw.random(1200) < chance, gold, (gold + draw.integers(1, 7, 1200)) % 7) for _ in range(2)]
         sums = [class_sums(gold, said, n_labels=7) for said in models]
         found = Resampling.of(day, resamples=500, seed=1).paired_difference(*sums, macro_f1, confidence=0.975)
         called += found.lower > 0

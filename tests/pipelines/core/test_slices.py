@@ -34,9 +34,7 @@ def frame(n=40):
 
 
 def slices(records, **knobs):
-    found = slice_rows(
-        records, schema=SCHEMA, **({"max_categories": 5, "length_bands": 4, "min_rows": 1} | knobs)
-    )
+    found = slice_rows(records, schema=SCHEMA, **({"max_categories": 5, "length_bands": 4, "min_rows": 1} | knobs))
     return {(part.kind, part.name): len(part.rows) for part in found}
 
 
