@@ -108,6 +108,11 @@ class Domain:
 
         return as_canonical(self._attribute("schema", "to_records")(raw), schema=self.schema)
 
+    def derive(self, records: pd.DataFrame) -> dict[str, pd.Series]:
+        """Features that follow from `text` alone, by the domain's `derive` where it has one: live input lacks them."""
+        function = getattr(self._module("schema"), "derive", None)
+        return dict(function(records)) if function else {}
+
     @cached_property
     def labeling_functions(self) -> tuple[Any, ...]:
         """Labeling functions in order of definition."""

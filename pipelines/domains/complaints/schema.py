@@ -181,6 +181,11 @@ def to_records(raw: pd.DataFrame) -> pd.DataFrame:
     return records.reset_index(drop=True)
 
 
+def derive(records: pd.DataFrame) -> dict[str, pd.Series]:
+    """Give the features that follow from the text, for live records that bring only what a person typed."""
+    return _numbers(records["text"].fillna("").astype("str"))
+
+
 def fold(name: object) -> str:
     """Write a header or a product name in lower case with single underscores."""
     return re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")
