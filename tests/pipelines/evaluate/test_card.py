@@ -10,7 +10,7 @@ from pipelines.core.verdict import Check, Verdict
 from pipelines.evaluate.card import Evidence, confused_pairs, day_span, flatten, render_card
 from pipelines.evaluate.measurement import checks_of, measure
 
-VOID = {"meta", "br", "line", "circle", "rect", "link", "img"}
+VOID = {"meta", "br"}
 
 
 def evidence(*, rows=400, purpose="Shop mail & where it goes.", schema=SCHEMA):
