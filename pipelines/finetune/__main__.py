@@ -1,7 +1,5 @@
 """Fine-tune the encoder on soft labels: data/split, data/label, data/bias_gate -> data/finetune/model."""
 
-from pathlib import Path
-
 from pipelines.core.stage import run
 
 
@@ -17,6 +15,7 @@ def main() -> None:
     from pipelines.core.tracking import tracked
     from pipelines.core.training import training_set
     from pipelines.finetune.candidate import train
+    from pipelines.finetune.checkpoint import code_digest
     from pipelines.finetune.params import FinetuneParams
 
     require_open("bias_gate")
@@ -30,7 +29,6 @@ def main() -> None:
         soft=params.soft_labels,
         balanced=params.class_weights == "balanced",
     )
-    code = store.folder_digest(Path(__file__).parent)
     with store.writing_folder("finetune", "model") as folder, tracked("finetune", params.model_dump()) as tracking:
         metrics, curve = train(
             data,
@@ -38,7 +36,7 @@ def main() -> None:
             labels=schema.labels,
             params=params,
             seed=resources.seed,
-            code=code,
+            code=code_digest(),
             on_look=lambda numbers, step: tracking.log(numbers, step=step),
         )
     store.write_table("finetune", "curve.csv", pd.DataFrame(curve))

@@ -20,7 +20,7 @@ def epoch_batches(lengths: Sequence[int], *, rows: int, seed: int, epoch: int) -
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))
     of = np.asarray(lengths)
-    batches = []
+    batches: list[NDArray[np.int64]] = []
     for start in range(0, len(order), 16 * rows):
         stretch = order[start : start + 16 * rows]
         stretch = stretch[np.argsort(-of[stretch], kind="stable")]

@@ -36,6 +36,13 @@ def folder_for(key: dict[str, Any]) -> Path:
     return home() / "checkpoints" / digest[:24]
 
 
+def code_digest() -> str:
+    """sha256 of the code that training runs: another version never takes up this one's checkpoint."""
+    here = Path(__file__).parent
+    files = [*sorted(here.glob("*.py")), here.parent / "core" / "encoder.py", here.parent / "core" / "adapter.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def save(folder: Path, *, standing: Standing, tensors: Tensors) -> None:
     """Write one file, whole or not at all; weights, optimizer, generator and standing are from the same step."""
     from safetensors.torch import save as to_bytes

@@ -32,7 +32,7 @@ class Classifier(nn.Module):
         """One logit a label for each text of a padded batch."""
         given = {"input_ids": ids} if hidden is None else {"inputs_embeds": hidden}
         states = self.network(attention_mask=mask, **given).last_hidden_state
-        return self.head(pool(states, mask=mask, pooling=self.pooling))  # type: ignore[no-any-return]
+        return self.head(pool(states, mask=mask, pooling=self.pooling))
 
 
 class PassEmbeddings(nn.Module):
@@ -91,7 +91,7 @@ class LowerPart(nn.Module):
         hidden = self.embeddings(input_ids=ids)
         for layer in self.layers:
             hidden = layer(hidden, None)
-        return hidden  # type: ignore[no-any-return]
+        return hidden
 
 
 def adapter_config(
@@ -101,7 +101,7 @@ def adapter_config(
     train_layers: int | None,
     stack_name: str,
     rank: int,
-    alpha: float,
+    alpha: int,
     targets: list[str] | str,
     dropout: float,
 ) -> Any:
@@ -134,7 +134,7 @@ def build(
     train_layers: int | None,
     cache_frozen: bool,
     rank: int,
-    alpha: float,
+    alpha: int,
     targets: list[str] | str,
     dropout: float,
     seed: int,

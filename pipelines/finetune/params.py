@@ -12,7 +12,7 @@ class LoraParams(StageParams):
     """params.yaml: finetune.lora."""
 
     rank: int = Field(ge=1)
-    alpha: float = Field(gt=0)
+    alpha: int = Field(ge=1)
     targets: list[str] | Literal["all-linear"]  # names of the linear modules that get an adapter
 
 

@@ -1,4 +1,4 @@
-"""The training loop: soft cross entropy, warmup and cosine, early stopping on gold validation, and going on after a kill."""
+"""The training loop: soft cross entropy, warmup and cosine, early stopping on gold, and going on after a kill."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def rate_at(step: int, *, steps: int, warmup_share: float) -> float:
 
 
 class Trainer:
-    """One training run; every state it has is in `standing`, the trained weights, the optimizer and torch's generator."""
+    """One training run; all its state is `standing`, the trained weights, the optimizer and torch's generator."""
 
     def __init__(self, classifier: torch.nn.Module, *, accelerator: Any, recipe: Recipe, folder: Path) -> None:
         self.recipe, self.accelerator, self.folder = recipe, accelerator, folder
@@ -176,7 +176,7 @@ class Trainer:
         return out
 
     def _tensors(self) -> Tensors:
-        tensors = {f"weight/{name}": p for name, p in self.trained.items()}
+        tensors: Tensors = {f"weight/{name}": p for name, p in self.trained.items()}
         tensors.update({f"best/{name}": p for name, p in self.best.items()})
         for name, p in self.trained.items():
             tensors.update({f"optimizer/{key}/{name}": value for key, value in self.inner.state[p].items()})
