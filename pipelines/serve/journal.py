@@ -15,6 +15,8 @@ from pipelines.core.errors import StoreError
 from pipelines.core.state import disk_message, locked, write_atomic
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipelines.core.domain import DomainSchema
 
 logger = logging.getLogger(__name__)
