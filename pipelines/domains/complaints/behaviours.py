@@ -102,7 +102,8 @@ def with_typos(text: str) -> str:
     rng, words = Random(text), text.split(" ")
     spots = [place for place, word in enumerate(words) if len(word) > 4 and word.isalpha()]
     for place in rng.sample(spots, max(len(spots) // 6, 1)):
-        word, at = words[place], rng.randint(1, len(words[place]) - 3)
+        word = words[place]
+        at = rng.choice([n for n in range(1, len(word) - 1) if word[n] != word[n + 1]])
         words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
     return " ".join(words)
 

@@ -11,10 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.core.errors import ParamsError
-from pipelines.domains.complaints.composing import parse
-from pipelines.domains.complaints.grammar import GENERIC, KEY_TERMS, LETTER, NEW_GENERIC, OPENINGS, PHRASES, SENTENCES
+from pipelines.core.phrases import parse
 from pipelines.domains.complaints.schema import SCHEMA, RawSchema, normalise, to_records
-from pipelines.domains.complaints.simulator import COLUMNS, NARRATIVE, duplicate_pairs, jaccard, stream
+from pipelines.domains.complaints.simulator import (
+    COLUMNS,
+    GENERIC,
+    KEY_TERMS,
+    LETTER,
+    NARRATIVE,
+    NEW_GENERIC,
+    OPENINGS,
+    PHRASES,
+    SENTENCES,
+    duplicate_pairs,
+    jaccard,
+    stream,
+)
 
 FOLDER = Path(__file__).resolve().parents[3] / "pipelines/domains/complaints"
 KNOBS: dict[str, Any] = yaml.safe_load((FOLDER / "params.yaml").read_text(encoding="utf-8"))["simulator"]
