@@ -54,6 +54,7 @@ def main() -> None:
         verdicts=[*earlier, verdict.to_dict()],
         functions=store.read_table("label", "functions.csv"),
         fates=fates_by_group(fate, ingested=ingested, attributes=attributes),
+        disparate_impact_limit=params.disparate_impact_at_least,
     )
     store.write_records("bias_gate", evidence.weights)
     store.write_table("bias_gate", "parity.csv", evidence.parity)

@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from pipelines.core.domain import DomainSchema
-from pipelines.core.report import axis_bounds, render
+from pipelines.core.report import render
 
 TEMPLATES = Path(__file__).parent / "templates"
 MEASURES = {
-    "coverage": ("Has a label", "share of all rows"),
-    "labeled_right": ("Is labeled right", "share of gold rows with the right label"),
-    "survival": ("Is kept", "share of accepted records that dedupe and split keep"),
+    "coverage": ("Has a label", "of all rows"),
+    "labeled_right": ("Is labeled right", "of gold rows"),
+    "survival": ("Is kept", "by dedupe and split"),
 }
 
 
@@ -37,9 +37,9 @@ def data_report(
     verdicts: Sequence[Mapping[str, Any]],
     functions: pd.DataFrame,
     fates: pd.DataFrame,
+    disparate_impact_limit: float,
 ) -> str:
     """The page as HTML; the same values give the same bytes."""
-    parities = {item.name: _bars(metrics["bias_gate"]["groups"][item.name]) for item in schema.protected}
     values = {
         "schema": schema,
         "metrics": metrics,
@@ -49,7 +49,7 @@ def data_report(
         "functions": [_numbers(row) for row in functions.to_dict("records")],
         "fates": fates.to_dict("records"),
         "measures": MEASURES,
-        "bars": parities,
+        "disparate_impact_limit": disparate_impact_limit,
         "closed": [check for verdict in verdicts for check in verdict["checks"] if check["outcome"] == "failed"],
         "undecided": [check for verdict in verdicts for check in verdict["checks"] if check["outcome"] == "undecided"],
         "n_checks": sum(len(verdict["checks"]) for verdict in verdicts),
@@ -94,16 +94,6 @@ def _step(name: str, left: int, lost: int, reasons: Mapping[str, int]) -> Step:
         ((str(reason), int(n)) for reason, n in reasons.items() if n), key=lambda item: (-item[1], item[0])
     )
     return Step(name, int(left), int(lost), tuple(ordered))
-
-
-def _bars(group: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """The axis of each measure's bars."""
-    axes = {}
-    for measure in MEASURES:
-        sides = [group[measure][side] for side in ("member", "rest")]
-        bounds = [bound for side in sides for bound in (*side["interval"], side["value"])]
-        axes[measure] = axis_bounds(bounds)
-    return axes
 
 
 def _numbers(row: Mapping[Any, Any]) -> dict[str, Any]:
