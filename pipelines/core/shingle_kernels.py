@@ -98,7 +98,7 @@ def band_keys(shingles, counts, multipliers, masks, rows, keys):  # type: ignore
 
 @_compile
 def jaccard(shingles, starts, sizes, left, right, at_least):  # type: ignore[no-untyped-def]
-    """Exact Jaccard similarity of two records' shingles, or 0 as soon as their sizes forbid `at_least`."""
+    """Exact Jaccard similarity of two records' shingles, or 0 as soon as `at_least` is out of reach."""
     for record in (left, right):
         if sizes[record] < 0:  # made a sorted set on first use: most records are never compared
             begin, end = starts[record], starts[record + 1]
@@ -112,8 +112,12 @@ def jaccard(shingles, starts, sizes, left, right, at_least):  # type: ignore[no-
     n_left, n_right = sizes[left], sizes[right]
     if min(n_left, n_right) < at_least * max(n_left, n_right):
         return 0.0
+    # s / (n + m - s) >= t needs s >= t (n + m) / (1 + t); one less, so that no rounding can rule a pair out.
+    needed = int(at_least * (n_left + n_right) / (1 + at_least)) - 1
     i, j, shared = 0, 0, 0
     while i < n_left and j < n_right:
+        if i - shared > n_left - needed or j - shared > n_right - needed:
+            return 0.0
         a, b = shingles[starts[left] + i], shingles[starts[right] + j]
         shared += a == b
         i += a <= b
@@ -146,7 +150,7 @@ def match(  # type: ignore[no-untyped-def]
     leader = np.full(n_groups, -1, np.int64)
     head = np.full(n_buckets, -1, np.int64)
     tail = np.full(n_buckets, -1, np.int64)
-    after = np.full(buckets.shape, -1, np.int64)
+    after = np.full(buckets.shape, -1, np.int32)
     kept = np.zeros(len(starts) - 1, np.bool_)
     seen = np.full(len(starts) - 1, -1, np.int64)
     cut = 0

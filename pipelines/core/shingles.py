@@ -99,9 +99,9 @@ class Fingerprints:
         return groups.astype(np.int64), len(values)
 
     @cached_property
-    def _buckets(self) -> tuple[NDArray[np.int64], int]:
+    def _buckets(self) -> tuple[NDArray[np.int32], int]:
         """Number of the bucket of each text and band; -1 where a text is alone or blank."""
-        buckets, taken = np.full(self.keys.shape, -1, np.int64), 0
+        buckets, taken = np.full(self.keys.shape, -1, np.int32), 0
         texts = np.flatnonzero(~self.blank)
         for band in range(self.keys.shape[1]):
             _, inverse, counts = np.unique(self.keys[texts, band], return_inverse=True, return_counts=True)

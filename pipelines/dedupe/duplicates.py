@@ -33,17 +33,21 @@ class Deduplicated:
 def split_duplicates(records: pd.DataFrame, *, near: NearDuplicateParams, seed: int, threads: int) -> Deduplicated:
     """Keep the earliest of each text (by received_at, then id); the order of the rows that come in does not matter."""
     ordered = records.sort_values(["received_at", "id"], kind="stable", ignore_index=True)
-    fingerprints = fingerprint(ordered["text"].tolist(), near=near, seed=seed, threads=threads)
-    matches = fingerprints.repeated(near=near)
-    repeats = matches.twin >= 0
     ids = ordered["id"].astype("string")
+    told = np.flatnonzero(ordered["text"].str.strip() != "")  # a domain without texts costs nothing
+    fingerprints = fingerprint(ordered["text"].iloc[told].tolist(), near=near, seed=seed, threads=threads)
+    matches = fingerprints.repeated(near=near)
+    found = matches.twin >= 0
+    repeats = np.zeros(len(ordered), np.bool_)
+    repeats[told[found]] = True
     dropped = pd.DataFrame(
         {
             "id": ids[repeats].array,
-            "kept_id": ids.iloc[matches.twin[repeats]].array,
-            "reason": pd.array(np.where(matches.exact[repeats], "exact", "near"), dtype="string"),
-            "similarity": matches.similarity[repeats],
+            "kept_id": ids.iloc[told[matches.twin[found]]].array,
+            "reason": pd.array(np.where(matches.exact[found], "exact", "near"), dtype="string"),
+            "similarity": matches.similarity[found],
         }
     )
+    n_blank = len(ordered) - int((~fingerprints.blank).sum())
     kept = ordered[~repeats].reset_index(drop=True)
-    return Deduplicated(kept=kept, dropped=dropped, n_blank=int(fingerprints.blank.sum()), n_cut=matches.n_cut)
+    return Deduplicated(kept=kept, dropped=dropped, n_blank=n_blank, n_cut=matches.n_cut)

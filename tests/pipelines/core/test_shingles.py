@@ -41,7 +41,7 @@ def prints(*given_texts: str, near: NearDuplicateParams = NEAR, threads: int = 1
 
 
 @given(texts, texts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_the_kernel_agrees_with_the_definition(left: str, right: str) -> None:
     found = prints(left, right)
     assert found.similarity(0, 1) == exact(left, right)

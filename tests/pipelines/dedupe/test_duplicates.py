@@ -34,7 +34,7 @@ rows = st.lists(
 
 
 @given(rows, st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_properties_of_every_split(rows: list[tuple[str, int]], random) -> None:
     records = make_records(rows)
     found = dedupe(records)
