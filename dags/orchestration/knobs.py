@@ -71,28 +71,28 @@ def _set(tree: Any, path: list[str], value: Any) -> Any:
 
 
 def _edited(text: str, path: list[str], value: Any) -> str:
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    node, colon = yaml.compose(text, Loader=yaml.SafeLoader), 0
     for depth, name in enumerate(path):
         if not isinstance(node, yaml.MappingNode):
+            for missing in reversed(path[depth:]):
+                value = {missing: value}
             break
-        found = next((below for key, below in node.value if key.value == name), None)
+        found = next(((key, below) for key, below in node.value if key.value == name), None)
         if found is None:
             return _added(text, node, path[depth:], value)
-        node = found
-        path_left = path[depth + 1 :]
-    else:
-        path_left = []
-    for name in reversed(path_left):
-        value = {name: value}
-    return _replaced(text, node, value)
+        colon = text.index(":", found[0].end_mark.index) + 1
+        node = found[1]
+    return _replaced(text, node, value, colon=colon)
 
 
-def _replaced(text: str, node: Any, value: Any) -> str:
+def _replaced(text: str, node: Any, value: Any, *, colon: int) -> str:
     start, end = node.start_mark.index, _end(node)
-    inserted = _flow(value)
-    if start == end and text[start - 1 : start] not in {" ", "\n"}:
-        inserted = " " + inserted  # `knob:` without any value
-    return text[:start] + inserted + text[end:]
+    end = start + len(text[start:end].rstrip("\n"))  # a literal block's text ends in newlines
+    if start == end or (not isinstance(node, yaml.ScalarNode) and not node.flow_style):
+        # Nothing, or a block below its key: the new value goes onto the key's own line.
+        between = text[colon:start].rstrip(" ")
+        return f"{text[:colon]} {_flow(value)}{between.removesuffix(chr(10))}{text[end:]}"
+    return text[:start] + _flow(value) + text[end:]
 
 
 def _added(text: str, node: Any, path: list[str], value: Any) -> str:

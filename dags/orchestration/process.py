@@ -178,13 +178,13 @@ class Command:
         assert self.process is not None
         parent = os.getppid()
         rest = ""
-        with self.log_file.open(encoding="utf-8", errors="replace") as file:
+        with self.log_file.open(encoding="utf-8", errors="replace", newline="\n") as file:
             while True:
                 ended = self.process.poll() is not None
                 chunk = file.read()
                 *full, rest = (rest + chunk).split("\n")
                 for line in full:
-                    yield line.rpartition("\r")[2]
+                    yield line.rstrip("\r").rpartition("\r")[2]  # of a progress bar its last state
                 if ended and not chunk:
                     if rest:
                         yield rest

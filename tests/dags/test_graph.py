@@ -1,0 +1,208 @@
+"""One graph, two runners: the rendered DAG has DVC's own edges; hooks, settings and staleness."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG, task
+from lightly import ROOT, TOOLS, LightRepository
+from orchestration.graph import GraphError, add_stage_tasks, read_graph, task_id, upstream_of
+from orchestration.operators import check_graph
+from orchestration.project import Project
+from orchestration.request import RequestError
+
+# DVC's own graph, by another way than the exporter's: `dvc dag --dot` names each edge.
+DOT = r'"(?P<upper>[^"]+)" -> "(?P<lower>[^"]+)"'
+PROJECT = Project(root=Path("/r"), home=Path("/h"), origin="/o", tools=Path("/t"), dvc_remote="/d")
+STAGES = [
+    {"name": name, "cmd": "x", "deps": [], "outs": [], "git_outs": [], "upstream": upstream, "airflow": {}}
+    for name, upstream in (("ingest", []), ("split@en", ["ingest"]), ("label", ["split@en", "ingest"]))
+]
+
+
+def dvc_edges(folder: Path) -> set[tuple[str, str]]:
+    """Edges between stages as `dvc dag` shows them."""
+    import re
+
+    answer = subprocess.run([TOOLS / "dvc", "dag", "--dot"], cwd=folder, capture_output=True, text=True, check=True)
+    edges = {(found["upper"], found["lower"]) for found in re.finditer(DOT, answer.stdout)}
+    return {(upper, lower) for upper, lower in edges if not upper.endswith(".dvc")}
+
+
+def rendered_edges(stages: list[dict]) -> set[tuple[str, str]]:
+    """Edges between stage tasks of a DAG."""
+    with DAG("d", schedule=None):
+        tasks = add_stage_tasks(PROJECT, stages).by_stage
+    names = {made.task_id: name for name, made in tasks.items()}
+    return {(name, names[below]) for name, made in tasks.items() for below in made.downstream_task_ids}
+
+
+@pytest.mark.slow
+def test_the_real_dag_has_dvcs_edges() -> None:
+    stages = read_graph(ROOT / "dags" / "graph.json")
+    assert rendered_edges(stages) == dvc_edges(ROOT)
+
+
+@pytest.mark.slow
+def test_templates_foreach_matrix_and_folders_give_dvcs_edges(light: LightRepository) -> None:
+    stages = read_graph(light.origin / "dags" / "graph.json")
+    assert rendered_edges(stages) == dvc_edges(light.origin)
+    assert len(stages) == 10
+    assert ("train@en-2", "merge") in rendered_edges(stages)
+
+
+@pytest.mark.slow
+def test_the_real_graph_is_fresh_and_a_changed_one_is_stale(light: LightRepository) -> None:
+    command = [TOOLS / "python", str(ROOT / "scripts" / "export_graph.py"), "--check", "--root"]
+    fresh = subprocess.run([*command, str(ROOT)], capture_output=True, text=True)
+    assert fresh.returncode == 0, fresh.stderr
+    params = light.origin / "params.yaml"
+    params.write_text(params.read_text().replace("langs: [en, de]", "langs: [en, de, fr]"))
+    stale = subprocess.run([*command, str(light.origin)], capture_output=True, text=True)
+    assert stale.returncode == 1
+    assert "make graph" in stale.stderr
+
+
+@pytest.mark.slow
+def test_parsing_is_quick_and_imports_no_pipeline_package() -> None:
+    code = f"""
+import sys, time, runpy
+sys.path.insert(0, {str(ROOT / "dags")!r})
+import airflow.sdk, airflow.providers.standard.operators.hitl
+from pathlib import Path
+for file in sorted(Path({str(ROOT / "dags")!r}).glob("*.py")):
+    before = set(sys.modules)
+    start = time.perf_counter()
+    runpy.run_path(str(file))
+    print(file.name, round(time.perf_counter() - start, 3), sorted(set(sys.modules) - before)[:0])
+bad = {{"dvc", "pandas", "torch", "numpy", "pipelines", "mlflow", "sklearn"}} & set(sys.modules)
+assert not bad, bad
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    for line in answer.stdout.splitlines():
+        if line.split()[0].endswith(".py"):
+            assert float(line.split()[1]) < 0.5, answer.stdout
+
+
+def test_every_dag_file_is_short_and_has_a_page() -> None:
+    import ast
+
+    for file in sorted((ROOT / "dags").glob("*.py")):
+        text = file.read_text()
+        assert len(text.splitlines()) <= 80, f"{file.name} has {len(text.splitlines())} lines"
+        assert ast.get_docstring(ast.parse(text)), f"{file.name} has no page"
+        assert "doc_md=__doc__" in text, f"{file.name} does not show its page"
+
+
+def test_the_pages_are_fresh(tmp_path: Path) -> None:
+    from orchestration.pages import main, page
+
+    assert (ROOT / "dags" / "README.md").read_text() == page(ROOT / "dags")
+    (tmp_path / "a.py").write_text('"""# a\n\nDoes a.\n"""\n')
+    assert main([str(tmp_path), "--check"]) == 1
+    assert main([str(tmp_path)]) == 0
+    assert "## [a](a.py)" in (tmp_path / "README.md").read_text()
+    assert main([str(tmp_path), "--check"]) == 0
+
+
+def test_the_package_imports_airflow_yaml_and_the_standard_library_only_and_knows_no_domain() -> None:
+    import ast
+
+    allowed = set(sys.stdlib_module_names) | {"airflow", "yaml", "orchestration"}
+    folder = ROOT / "dags" / "orchestration"
+    domain = [path.name for path in (ROOT / "pipelines" / "domains").iterdir() if path.is_dir() and path.name[0] != "_"]
+    words = [*domain, *(name.rstrip("s") for name in domain), "perennial"]
+    for file in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            for name in names:
+                assert name.split(".")[0] in allowed, f"{file.name} imports {name}"
+        found = [word for word in words if word in file.read_text().lower()]
+        assert not found, f"{file.name} says {found}"
+
+
+def test_dag_files_import_nothing_of_the_pipelines() -> None:
+    for file in (ROOT / "dags").rglob("*.py"):
+        text = file.read_text()
+        assert "import pipelines" not in text, file
+        assert "from pipelines" not in text, file
+
+
+def test_hooks_stand_where_they_are_asked_for() -> None:
+    @task
+    def wait_for_source() -> None: ...
+
+    @task
+    def notify() -> None: ...
+
+    with DAG("d", schedule=None) as dag:
+        tasks = add_stage_tasks(PROJECT, STAGES, before={"label": wait_for_source}, after={"label": [notify]})
+    assert dag.task_dict["wait_for_source"].downstream_task_ids == {"label"}
+    assert dag.task_dict["wait_for_source"].upstream_task_ids == {"split_en", "ingest"}
+    assert dag.task_dict["notify"].upstream_task_ids == {"label"}
+    assert {made.task_id for made in tasks.hooks} == {"wait_for_source", "notify"}
+    assert [made.task_id for made in tasks.last] == ["label"]
+    assert [made.task_id for made in tasks.first] == ["ingest"]
+
+
+def test_a_hook_before_the_first_stage_starts_with_it() -> None:
+    @task
+    def wait_for_source() -> None: ...
+
+    with DAG("d", schedule=None):
+        tasks = add_stage_tasks(PROJECT, STAGES, before={"ingest": wait_for_source})
+    assert {made.task_id for made in tasks.first} == {"wait_for_source", "ingest"}
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_hook_of_no_stage_is_an_error_that_names_the_stages(side: str) -> None:
+    with (
+        DAG("d", schedule=None),
+        pytest.raises(GraphError, match=f"{side}: there is no stage lable; there are: ingest"),
+    ):
+        add_stage_tasks(PROJECT, STAGES, **{side: {"lable": lambda: None}})
+
+
+def test_settings_travel_from_dvc_yaml_and_a_wrong_one_is_an_error() -> None:
+    settings = {"pool": "gpu", "retries": 5, "timeout_minutes": 3, "retry_delay_seconds": 7, "queue": "q"}
+    with DAG("d", schedule=None):
+        made = add_stage_tasks(PROJECT, [STAGES[0] | {"airflow": settings}]).by_stage["ingest"]
+    assert (made.pool, made.retries, made.queue) == ("gpu", 5, "q")
+    assert made.execution_timeout.total_seconds() == 180
+    assert made.retry_delay.total_seconds() == 7
+    with DAG("d", schedule=None), pytest.raises(GraphError, match="meta.airflow has pol"):
+        add_stage_tasks(PROJECT, [STAGES[0] | {"airflow": {"pol": "gpu"}}])
+
+
+def test_two_stages_of_one_task_name_are_an_error() -> None:
+    with DAG("d", schedule=None), pytest.raises(GraphError, match="one task name"):
+        add_stage_tasks(PROJECT, [STAGES[0] | {"name": "a@b"}, STAGES[0] | {"name": "a_b"}])
+    assert task_id("sub/dvc.yaml:train@en") == "sub_dvc.yaml_train_en"
+
+
+def test_a_commit_that_this_dag_cannot_run_is_refused() -> None:
+    rendered = upstream_of(STAGES)
+    check_graph(
+        {"ingest": [], "label": ["ingest"]}, rendered, commit="c"
+    )  # a stage that is gone, an edge that is implied
+    with pytest.raises(RequestError, match="does not have: fresh.*make graph"):
+        check_graph({"ingest": [], "fresh": []}, rendered, commit="c")
+    with pytest.raises(RequestError, match="runs ingest after label, this DAG does not"):
+        check_graph({"ingest": ["label"], "label": []}, rendered, commit="c")
+
+
+def test_a_missing_graph_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match="make graph"):
+        read_graph(tmp_path / "graph.json")
+    (tmp_path / "graph.json").write_text(json.dumps({"stages": []}))
+    start = time.perf_counter()
+    assert read_graph(tmp_path / "graph.json") == []
+    assert time.perf_counter() - start < 0.1

@@ -1,0 +1,80 @@
+"""Overrides change one value of a parameter file and no other byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from orchestration import knobs
+from orchestration.request import RequestError
+
+TEXT = """# Knobs.
+domain: a/b   # the folder
+
+ingest:
+  start: "2025-01-01"  # first day
+  end: null            # as the domain says
+  list: [1, 2]   # flow
+  block:
+  - one
+  - two
+  # a comment of what follows
+  deep: {x: 1, y: {z: 2}}
+  empty:
+last:
+  text: |
+    two
+    lines
+  value: 3
+"""
+
+CASES = [
+    ("domain", "c/d"),
+    ("domain", None),
+    ("ingest.start", "2026-02-02"),
+    ("ingest.end", "2026-02-02"),
+    ("ingest.list", [3]),
+    ("ingest.block", ["three"]),
+    ("ingest.deep.y.z", 5),
+    ("ingest.deep.x", True),
+    ("ingest.deep", {"q": 1}),
+    ("ingest.empty", 4),
+    ("last.text", "quotes \" and ' and\nnewline: # no comment"),
+    ("last.value", 0.5),
+    ("ingest.new", 1),
+    ("ingest.deep.new", 1),
+    ("fresh.knob", 1),
+    ("ingest.end.below", 1),
+]
+
+
+@pytest.mark.parametrize(("knob", "value"), CASES)
+def test_one_value_changes_and_the_comments_stay(knob: str, value: object) -> None:
+    changed = knobs.with_value(TEXT, knob, value)
+    assert knobs.look_up(yaml.safe_load(changed), knob) == (True, value)
+    assert changed.count("#") >= TEXT.count("#")
+    untouched = [line for line in TEXT.splitlines() if line not in changed.splitlines()]
+    assert len(untouched) <= 3
+
+
+def test_a_knob_of_an_overlaid_file_may_be_overridden_and_an_unknown_one_names_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("a:\n  b: 1 # one\n")
+    (tmp_path / "below.yaml").write_text("a: {c: 2}\n")
+    files = ["params.yaml", "below.yaml"]
+    assert knobs.apply(tmp_path, {"a.c": 3}, files=files)
+    assert yaml.safe_load((tmp_path / "params.yaml").read_text()) == {"a": {"c": 3, "b": 1}}
+    assert not knobs.apply(tmp_path, {"a.c": 3}, files=files)
+    with pytest.raises(RequestError, match=r"no knob 'a\.x'.*there are: a\.b, a\.c"):
+        knobs.apply(tmp_path, {"a.x": 3}, files=files)
+    with pytest.raises(RequestError, match=r"no knob 'q'.*there are: a"):
+        knobs.apply(tmp_path, {"q": 3}, files=files)
+    with pytest.raises(RequestError, match="no plain value"):
+        knobs.apply(tmp_path, {"a.b": float("nan")}, files=files)
+
+
+def test_a_value_cannot_break_out_of_its_place(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("a:\n  b: x\n  c: y\n")
+    evil = "z\n  c: owned\n# $(touch owned) '\""
+    knobs.apply(tmp_path, {"a.b": evil}, files=["params.yaml"])
+    assert yaml.safe_load((tmp_path / "params.yaml").read_text()) == {"a": {"b": evil, "c": "y"}}
