@@ -27,10 +27,10 @@ def test_cases_can_be_asked(behaviour: Behaviour, folder: str) -> None:
     for case in cases:
         assert isinstance(case.record["text"], str)
         assert case.label is None or case.label in labels
-            if behaviour.kind in ("invariance", "directional"):
-                assert case.changed is not None and case.changed["text"] != case.record["text"]
-            if behaviour.kind in ("directional", "minimum_functionality"):
-                assert case.label is not None
+        if behaviour.kind in ("invariance", "directional"):
+            assert case.changed is not None and case.changed["text"] != case.record["text"]
+        if behaviour.kind in ("directional", "minimum_functionality"):
+            assert case.label is not None
 
 
 def test_complaints_have_all_kinds_and_every_label() -> None:
