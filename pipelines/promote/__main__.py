@@ -67,7 +67,7 @@ def main() -> None:
                 "anchor": describe_rows(gold_rows(split, part="anchor", without=set()), decisions_used=uses),
             },
             "seed": seed,
-            "params": params.model_dump(mode="json", exclude={"profile", "embedded_rows"}),
+            "params": params.model_dump(mode="json", exclude={"profile", "predicted_rows", "embedded_rows"}),
         },
     )
     reference = store.read_records("ingest")

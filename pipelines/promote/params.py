@@ -22,4 +22,7 @@ class PromoteParams(StageParams):
     resamples: int = Field(ge=200)  # of the paired bootstrap
     slices: SliceParams
     profile: ProfileParams
+    predicted_rows: int = Field(
+        ge=0
+    )  # rows never trained on, beside the gold ones, that the profile's answers come from
     embedded_rows: int = Field(ge=0)  # rows of the window whose embedding the profile keeps, evenly spread over time

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.domain import DomainSchema
 from pipelines.core.errors import InputError
+from pipelines.core.predictor import Predictor
 from pipelines.core.profile import Profile, build_profile
 from pipelines.promote.params import PromoteParams
 
@@ -30,6 +31,10 @@ def freeze_profile(
     rows = spread(reference, most=params.embedded_rows)
     has_text = bool((reference["text"].iloc[rows] != "").any())
     said = predictions[["id", "label", "confidence"]].merge(split[["id", "received_at", "gold"]], on="id")
+    others = unseen_rows(reference, split, answered=set(said["id"]), most=params.predicted_rows)
+    if len(others):
+        answers = Predictor.load(model).predict(others).assign(received_at=others["received_at"])
+        said = pd.concat([said, answers], ignore_index=True)
     return build_profile(
         reference,
         start=days.min(),
@@ -44,6 +49,20 @@ def freeze_profile(
         embeddings=embed(reference["text"].iloc[rows].tolist(), model=model) if has_text else None,
         embedded=rows if has_text else None,
     )
+
+
+def unseen_rows(reference: pd.DataFrame, split: pd.DataFrame, *, answered: set[str], most: int) -> pd.DataFrame:
+    """Rows from after the last one trained on, evenly spread over time.
+
+    Before it only what was dropped or never labeled is unseen, and that is no picture of what comes in.
+    """
+    trained_until = split.loc[split["part"] == "train", "received_at"].max()
+    seen = set(split.loc[split["part"].isin(["train", "validation"]), "id"])
+    unseen = ~reference["id"].isin(seen | answered)
+    if pd.notna(trained_until):
+        unseen &= reference["received_at"] > trained_until
+    found = reference[unseen].reset_index(drop=True)
+    return found.iloc[spread(found, most=most)].reset_index(drop=True)
 
 
 def spread(frame: pd.DataFrame, *, most: int) -> NDArray[np.int64]:
