@@ -11,7 +11,7 @@ from pipelines.core.profile import Performance, losses_of_being_right
 
 
 def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, *, model_version: int) -> tuple[pd.DataFrame, int]:
-    """This version's answers to labeled records (`record_id`, `right`, `confidence`), and how many labels are of no record.
+    """This version's answers to labeled records (`record_id`, `right`, `confidence`); how many labels are of no record.
 
     A record has the label that came last.
     """

@@ -42,7 +42,7 @@ def decide(
     end = date.fromisoformat(verdict["window"]["end"])
     if datetime(end.year, end.month, end.day, tzinfo=UTC) > now.astimezone(UTC) + CLOCK_SLACK:
         raise InputError(
-            f"the window of {verdict['key']} ends on {end}, after now ({now.date()}): it is not over. Nothing was decided"
+            f"the window of {verdict['key']} ends on {end}, after now ({now.date()}): it is not over; nothing decided"
         )
     action = choose(verdict, account=account, params=params, now=now, end=end)
     body = {
@@ -170,6 +170,6 @@ def causes(verdict: dict[str, Any]) -> list[str]:
 
 
 def trigger_key(verdict: dict[str, Any], *, attempt: int) -> str:
-    """One key a cause: model version, columns, first breaching week; and its number, when an earlier try did not help."""
+    """One key a cause: model version, columns, first breaching week; and how many tries did not help."""
     cause: Sequence[Any] = [verdict["model_version"], causes(verdict), verdict["since"], attempt]
     return hashlib.sha256(json.dumps(cause).encode()).hexdigest()[:16]

@@ -15,8 +15,8 @@ def self_labeled(
     """Which training rows (`id`, `label`) carry a label that the model itself gave.
 
     Where late labels say their `source`, a row is the model's own when that source is one of `own_sources`. Where they
-    do not, a label counts as its own when a model answered the row with the same label before the label came: people who
-    see an answer tend to leave it, so this is the most that can be the model's own.
+    do not, a label counts as its own when a model answered the row with the same label before the label came: people
+    who see an answer tend to leave it, so this is the most that can be the model's own.
     """
     ids = training["id"].astype("string")
     if labels.empty:

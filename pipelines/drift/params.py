@@ -49,7 +49,6 @@ class DecisionParams(StageParams):
 class DriftParams(StageParams):
     """params.yaml: drift."""
 
-    owner: str = Field(min_length=3)  # whom an alert or a page names
     alarm: AlarmParams
     upstream: UpstreamParams
     concept: ConceptParams

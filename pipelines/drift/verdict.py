@@ -87,6 +87,10 @@ def _measure_family(family: Family, *, profile: Profile, live: Live, params: Ala
     )
     alert &= enough[0]
     breach &= enough[0] & (enough[1] if len(enough) > 1 else False)
+    if now.method == "optimistic":
+        # Predictions are kept of rows not trained on, which are no sample of all rows: with few weeks besides, that is
+        # too little to retrain on.
+        breach &= np.array([column.source != "prediction" for column in family.columns])
     runs = weeks_in_a_row(
         [alerts(week, excess=params.alert_excess, **rules) & ok for week, ok in zip(scored, enough, strict=True)]
     )

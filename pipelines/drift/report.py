@@ -1,0 +1,65 @@
+"""The page that a person reads first: what moved, since when, how sure, and what was done."""
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.report import render
+
+TEMPLATES = Path(__file__).parent / "templates"
+SHOWN_BINS = 12
+
+HEADLINES = {
+    "breach": "Drift is confirmed",
+    "alert": "Something may have moved",
+    "steady": "Nothing has moved",
+    "undecided": "Too little is known",
+}
+ACTIONS = {
+    "nothing": "Nothing to do",
+    "alert": "The feed is broken: its owner was told, nothing is retrained",
+    "page": "A person was paged, nothing is retrained",
+    "retrain": "One retraining",
+    "rollback_and_retrain": "Back to the last champion, then one retraining",
+    "rollback_and_page": "Back to the last champion; a person was paged",
+}
+
+
+def drift_page(verdict: dict[str, Any], *, decision: dict[str, Any] | None, limits: dict[str, float]) -> str:
+    """`drift.html` for a verdict and, where there is one already, the decision on it; same content, same bytes."""
+    columns = [{"name": name, **facts} for name, facts in verdict["columns"].items()]
+    order = {"breach": 0, "alert": 1, "undecided": 3}
+    columns.sort(key=lambda c: (order.get(c["outcome"], 2), -(c["score"] or 0), c["name"]))
+    broken = [check for check in verdict["upstream"]["checks"] if check["outcome"] == "failed"]
+    shown = [c for c in columns if c["outcome"] in ("breach", "alert")] or [c for c in columns if c.get("bins")][:3]
+    return render(
+        "drift.html.j2",
+        folder=TEMPLATES,
+        values={
+            "verdict": verdict,
+            "decision": decision,
+            "headline": "The feed is broken" if broken else HEADLINES[verdict["outcome"]],
+            "tone": "failed" if broken or verdict["outcome"] == "breach" else _tone(verdict["outcome"]),
+            "said": ACTIONS.get(decision["action"], decision["action"]) if decision else "Not decided yet",
+            "columns": columns,
+            "shown": [{**c, "bars": bars(c)} for c in shown if c.get("bins")],
+            "limits": limits,
+            "broken": broken,
+        },
+    )
+
+
+def bars(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The bins of a column as shares of reference and live, those that differ most when there are many."""
+    labels, reference, live = (facts["bins"][name] for name in ("labels", "reference", "live"))
+    before, now = max(sum(reference), 1), max(sum(live), 1)
+    rows = [
+        {"label": label, "reference": ref / before, "live": cur / now, "place": place}
+        for place, (label, ref, cur) in enumerate(zip(labels, reference, live, strict=True))
+        if ref or cur
+    ]
+    kept = sorted(rows, key=lambda row: (-abs(row["live"] - row["reference"]), row["place"]))[:SHOWN_BINS]
+    return sorted(kept, key=lambda row: row["place"])
+
+
+def _tone(outcome: str) -> str:
+    return {"steady": "passed", "alert": "undecided", "undecided": "undecided"}[outcome]
