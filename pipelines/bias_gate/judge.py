@@ -181,6 +181,7 @@ def explain(
         ties=ties,
         group=on.group,
         gold=on.gold,
+        harmed=finding.harmed,
     )
     harmed = attribute.member if finding.harmed == 1 else attribute.rest
     blamed = ", ".join(cause.labeling_function for cause in causes)
