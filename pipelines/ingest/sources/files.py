@@ -97,8 +97,8 @@ def _csv(name: str, stream: IO[bytes], encoding: str, chunk_rows: int) -> Iterat
     csv.field_size_limit(2**31 - 1)
     lines = _LastLines(_text_of(name, stream, encoding))
     reader = csv.reader(lines)
-    header = next(reader, None)
-    if not header or not any(field.strip() for field in header):
+    header = next((row for row in reader if any(field.strip() for field in row)), None)  # blank lines may come before
+    if header is None:
         raise InputError(f"{name} is empty: it has no header line; one that names the columns would be right")
     header = [field.strip() for field in header]
     refuse_duplicated_columns(header, file=name)

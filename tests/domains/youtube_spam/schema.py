@@ -17,7 +17,7 @@ SCHEMA = DomainSchema(
     no_protected_because="a comment carries a pen name and nothing else about who wrote it",
     favorable_labels=(),
     strata=(),
-    gold_delay_days=7,
+    gold_delay_days=1,  # moderated by the next day
     required_columns=("COMMENT_ID", "AUTHOR", "DATE", "CONTENT"),
     requires_text=True,
 )
