@@ -40,6 +40,8 @@ class LabelingFunction:
     doc: str
     lowered_columns: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    regex: str | None = None
+    unless: str | None = None
     fires: Fires | None = field(default=None, repr=False)
     function: Callable[[Record], Any] | None = field(default=None, repr=False)
 
@@ -108,6 +110,8 @@ def pattern(
         abstains_on=_as_record(abstains_on, column=column),
         doc=f"{column} matches /{regex}/" + (f" and not /{unless}/" if unless else ""),
         lowered_columns=(column,),
+        regex=regex,
+        unless=unless,
         fires=fires,
     )
 
