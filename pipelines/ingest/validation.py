@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 EPOCH = pd.Timestamp("1970-01-01", tz="UTC")
+FILE, ROW = "_file", "_row"  # columns that normalise sees beside the raw ones
 VALUE_CHARS = 200  # of a cell in quarantine
 QUARANTINE = ("file", "row", "id", "kind", "reason", "raw")
 
@@ -68,7 +69,9 @@ def sort_out(
 ) -> Sorted:
     """Each row of a batch into exactly one place: accepted, rejected, without text, or outside the window."""
     raw = _cleaned(batch.table).to_pandas()
-    frame = _normalised(raw, domain=domain, batch=batch)
+    # A source without ids needs something else to tell its rows apart: normalise sees where each one stands.
+    placed = raw.assign(**{FILE: batch.files, ROW: batch.rows})
+    frame = _normalised(placed, domain=domain, batch=batch)
     valid, reasons = _validated(frame, schema=domain.raw_schema, file=str(batch.files[0]) if len(raw) else "input")
     records = domain.to_records(valid)
     if len(records) != len(valid):
@@ -168,10 +171,11 @@ def _normalised(raw: pd.DataFrame, *, domain: Domain, batch: Batch) -> pd.DataFr
         raise InputError(f"domain {domain.schema.name!r}: normalise changed the rows; it may drop or reorder none")
     for name in domain.schema.required_columns:
         if name not in frame.columns:
-            candidates = {column.lower().replace(" ", "_"): column for column in map(str, raw.columns)}
+            found = [str(column) for column in raw.columns if column not in (FILE, ROW)]
+            candidates = {column.lower().replace(" ", "_"): column for column in found}
             near = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.5)
-            hint = f"; the nearest is {candidates[near[0]]!r}: was it renamed?" if near else ""
-            raise InputError(f"{file}: column {name!r} is missing{hint} Found: {', '.join(map(str, raw.columns))}")
+            hint = f"; the nearest is {candidates[near[0]]!r} (was it renamed?)" if near else ""
+            raise InputError(f"{file}: column {name!r} is missing{hint}. Found: {', '.join(found)}")
     return frame
 
 

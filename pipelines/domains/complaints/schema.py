@@ -109,11 +109,6 @@ class RawSchema(pa.DataFrameModel):
         """A record needs a name."""
         return ids.notna()
 
-    @pa.check("complaint_id", ignore_na=False, error="complaint_id came before")
-    def id_is_new(cls, ids: pd.Series) -> pd.Series:
-        """The first row of an id stays."""
-        return ~ids.duplicated(keep="first") | ids.isna()
-
     @pa.check("complaint_id", error="complaint_id is not a number")
     def id_is_a_number(cls, ids: pd.Series) -> pd.Series:
         """A cell of another column here means that the row was cut or shifted."""

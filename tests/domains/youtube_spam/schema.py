@@ -36,11 +36,6 @@ class RawSchema(pa.DataFrameModel):
         """A record needs a name."""
         return ids.notna()
 
-    @pa.check("COMMENT_ID", ignore_na=False, error="COMMENT_ID came before")
-    def id_is_new(cls, ids: pd.Series) -> pd.Series:
-        """The first row of an id stays."""
-        return ~ids.duplicated() | ids.isna()
-
     @pa.check("DATE", ignore_na=False, error="DATE is missing or no timestamp like 2013-11-07T06:20:48")
     def date_is_a_date(cls, moments: pd.Series) -> pd.Series:
         """One of the five files lacks the dates of 245 comments."""
