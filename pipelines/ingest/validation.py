@@ -51,14 +51,14 @@ class Sorted:
 def batches(chunks: Iterable[RawChunk], *, chunk_rows: int) -> Iterator[Batch]:
     """Neighbouring chunks of equal columns put together until they hold `chunk_rows` rows."""
     waiting: list[RawChunk] = []
+    rows, size = 0, 0
     for chunk in chunks:
-        rows = sum(item.table.num_rows for item in waiting) + chunk.table.num_rows
-        size = sum(item.table.nbytes for item in waiting) + chunk.table.nbytes
+        rows, size = rows + chunk.table.num_rows, size + chunk.table.nbytes
         if waiting and (
             rows > chunk_rows or size > CHUNK_BYTES or waiting[0].table.column_names != chunk.table.column_names
         ):
             yield _together(waiting)
-            waiting = []
+            waiting, rows, size = [], chunk.table.num_rows, chunk.table.nbytes
         waiting.append(chunk)
     if waiting:
         yield _together(waiting)
