@@ -61,8 +61,8 @@ def short_digest(value: str | None, length: int = 12) -> str:
 
 
 def words(name: str) -> str:
-    """A name as people read it: underscores become spaces."""
-    return name.replace("_", " ")
+    """A name as people read it: underscores become spaces, a colon gets one."""
+    return name.replace("_", " ").replace(":", ": ")
 
 
 @dataclass(frozen=True)

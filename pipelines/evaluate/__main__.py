@@ -1,6 +1,5 @@
 """Measure both candidates on both gold test sets and pick one: data/split, data/*/model -> data/evaluate."""
 
-import ast
 import logging
 
 import numpy as np
@@ -13,7 +12,7 @@ from pipelines.core.params import load_params, load_resources
 from pipelines.core.predictor import Predictor
 from pipelines.core.verdict import Verdict
 from pipelines.evaluate.behaviours import run_behaviours
-from pipelines.evaluate.card import Evidence, day_span, render_card
+from pipelines.evaluate.card import NAMES, Evidence, day_span, render_card
 from pipelines.evaluate.measurement import CANDIDATES, TEST_SETS, checks_of, measure
 from pipelines.evaluate.params import EvaluateParams
 from pipelines.evaluate.predictions import answers_of, gold_rows, prediction_table
@@ -58,7 +57,6 @@ def main() -> None:
     store.write_verdict(verdict)
     evidence = Evidence(
         schema=schema,
-        purpose=_purpose(domain),
         choice=found.choice,
         scores=found.scores,
         spans={part: day_span(rows) for part, rows in tests.items()},
@@ -76,22 +74,18 @@ def main() -> None:
     store.write_text("evaluate", "model_card.html", render_card(evidence))
 
 
-def _purpose(domain: Domain) -> str:
-    """What the domain's schema file says about itself."""
-    source = (domain.folder / "schema.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(source)) or "").split("\n\n")[0]
-
-
 def _lineage(domain: Domain, models: dict[str, str]) -> list[tuple[str, str]]:
     """Digests of the files that this evidence rests on."""
-    files = [
-        ("Split records", store.path("split", "records.parquet")),
-        ("Domain schema", domain.folder / "schema.py"),
-        ("Domain behaviours", domain.folder / "behaviours.py"),
-    ]
-    found = [(what, store.file_digest(file)) for what, file in files]
-    found += [(f"{name.capitalize()} model", digest) for name, digest in models.items()]
-    return found + [(f"Verdict of {name}", str(store.read_json(name, "verdict.json").get("digest"))) for name in GATES]
+    files = {"Split records": store.path("split", "records.parquet")}
+    files |= {f"Domain {name}": domain.folder / name for name in ("schema.py", "behaviours.py")}
+    found = [(what, store.file_digest(file)) for what, file in files.items()]
+    for name, digest in models.items():
+        found.append((f"{NAMES[name]}, data/{name}/model", digest))
+        base = store.read_json(name, "model/predictor.json").get("encoder") or {}
+        if "name" in base:
+            found.append((f"Its base model, {base['name']}", base["sha256"]))
+    gates = [(f"Verdict of {name}", str(store.read_json(name, "verdict.json").get("digest"))) for name in GATES]
+    return found + gates
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The model card: everything an auditor asks of one candidate on one self-contained page."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.core.domain import DomainSchema
-from pipelines.core.report import axis_bounds, render
+from pipelines.core.report import axis_bounds, number, percent, render, thousands
 from pipelines.core.verdict import Verdict
 from pipelines.evaluate.choice import Choice
 from pipelines.evaluate.scores import Scores
@@ -29,7 +30,6 @@ class Evidence:
     """All that the card shows, as plain values and results."""
 
     schema: DomainSchema
-    purpose: str  # what the domain says about itself
     choice: Choice
     scores: Mapping[tuple[str, str], Scores]  # by candidate and part
     spans: Mapping[str, tuple[str, str] | None]  # first and last day of each part
@@ -65,7 +65,8 @@ def render_card(evidence: Evidence) -> str:
         "confused": confused_pairs(recent, labels=evidence.schema.labels),
         "thin_labels": [item["label"] for item in recent.classes if item["rows"] < evidence.min_slice_rows],
         "two_sided": 2 * evidence.confidence - 1,
-        "facts": {stage: flatten(found) for stage, found in evidence.metrics.items()},
+        "facts": defaultdict(list, {stage: flatten(found) for stage, found in evidence.metrics.items()}),
+        "quality": label_quality(evidence.gates),
     }
     return render("model_card.html.j2", folder=TEMPLATES, values=values)
 
@@ -79,6 +80,24 @@ def confused_pairs(scores: Scores, *, labels: Sequence[str], most: int = 3) -> l
         if i != j and n
     ]
     return sorted(pairs, key=lambda pair: (-pair["rows"], pair["gold"], pair["said"]))[:most]
+
+
+def label_quality(gates: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """The checks of ingest to label that say most about the data, as name, value and what lies under it."""
+    shown = (
+        ("ingest", "rows", "Accepted rows", thousands),
+        ("dedupe", "removed_share", "Repeated texts", percent),
+        ("split", "train_rows", "Train rows", thousands),
+        ("label", "coverage", "Labeled", percent),
+        ("label", "kappa", "Kappa with gold", number),
+    )
+    found = []
+    for stage, name, title, shape in shown:
+        for check in gates.get(stage, {}).get("checks", ()):
+            if check["name"] == name:
+                limit = f"limit {check['limit']:g}" if isinstance(check["limit"], int | float) else ""
+                found.append((title, shape(check["value"]), limit))
+    return found
 
 
 def flatten(content: Any, *, prefix: str = "", depth: int = 3) -> list[tuple[str, Any]]:

@@ -35,9 +35,7 @@ def choose(cheap: Answers, dear: Answers, *, resampling: Resampling, confidence:
             CHEAP, None, margin, "The cheap model gave no usable answers, so there is nothing to compare with."
         )
     found = resampling.paired_difference(dear.class_sums, cheap.class_sums, macro_f1, confidence=confidence)
-    lead = (
-        f"{100 * found.value:+.1f} points of macro-F1 (one-sided {confidence:.0%} lower bound {100 * found.lower:+.1f})"
-    )
+    lead = f"{_points(found.value)} points of macro-F1 (one-sided {confidence:.0%} lower bound {_points(found.lower)})"
     if found.lower > margin:
         return Choice(DEAR, found, margin, f"The fine-tuned model beats the cheap one by {lead}, so it goes on.")
     return Choice(
@@ -47,3 +45,8 @@ def choose(cheap: Answers, dear: Answers, *, resampling: Resampling, confidence:
         f"The fine-tuned model does not beat the cheap one beyond doubt: {lead}, where more than "
         f"{100 * margin:.1f} was asked; so the cheap one goes on.",
     )
+
+
+def _points(difference: float) -> str:
+    """A difference of shares in points, with its sign."""
+    return f"{100 * difference:+.2f}".replace("-", "\u2212")

@@ -13,7 +13,7 @@ from pipelines.evaluate.measurement import checks_of, measure
 VOID = {"meta", "br"}
 
 
-def evidence(*, rows=400, purpose="Shop mail & where it goes.", schema=SCHEMA):
+def evidence(*, rows=400, what="Split records", schema=SCHEMA):
     tests = {"recent": gold(rows), "anchor": gold(rows, seed=5)}
     said = {(n, p): answers(f, right=0.85, seed=2) for n in ("baseline", "finetune") for p, f in tests.items()}
     found = measure(said, tests, schema=schema, params=PARAMS, seed=1)
@@ -35,7 +35,6 @@ def evidence(*, rows=400, purpose="Shop mail & where it goes.", schema=SCHEMA):
     )
     return Evidence(
         schema=schema,
-        purpose=purpose,
         choice=found.choice,
         scores=found.scores,
         spans={part: day_span(frame) for part, frame in tests.items()},
@@ -46,7 +45,7 @@ def evidence(*, rows=400, purpose="Shop mail & where it goes.", schema=SCHEMA):
         verdict=Verdict.of("evaluate", checks_of(found, said, behaviours, params=PARAMS)),
         gates={"label": gate.to_dict()},
         metrics={"label": {"coverage": 0.93}},
-        lineage=[("Split records", "0f" * 32)],
+        lineage=[(what, "0f" * 32)],
         confidence=0.95,
         min_slice_rows=20,
     )
@@ -94,7 +93,7 @@ def test_the_card_has_the_same_bytes_twice():
 
 
 def test_whatever_the_data_says_is_escaped():
-    page = render_card(evidence(purpose="<img src=x onerror=alert(1)>"))
+    page = render_card(evidence(what="<img src=x onerror=alert(1)>"))
     assert "<img" not in page
     assert "<b>hi</b>" not in page
     assert "&lt;b&gt;hi&lt;/b&gt;" in page

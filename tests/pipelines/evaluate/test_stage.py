@@ -52,7 +52,7 @@ def workspace(tmp_path, monkeypatch):
     for stage in evaluate.MEASURED:
         store.write_metrics(stage, {"rows": 5})
     for name in ("baseline", "finetune"):
-        store.write_text(name, "model/predictor.json", name)
+        store.write_json(name, "model/predictor.json", {"kind": name, "encoder": {"name": "tiny", "sha256": "ab" * 32}})
 
     class Model:
         labels = LABELS
@@ -61,7 +61,7 @@ def workspace(tmp_path, monkeypatch):
         @classmethod
         def load(cls, folder, **_):
             made = cls()
-            made.chance = cls.right[(folder / "predictor.json").read_text()]
+            made.chance = cls.right[json.loads((folder / "predictor.json").read_text())["kind"]]
             return made
 
         def predict_proba(self, rows, **_):
@@ -90,7 +90,7 @@ def test_everything_that_is_promised_is_written(workspace):
         (name, part): n for name in ("baseline", "finetune") for part, n in {"anchor": 400, "recent": 600}.items()
     }
     card = (root / "data/evaluate/model_card.html").read_text()
-    assert "Mail of a shop, and where it goes." in card
+    assert "abababab" in card
     assert metrics["models"]["finetune"] in card
     assert len(pd.read_csv(root / "data/evaluate/slices.csv")) > 10
     assert set(pd.read_csv(root / "data/evaluate/reliability.csv")["candidate"]) == {"baseline", "finetune"}
