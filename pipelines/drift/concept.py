@@ -37,6 +37,7 @@ def against_release(
     """Accuracy and log loss on fresh labels minus those at release, with intervals: worse when all of it is."""
     rows = len(answers)
     result: dict[str, Any] = {"rows": rows, "release_rows": release.rows if release else 0, "outcome": "undecided"}
+    result |= dict.fromkeys(("accuracy", "accuracy_change", "accuracy_interval", "log_loss", "log_loss_change"))
     if release is None or rows == 0:
         return result
     right = answers["right"].to_numpy(dtype=bool)
@@ -74,6 +75,9 @@ def against_previous(
         "rows": rows,
         "only_champion_right": only_champion,
         "only_previous_right": only_previous,
+        "accuracy_change": None,
+        "accuracy_interval": None,
+        "p": None,
         "outcome": "undecided",
     }
     if rows < max(min_rows, 1):

@@ -246,9 +246,8 @@ def _concept(
     result["against_release"] = against_release(
         own, release=profile.performance, margin=knobs.margin, confidence=knobs.confidence, min_rows=knobs.min_rows
     )
-    if previous is not None:
-        before, _ = join_labels(asked, labels, model_version=previous)
-        result["against_previous"] = against_previous(own, before, confidence=knobs.confidence, min_rows=knobs.min_rows)
+    before, _ = join_labels(asked, labels, model_version=-1 if previous is None else previous)
+    result["against_previous"] = against_previous(own, before, confidence=knobs.confidence, min_rows=knobs.min_rows)
     return result
 
 

@@ -295,6 +295,15 @@ def _blank(column: Column, *, why: str) -> dict[str, Any]:
         "breach": False,
         "since": None,
         "weeks_in_a_row": 0,
+        "reference_rows": int(column.counts.sum()),
+        "n_weeks": 0,
+        "missing_share": None,
+        "unseen_share": None,
+        "bins": None,
+        "opinions": None,
+        "history": [],
+        "slow": {"weeks": 0, "tau": None, "p": None, "drifting": False},
+        "last_year_psi": None,
     }
 
 
