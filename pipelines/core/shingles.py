@@ -3,7 +3,7 @@
 A text is normalised first: lower case, every run of characters that are no letters or digits is one space, and a run of
 masked words (XXXX) is one word. Its shingles are its runs of `words` words; a shorter text is one shingle. A band of r
 rows catches a pair of similarity s with chance s^r, b bands with 1 - (1 - s^r)^b; what they catch is compared shingle
-by shingle.
+by shingle. A script written without spaces has long words, so only its equal phrases count as shared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ from pipelines.core import shingle_kernels as kernels
 from pipelines.core.params import StageParams
 
 CHUNK = 2048  # texts hashed at a time: bounds the memory, and cannot change a result
-NO_WORD = re.compile(r"[\W_]+")
 # For each byte the letter or digit it stands for, 0 for none; bytes beyond ASCII belong to letters made plain before.
 LETTERS = np.array([b if b > 127 else ord(chr(b).lower()) if chr(b).isalnum() else 0 for b in range(256)], np.uint8)
 
@@ -142,4 +141,11 @@ def _chunks(texts: Sequence[str]) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
 
 def _plain(text: str) -> str:
     """ASCII as it is, since the kernel knows its letters; else unified forms, lower case, letters and digits only."""
-    return text if text.isascii() else NO_WORD.sub(" ", unicodedata.normalize("NFKC", text).lower())
+    return text if text.isascii() else _separators().sub(" ", unicodedata.normalize("NFKC", text).lower())
+
+
+@cache
+def _separators() -> re.Pattern[str]:
+    """Runs of what is no letter, digit or mark; without the marks Hindi words would lose their vowels."""
+    marks = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.category(chr(code)).startswith("M"))
+    return re.compile(rf"[^\w{marks}]+|_+")
