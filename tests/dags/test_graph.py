@@ -178,7 +178,7 @@ def test_settings_travel_from_dvc_yaml_and_a_wrong_one_is_an_error() -> None:
     assert (made.pool, made.retries, made.queue) == ("gpu", 5, "q")
     assert made.execution_timeout.total_seconds() == 180
     assert made.retry_delay.total_seconds() == 7
-    with DAG("d", schedule=None), pytest.raises(GraphError, match="meta.airflow has pol"):
+    with DAG("d", schedule=None), pytest.raises(GraphError, match=r"meta\.airflow has pol"):
         add_stage_tasks(PROJECT, [STAGES[0] | {"airflow": {"pol": "gpu"}}])
 
 
@@ -193,7 +193,7 @@ def test_a_commit_that_this_dag_cannot_run_is_refused() -> None:
     check_graph(
         {"ingest": [], "label": ["ingest"]}, rendered, commit="c"
     )  # a stage that is gone, an edge that is implied
-    with pytest.raises(RequestError, match="does not have: fresh.*make graph"):
+    with pytest.raises(RequestError, match=r"does not have: fresh.*make graph"):
         check_graph({"ingest": [], "fresh": []}, rendered, commit="c")
     with pytest.raises(RequestError, match="runs ingest after label, this DAG does not"):
         check_graph({"ingest": ["label"], "label": []}, rendered, commit="c")

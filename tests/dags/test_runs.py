@@ -1,0 +1,222 @@
+"""Whole runs of the light pipeline: isolated, recorded, replayable, stopped by a closed gate."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from flow import Flow
+from lightly import LIGHT, LightRepository, git
+from orchestration.process import marked
+from orchestration.workspace import Workspace, slug
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+def replay(light: LightRepository, tag: str, folder: Path) -> str:
+    """What a fresh clone with the git remote and the DVC remote says about a recorded run."""
+    subprocess.run(["git", "clone", "--quiet", str(light.origin), str(folder)], check=True)
+    git(folder, "checkout", "--quiet", tag)
+    light.tool(
+        "dvc", "remote", "add", "--quiet", "--local", "--default", "r", str(light.home / "dvc-remote"), folder=folder
+    )
+    return light.tool("dvc", "repro", "--pull", "--allow-missing", folder=folder)
+
+
+def test_a_run_is_recorded_replays_elsewhere_and_has_the_lock_file_of_one_repro(light, project, tmp_path: Path) -> None:
+    made = Flow(project, "manual__2025-01-01T00:00:00+00:00", {"overrides": {"ingest.rows": 12}}).do_all()
+    assert made["tag"].startswith("runs/manual__2025-01-01T00-00-00-00-00-")
+    assert light.registry()["champion"] == 1
+    lock = git(light.origin, "show", f"{made['tag']}:dvc.lock")
+    assert yaml.safe_load(git(light.origin, "show", f"{made['tag']}:params.yaml"))["ingest"]["rows"] == 12
+    said = replay(light, made["tag"], tmp_path / "replay")
+    assert "Data and pipelines are up to date" in said
+    assert git(tmp_path / "replay", "status", "--porcelain", "--untracked-files=no") == ""
+    light.tool("dvc", "repro", "--force", "--no-run-cache", folder=tmp_path / "replay")
+    assert (tmp_path / "replay" / "dvc.lock").read_text().strip() == lock
+
+    plain = tmp_path / "plain"
+    subprocess.run(["git", "clone", "--quiet", str(light.origin), str(plain)], check=True)
+    git(plain, "checkout", "--quiet", made["tag"])
+    (plain / "dvc.lock").unlink()
+    light.tool("dvc", "repro", folder=plain)
+    assert (plain / "dvc.lock").read_text().strip() == lock
+    assert light.registry()["champion"] == 1  # a replay moves nothing
+    assert not (light.home / "runs" / "work").exists() or not list((light.home / "runs" / "work").iterdir())
+
+
+def test_the_same_candidate_twice_is_one_version_and_only_a_release_is_an_event(light, project) -> None:
+    first, second = Flow(project, "one"), Flow(project, "two")
+    first.do_all()
+    extra = first.events[first.record.alias].added
+    assert [set(event) for event in extra] == [{"revision", "tag", "version", "metrics"}]
+    assert extra[0]["metrics"] == {"rows": 20}
+    made = second.do_all()
+    assert second.results["release"]["action"] == "keep"
+    assert second.events == {}
+    assert len(light.registry()["versions"]) == 1
+    assert {first.results["record"]["tag"], made["tag"]} <= set(light.tags())
+    assert f"released/{slug('one')}" in light.tags()
+    assert f"released/{slug('two')}" not in light.tags()
+    assert {result["outcome"] for name, result in second.results.items() if "outcome" in (result or {})} <= {
+        "from the run cache",
+        "ran",  # the champion is pinned now: promote has another dependency
+    }
+
+
+def test_a_closed_gate_is_red_at_once_shows_its_evidence_and_stops_the_run(light, project) -> None:
+    flow = Flow(project, "closed", {"overrides": {"ingest.rows": 5}})
+    with pytest.raises(AirflowFailException) as caught:
+        flow.do_all()
+    said = str(caught.value)
+    assert "enough_rows = 5, at least 10, on 5 rows: failed" in said
+    assert said.count("record: ") == 3
+    assert flow.xcoms["gate", "gate"]["checks"][0]["limit"] == 10
+    assert "merge" not in flow.results
+    workspace = Workspace(project, "closed")
+    assert workspace.exists, "a stopped run's workspace stays for a look"
+    assert "data/gate/verdict.json" in git(workspace.path, "ls-files"), "the evidence is committed"
+    assert not (light.home / "registry" / "registry.json").exists() or light.registry()["champion"] is None
+    assert light.tags() == []
+    assert marked(workspace.mark(), prefix=True) == []
+
+
+def test_a_refused_stage_after_an_open_gate_is_final_and_a_fault_is_not(light, project, monkeypatch) -> None:
+    flow = Flow(project, "faults")
+    flow.do(flow.prepare)
+    monkeypatch.setenv("LIGHT_STOP_AT", "ingest")
+    monkeypatch.setenv("LIGHT_STOP_WITH", "64")
+    with pytest.raises(AirflowFailException, match="exit code 64"):
+        flow.do(flow.stages["ingest"])
+    monkeypatch.setenv("LIGHT_STOP_WITH", "74")
+    with pytest.raises(AirflowException, match="The disk is full") as caught:
+        flow.do(flow.stages["ingest"], tries=1)
+    assert not isinstance(caught.value, AirflowFailException)
+    monkeypatch.delenv("LIGHT_STOP_AT")
+    assert flow.do(flow.stages["ingest"])["outcome"] == "ran"
+
+
+def test_a_schedules_interval_becomes_the_window_and_a_backfill_never_releases(light, project) -> None:
+    end = dt.datetime(2025, 3, 10, tzinfo=dt.UTC)
+    flow = Flow(project, "backfill__2025-03-03", run_type="backfill", data_interval_end=end)
+    flow.do_all()
+    assert flow.results["prepare"]["overrides"] == {"ingest.start": "2025-03-03", "ingest.end": "2025-03-10"}
+    params = yaml.safe_load(git(light.origin, "show", f"{flow.results['record']['tag']}:params.yaml"))
+    assert params["ingest"] | {"end": "2025-03-10", "start": "2025-03-03"} == params["ingest"]
+    assert not (light.home / "registry" / "registry.json").exists() or light.registry()["champion"] is None
+    by_hand = Flow(project, "by-hand", {"end": "2025-02-10"}, data_interval_end=end)
+    assert by_hand.do(by_hand.prepare)["overrides"] == {"ingest.start": "2025-02-03", "ingest.end": "2025-02-10"}
+    plain = Flow(project, "plain", data_interval_end=end)
+    assert plain.do(plain.prepare)["overrides"] == {}
+
+
+def test_a_cleaned_up_run_comes_back_at_its_commit(light, project, tmp_path: Path) -> None:
+    flow = Flow(project, "again", {"overrides": {"ingest.seed": 5}})
+    tag = flow.do_all()["tag"]
+    commit = git(light.origin, "rev-parse", tag)
+    (light.origin / "step.py").write_text((light.origin / "step.py").read_text() + "\n# changed\n")
+    light.commit("the pipeline has changed since")
+    shutil.rmtree(light.home / "runs")  # another host, or a lost disk
+    later = Flow(project, "again", {"overrides": {"ingest.seed": 5}})
+    later.do(later.prepare)
+    workspace = Workspace(project, "again")
+    assert workspace.head == commit
+    assert later.do(later.stages["merge"])["outcome"] in {"unchanged", "from the run cache"}
+    later.do_stages()
+    assert later.do(later.release)["version"] == 1
+    assert later.do(later.record)["tag"] == tag
+    assert len(light.registry()["versions"]) == 1
+
+
+def test_a_running_run_keeps_its_commit_and_its_graph(light, project) -> None:
+    flow = Flow(project, "keeps")
+    flow.do(flow.prepare)
+    text = (light.origin / "dvc.yaml").read_text()
+    (light.origin / "dvc.yaml").write_text(text.replace("python step.py gate", "python step.py nothing"))
+    light.commit("broken meanwhile")
+    flow.do_stages()
+    assert flow.do(flow.release)["version"] == 1
+    gone = flow.stages["gate"]
+    gone.stage = "vanished"
+    assert flow.do(gone)["outcome"] == "absent"
+
+
+def test_a_newer_commit_than_the_dags_is_refused(light, project) -> None:
+    text = (light.origin / "dvc.yaml").read_text()
+    (light.origin / "dvc.yaml").write_text(text + "  more:\n    cmd: echo more\n    deps: [step.py]\n")
+    commit = light.commit("a stage more, graph not generated")
+    flow = Flow(project, "newer", {"ref": commit})
+    with pytest.raises(AirflowFailException, match=r"does not have: more.*make graph"):
+        flow.do(flow.prepare)
+
+
+@pytest.mark.parametrize("ref", ["no-such-branch", "deadbee", "$(touch owned)", "--upload-pack=touch owned", "../x"])
+def test_a_ref_that_is_not_there_or_no_ref_changes_nothing(light, project, ref: str, tmp_path: Path) -> None:
+    flow = Flow(project, "refused", {"ref": ref})
+    with pytest.raises(AirflowFailException, match="ref = "):
+        flow.do(flow.prepare)
+    assert not Workspace(project, "refused").exists
+    assert not list(tmp_path.rglob("owned"))
+
+
+def test_run_ids_and_overrides_are_never_shell(light, project, tmp_path: Path) -> None:
+    evil = "manual__$(touch owned)'\";`touch owned`\n../../x:+é"
+    flow = Flow(
+        project, evil, {"overrides": {"owner": "$(touch owned); `touch owned` '\"\n-x"}, "reason": "--exec=touch owned"}
+    )
+    flow.do(flow.prepare)
+    flow.do(flow.stages["ingest"])
+    workspace = Workspace(project, evil)
+    assert workspace.path.parent == light.home / "runs" / "work"
+    assert not list(tmp_path.rglob("owned"))
+    assert yaml.safe_load((workspace.path / "params.yaml").read_text())["owner"].startswith("$(touch owned)")
+
+
+def test_an_unknown_knob_is_refused_before_anything_runs(light, project) -> None:
+    flow = Flow(project, "knob", {"overrides": {"ingest.rowz": 5}})
+    with pytest.raises(AirflowFailException, match=r"no knob 'ingest.rowz'.*ingest.rows"):
+        flow.do(flow.prepare)
+
+
+def test_two_runs_at_once_with_different_parameters_do_not_disturb_each_other(light, project) -> None:
+    runs = {}
+    for seed in (1, 2):
+        conf = json.dumps({"overrides": {"ingest.seed": seed, "pace": 0.2}})
+        command = [sys.executable, str(LIGHT.parent / "flow.py"), f"seed{seed}", conf]
+        runs[seed] = subprocess.Popen(
+            command,
+            env={**light.environment},
+            cwd=light.origin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    for seed, process in runs.items():
+        said, _ = process.communicate()
+        assert process.returncode == 0, said[-3000:]
+    models = {
+        git(light.origin, "show", f"runs/{slug(f'seed{seed}')}:dvc.lock").split("data/merge/model")[1].split("size")[0]
+        for seed in runs
+    }
+    assert len(models) == 2
+    assert len(light.registry()["versions"]) == 2
+
+
+@pytest.mark.slow
+def test_a_whole_dag_run_without_any_component(light) -> None:
+    states, log = light.run(conf={"reason": "a test"})
+    assert states.pop("run") == "success", log[-5000:]
+    assert set(states.values()) == {"success"}
+    assert light.registry()["champion"] == 1
+    states, log = light.run("light_rollback", conf={"reason": "--not an option; $(touch owned)"})
+    assert states.pop("run") == "success", log[-5000:]
+    assert set(states) == {"prepare", "rollback", "cleanup"}
+    assert light.registry()["champion"] is None
+    assert light.registry()["reason"] == "--not an option; $(touch owned)"

@@ -1,0 +1,206 @@
+"""A real Airflow on SQLite with LocalExecutor, used through its REST API as a client would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from airflow_local import Airflow, running
+from conftest import copy_of
+from lightly import LightRepository, git
+from orchestration.process import marked
+
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.enable_socket, pytest.mark.timeout(600)]
+
+QUICK = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "8",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "1",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
+}
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def start(light: LightRepository, monkeypatch: pytest.MonkeyPatch, *, database: str | None = None) -> Airflow:
+    """An Airflow for the light repository; nothing is started yet."""
+    for name, value in {**light.environment, **QUICK}.items():
+        if name.startswith("LIGHT_") or name in QUICK:
+            monkeypatch.setenv(name, value)
+    return Airflow(light.airflow, port=free_port(), database=database, prefix="LIGHT", root=light.origin)
+
+
+@pytest.fixture(scope="module")
+def up(_templates: LightRepository, tmp_path_factory: pytest.TempPathFactory):
+    """One running Airflow for the tests of this module that do not kill it."""
+    light = copy_of(_templates, tmp_path_factory.mktemp("scheduler") / "light")
+    with pytest.MonkeyPatch.context() as patch:
+        with running(start(light, patch)) as airflow:
+            client = airflow.client()
+            client.dags({"light", "light_rollback"})
+            yield light, airflow, client
+    assert not marked(f"{light.home}#", prefix=True), "nothing is left behind"
+
+
+def test_from_trigger_to_a_promoted_champion_and_back(up) -> None:
+    light, _, client = up
+    run = client.trigger("light", {"overrides": {"ingest.rows": 30}, "reason": "first"})
+    assert client.wait("light", run, seconds=300) == "success", client.states("light", run)
+    assert set(client.states("light", run).values()) == {"success"}
+    assert light.registry()["champion"] == 1
+    events = client.call("GET", "/api/v2/assets/events?limit=10")["asset_events"]
+    assert [(event["name"], event["extra"]["version"]) for event in events] == [("light-champion", 1)]
+    assert events[0]["extra"]["tag"] in light.tags()
+    second = client.trigger("light", {"overrides": {"ingest.rows": 31}})
+    assert client.wait("light", second, seconds=300) == "success"
+    assert light.registry()["champion"] == 2
+    began = time.monotonic()
+    back = client.trigger("light_rollback", {"reason": "worse; $(touch owned)"})
+    assert client.wait("light_rollback", back, seconds=120) == "success"
+    assert time.monotonic() - began < 60
+    assert (light.registry()["champion"], light.registry()["reason"]) == (1, "worse; $(touch owned)")
+
+
+def test_a_closed_gate_is_red_without_a_retry_and_names_the_owner(up) -> None:
+    light, _, client = up
+    before = light.registry()["champion"] if (light.home / "registry" / "registry.json").exists() else None
+    run = client.trigger("light", {"overrides": {"ingest.rows": 5}})
+    assert client.wait("light", run, seconds=300) == "failed"
+    states = client.states("light", run)
+    assert (states["gate"], states["merge"], states["record"]) == ("failed", "upstream_failed", "upstream_failed")
+    assert states["cleanup"] == "success"
+    task = client.call("GET", f"/api/v2/dags/light/dagRuns/{run}/taskInstances/gate")
+    assert task["try_number"] == 1
+    shown = client.call("GET", f"/api/v2/dags/light/dagRuns/{run}/taskInstances/gate/xcomEntries/gate")["value"]
+    assert shown["checks"][0]["name"] == "enough_rows"
+    assert len(shown["shown_records"]) == 3
+    links = client.call("GET", f"/api/v2/dags/light/dagRuns/{run}/taskInstances/gate/links")["extra_links"]
+    assert links["Verdict"].endswith("/tasks/gate/xcom")
+    alerts = [json.loads(line) for line in (light.home / "alerts.jsonl").read_text().splitlines()]
+    assert any(alert["owner"] == "somebody@example.com" and alert["task_id"] == "gate" for alert in alerts)
+    now = light.registry()["champion"] if (light.home / "registry" / "registry.json").exists() else None
+    assert now == before
+
+
+@pytest.mark.parametrize("answer", ["Approve", "Reject"])
+def test_a_person_decides_where_the_run_asks_for_it(up, answer: str) -> None:
+    light, _, client = up
+    run = client.trigger(
+        "light", {"approval": True, "overrides": {"ingest.rows": 40 + len(answer)}, "reason": "look at it"}
+    )
+    path = f"/api/v2/dags/light/dagRuns/{run}/taskInstances/approve/-1/hitlDetails"
+    until = time.monotonic() + 200
+    while client.states("light", run).get("approve") != "awaiting_input" and time.monotonic() < until:
+        time.sleep(0.5)
+    shown = client.call("GET", path)
+    assert "enough_rows" in shown["body"]
+    assert "look at it" in shown["body"]
+    before = len(light.registry()["versions"]) if (light.home / "registry" / "registry.json").exists() else 0
+    client.call("PATCH", path, {"chosen_options": [answer], "params_input": {}})
+    assert client.wait("light", run, seconds=120) == "success"
+    states = client.states("light", run)
+    assert states["release"] == ("success" if answer == "Approve" else "skipped")
+    assert states["record"] == "success", "a rejected run is recorded too"
+    assert len(light.registry()["versions"]) == before + (answer == "Approve")
+
+
+def test_a_wrong_parameter_is_refused_by_the_api_or_by_prepare(up) -> None:
+    light, _, client = up
+    with pytest.raises(RuntimeError, match="ref"):
+        client.trigger("light", {"ref": "$(touch owned)"})
+    run = client.trigger("light", {"overrides": {"ingest.rowz": 1}})
+    assert client.wait("light", run, seconds=120) == "failed"
+    assert client.states("light", run)["prepare"] == "failed"
+    assert client.states("light", run)["ingest"] in {"upstream_failed", None}
+
+
+def test_a_run_keeps_its_dag_when_the_files_change(up) -> None:
+    light, _, client = up
+    run = client.trigger("light", {"overrides": {"ingest.rows": 50, "pace": 0.4}})
+    while client.states("light", run).get("ingest") != "success":
+        time.sleep(0.5)
+    text = (light.origin / "dvc.yaml").read_text()
+    (light.origin / "dvc.yaml").write_text(text.replace("  gate:\n", "  checked:\n"))
+    light.graph()
+    light.commit("another name for a stage")
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:  # the new DAG is seen while the old run goes on
+            tasks = {task["task_id"] for task in client.call("GET", "/api/v2/dags/light/tasks")["tasks"]}
+            if "checked" in tasks:
+                break
+            time.sleep(0.5)
+        assert "checked" in tasks
+        assert client.wait("light", run, seconds=300) == "success", client.states("light", run)
+        assert client.states("light", run)["gate"] == "success"
+    finally:
+        git(light.origin, "revert", "--no-edit", "HEAD")
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def _wait_for_stage(light: LightRepository, seconds: float = 120) -> list[int]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := marked(f"{light.home}#", prefix=True):
+            return found
+        time.sleep(0.05)
+    raise TimeoutError("no stage command was started")
+
+
+def _parent(pid: int) -> int:
+    text = Path(f"/proc/{pid}/stat").read_text()
+    return int(text[text.rindex(")") + 2 :].split()[1])
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("victim", ["task", "supervisor", "scheduler", "everything"])
+def test_killed_at_work_a_run_ends_as_if_undisturbed(_templates, tmp_path, monkeypatch, victim: str) -> None:
+    light = copy_of(_templates, tmp_path / "light")
+    airflow = start(light, monkeypatch)
+    with running(airflow):
+        client = airflow.client()
+        client.dags({"light"})
+        run = client.trigger("light", {"overrides": {"pace": 1.0}}, run_id="chaos")
+        while client.states("light", run).get("ingest") != "running":
+            time.sleep(0.2)
+        commands = _wait_for_stage(light)
+        leader = next(pid for pid in commands if _parent(pid) not in commands)
+        task = _parent(leader)
+        if victim == "task":
+            _kill(task)
+        elif victim == "supervisor":
+            _kill(_parent(task))
+        else:
+            pids = [airflow.processes["scheduler"].pid, _parent(task), task] if victim == "everything" else []
+            for pid in [*pids, *(commands if victim == "everything" else [airflow.processes["scheduler"].pid])]:
+                _kill(pid)
+            airflow.processes["scheduler"].wait()
+            os.killpg(airflow.processes["scheduler"].pid, signal.SIGKILL) if victim == "everything" else None
+            airflow.start("scheduler")
+        assert client.wait("light", run, seconds=300) == "success", client.states("light", run)
+    assert light.registry()["champion"] == 1
+    assert len(light.registry()["versions"]) == 1
+    assert not marked(f"{light.home}#", prefix=True)
+    tag = next(name for name in light.tags() if name.startswith("runs/"))
+    undisturbed = tmp_path / "undisturbed"
+    git(tmp_path, "clone", "--quiet", str(light.origin), str(undisturbed))
+    git(undisturbed, "checkout", "--quiet", tag)
+    expected = (undisturbed / "dvc.lock").read_text()
+    (undisturbed / "dvc.lock").unlink()
+    light.tool("dvc", "repro", folder=undisturbed)
+    assert (undisturbed / "dvc.lock").read_text() == expected
