@@ -73,10 +73,7 @@ class Scores:
         values["calibration_error"] = rounded(self.calibration_error)
         values["calibration_error_if_perfect"] = rounded(self.calibration_null[0])
         values["calibration_error_if_perfect_p95"] = rounded(self.calibration_null[1])
-        values["classes"] = {
-            item["label"]: {key: rounded(item[key]) for key in ("precision", "recall", "f1", "rows")}
-            for item in self.classes
-        }
+        values["f1"] = {item["label"]: rounded(item["f1"]) for item in self.classes}
         return values
 
 

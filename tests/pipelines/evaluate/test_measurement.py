@@ -151,6 +151,16 @@ def test_a_group_that_is_answered_wrongly_closes_it():
     assert rates["seniors"] < 0.65 < rates["others"]
 
 
+def test_a_class_answered_unlike_in_two_groups_closes_it_by_equalized_odds():
+    def unlike(part):
+        rows = ROWS[part]
+        seniors_refund = (rows["senior"] == 1) & (rows["gold"] == "refund")
+        return answers(rows, right=np.where(seniors_refund, 0.4, 0.93), seed=3)
+
+    said = {(name, part): unlike(part) for name in ("baseline", "finetune") for part in ROWS}
+    assert "senior_equalized_odds" in {check.name for check in verdict(measured(said), said).closed_by}
+
+
 def test_a_group_too_small_to_see_is_undecided_and_does_not_close_it():
     rows = {
         part: frame.assign(senior=pd.Series([1] * 10 + [0] * (len(frame) - 10), dtype="Int8"))
