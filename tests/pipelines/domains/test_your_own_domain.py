@@ -1,0 +1,56 @@
+"""docs/your-own-domain.md is followed from its text alone: its blocks are a domain that loads, reads and votes."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipelines.core.domain import Domain, load_domain
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs/your-own-domain.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Domain:
+    """The page's blocks as a folder."""
+    python = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    names = ("schema.py", "labeling_functions.py", "behaviours.py", "simulator.py")
+    assert len(python) == len(names)
+    for name, block in zip(names, python, strict=True):
+        (tmp_path / name).write_text(block, encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)[0], encoding="utf-8")
+    return load_domain(tmp_path)
+
+
+def test_its_rows_become_records(library: Domain) -> None:
+    rows = [
+        {"message_id": "1", "sent": "2025-03-31", "body": "I was charged a late fee", "desk": "fines"},
+        {"message_id": "2", "sent": "2025-04-01", "body": "", "desk": ""},
+    ]
+    raw = pd.DataFrame(rows, dtype="str").assign(Reader="r", branch="north", print=["large", "normal"])
+    records = library.to_records(library.raw_schema.validate(library.normalise(raw), lazy=True))
+    assert records["gold"].tolist()[:1] == ["fines"] and pd.isna(records["gold"][1])
+    assert records["text"].tolist() == ["I was charged a late fee", ""]
+    assert records["large_print"].tolist() == [1, 0]
+    assert (records["gold_at"][0] - records["received_at"][0]).days == 14
+
+
+def test_its_functions_and_behaviours_work(library: Domain) -> None:
+    assert [function.name for function in library.labeling_functions] == [
+        "speaks_of_fines",
+        "busy_branch",
+        "wants_to_renew",
+    ]
+    for function in library.labeling_functions:
+        assert function(function.fires_on) == function.label
+        assert function(function.abstains_on) is None
+    assert all(behaviour.cases() for behaviour in library.behaviours)
+
+
+def test_its_params_have_the_sections_that_the_shipped_domain_has(library: Domain) -> None:
+    ours = yaml.safe_load((library.folder / "params.yaml").read_text(encoding="utf-8"))
+    shipped = yaml.safe_load((ROOT / "pipelines/domains/complaints/params.yaml").read_text(encoding="utf-8"))
+    assert set(ours) == set(shipped)
