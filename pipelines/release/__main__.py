@@ -67,9 +67,10 @@ def _rollback(given: argparse.Namespace) -> None:
 
 def _history(given: argparse.Namespace) -> None:
     from pipelines.release.history import read_history
+    from pipelines.release.params import model_name
     from pipelines.release.summary import show_history
 
-    moves = read_history(_params().model_name)
+    moves = read_history(model_name())
     if given.json:
         _say(moves)
     else:
@@ -109,22 +110,16 @@ def _ui(given: argparse.Namespace) -> None:
 def _applied() -> dict[str, Any]:
     from pipelines.core.domain import load_domain
     from pipelines.release.moves import apply
+    from pipelines.release.params import load_release_params
 
-    params = _params()
-    return apply(_registry(), domain=load_domain(), params=params, root=Path.cwd())
-
-
-def _params() -> Any:
-    from pipelines.core.params import load_params
-    from pipelines.release.params import ReleaseParams
-
-    return load_params("release", ReleaseParams)
+    return apply(_registry(), domain=load_domain(), params=load_release_params(), root=Path.cwd())
 
 
 def _registry() -> Any:
+    from pipelines.release.params import model_name
     from pipelines.release.registry import Registry
 
-    return Registry(_params().model_name)
+    return Registry(model_name())
 
 
 def _say(content: Any) -> None:

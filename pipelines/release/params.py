@@ -2,15 +2,25 @@
 
 from pydantic import Field
 
-from pipelines.core.params import StageParams
+from pipelines.core.params import StageParams, domain_path, load_params
 
 
 class ReleaseParams(StageParams):
     """params.yaml: release."""
 
-    model_name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_-]+$")  # registered model
+    model_name: str | None = Field(pattern=r"^[A-Za-z0-9_-]+$")  # registered model; null: named after the domain
     p95_single_ms_at_most: float = Field(gt=0)  # pre-flight: 95th percentile of one record, under load
     p95_batch_ms_at_most: float = Field(gt=0)  # pre-flight: 95th percentile of 64 records, under load
     preflight_seconds: float = Field(gt=0, le=60)  # how long each batch size is kept under load
     preflight_clients: int = Field(ge=1, le=64)  # callers at once
     through_canary: bool  # a new version becomes challenger first; its canary makes it champion or takes it back
+
+
+def load_release_params() -> ReleaseParams:
+    """Section `release`; without a name the registered model is named after the domain's folder."""
+    return load_params("release", ReleaseParams)
+
+
+def model_name() -> str:
+    """Name of the registered model of this checkout."""
+    return load_release_params().model_name or f"perennial-{domain_path().name}"

@@ -46,14 +46,14 @@ def score_window(*, start: date, end: date, version: int | None) -> dict[str, An
     from pipelines.core.domain import load_domain
     from pipelines.core.params import load_params, load_resources
     from pipelines.core.progress import advancing
-    from pipelines.release.params import ReleaseParams
+    from pipelines.release.params import model_name
     from pipelines.release.registry import CHAMPION, Registry
     from pipelines.score import partitions
     from pipelines.score.params import ScoreParams
     from pipelines.score.window import read_window
 
     params, resources, schema = load_params("score", ScoreParams), load_resources(), load_domain().schema
-    registry = Registry(load_params("release", ReleaseParams).model_name)
+    registry = Registry(model_name())
     version = version if version is not None else registry.alias(CHAMPION)
     if version is None:
         raise InputError(f"{registry.model_name} has no champion yet: release one first (make demo)")
