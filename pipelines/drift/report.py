@@ -63,3 +63,43 @@ def bars(facts: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _tone(outcome: str) -> str:
     return {"steady": "passed", "alert": "undecided", "undecided": "undecided"}[outcome]
+
+
+def replay_page(content: dict[str, Any]) -> str:
+    """`replay.html`: the days that would have triggered, and the chart of all looks."""
+    alerts = [look for look in content["looks"] if look["alerts"] or look["breaches"]]
+    return render(
+        "replay.html.j2",
+        folder=TEMPLATES,
+        values={"content": content, "alerts": alerts, "lanes": lanes(content)},
+    )
+
+
+def replay_chart(content: dict[str, Any]) -> str:
+    """`replay.svg`: the size of every column's move over time, with the limits and the triggers."""
+    return render("replay.svg.j2", folder=TEMPLATES, values={"content": content, "lanes": lanes(content)})
+
+
+def lanes(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """One lane a column: a path of its moves, its alerts, its breaches."""
+    looks = content["looks"]
+    width, height, made = 900.0, 46.0, []
+    for name in content["columns"]:
+        values = [max(0.0, look["excess"].get(name, 0.0)) for look in looks]
+        top = max([*values, 2 * content["limits"]["breach_excess"]])
+        xs = [round(130 + width * place / max(len(looks) - 1, 1), 1) for place in range(len(looks))]
+        ys = [round(height - 4 - (height - 8) * value / top, 1) for value in values]
+        made.append(
+            {
+                "name": name,
+                "top": round(top, 2),
+                "path": " ".join(f"{x},{y}" for x, y in zip(xs, ys, strict=True)),
+                "alerts": [
+                    {"x": x, "y": y, "end": look["end"], "breach": name in look["breaches"]}
+                    for x, y, look in zip(xs, ys, looks, strict=True)
+                    if name in look["alerts"] or name in look["breaches"]
+                ],
+                "limit": round(height - 4 - (height - 8) * content["limits"]["breach_excess"] / top, 1),
+            }
+        )
+    return made
