@@ -12,6 +12,9 @@ from pipelines.core.domain import DomainSchema
 from pipelines.core.params import StageParams
 
 
+GOLD_SLICE = "gold label"  # the kind of a slice that is one gold class
+
+
 class SliceParams(StageParams):
     """params.yaml: evaluate.slices and promote.slices."""
 
@@ -87,4 +90,4 @@ def _months(records: pd.DataFrame) -> Masks:
 
 def _classes(records: pd.DataFrame, schema: DomainSchema) -> Masks:
     for label in schema.labels:
-        yield "gold label", label, (records["gold"] == label).fillna(False).to_numpy(bool)
+        yield GOLD_SLICE, label, (records["gold"] == label).fillna(False).to_numpy(bool)

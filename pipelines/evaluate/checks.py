@@ -85,6 +85,20 @@ def floor_checks(
     return checks
 
 
+def slice_check(far_below: Sequence[str], *, gap: float, rows: int) -> Check:
+    """No named part of the test set is answered far worse than the whole."""
+    which = f"; these are: {', '.join(far_below)}" if far_below else ""
+    return Check.equals(
+        "slices_far_below",
+        len(far_below),
+        limit=0,
+        rows=rows,
+        min_rows=0,
+        required=True,
+        sentence=f"no slice's accuracy is beyond doubt more than {100 * gap:g} points below that of all rows{which}",
+    )
+
+
 def behaviour_checks(behaviours: Sequence[Mapping[str, Any]]) -> list[Check]:
     """Each behavioural test of the domain passes as often as it asks for."""
     return [

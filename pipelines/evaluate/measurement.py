@@ -12,11 +12,18 @@ from pipelines.core.comparison import Estimate, Resampling, class_sums, cluster_
 from pipelines.core.domain import DomainSchema
 from pipelines.core.slices import slice_rows
 from pipelines.core.verdict import Check
-from pipelines.evaluate.checks import behaviour_checks, fairness_checks, floor_checks, prior_check, soundness_checks
+from pipelines.evaluate.checks import (
+    behaviour_checks,
+    fairness_checks,
+    floor_checks,
+    prior_check,
+    slice_check,
+    soundness_checks,
+)
 from pipelines.evaluate.choice import CHEAP, DEAR, Choice, choose
 from pipelines.evaluate.fairness import as_metrics, group_rates, measure_fairness
 from pipelines.evaluate.params import EvaluateParams
-from pipelines.evaluate.scores import Answers, Scores, by_slice, score
+from pipelines.evaluate.scores import Answers, Scores, by_slice, score, slices_far_below
 
 logger = logging.getLogger(__name__)
 CANDIDATES = (CHEAP, DEAR)
@@ -30,6 +37,7 @@ class Measurement:
     choice: Choice
     scores: dict[tuple[str, str], Scores]
     slices: dict[str, list[dict[str, Any]]]  # by candidate, on `recent`
+    far_below: list[str]  # slices that the chosen one answers far worse than the rest, on `recent`
     fairness: dict[str, list[dict[str, Any]]]  # by candidate, on `recent`
     groups: list[dict[str, Any]]  # of the chosen one, on `recent`
     lift: Estimate  # macro-F1 of the chosen one above always answering the most frequent class
@@ -94,6 +102,13 @@ def measure(
             name: by_slice(found, parts, resampling=redraw, confidence=params.confidence)
             for name, found in by_name.items()
         },
+        far_below=slices_far_below(
+            by_name[choice.candidate],
+            parts,
+            resampling=redraw,
+            confidence=params.confidence,
+            gap=params.max_slice_gap,
+        ),
         fairness={
             name: measure_fairness(found, recent, schema=schema, confidence=two_sided, limits=limits)
             for name, found in by_name.items()
@@ -121,6 +136,7 @@ def checks_of(
             ceilings=dict((params.ceilings or {}).items()),
             min_rows=params.min_rows,
         ),
+        slice_check(found.far_below, gap=params.max_slice_gap, rows=found.scores[chosen, "recent"].rows),
         *behaviour_checks(behaviours),
         *fairness_checks(found.fairness[chosen], min_group_rows=params.fairness.min_group_rows),
     ]

@@ -32,4 +32,5 @@ class EvaluateParams(StageParams):
     bins: int = Field(ge=2)  # of the reliability diagram
     null_simulations: int = Field(ge=50)  # of the calibration error's null
     slices: SliceParams
+    max_slice_gap: float = Field(gt=0, lt=1)  # accuracy of a slice below the whole; closes on evidence of more
     fairness: FairnessParams

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines.core import calibration
 from pipelines.core.comparison import Estimate, Resampling, class_sums, macro_f1, share, share_sums
-from pipelines.core.slices import Slice
+from pipelines.core.slices import GOLD_SLICE, Slice
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -151,6 +151,27 @@ def by_slice(
             }
         )
     return table
+
+
+def slices_far_below(
+    answers: Answers, slices: Sequence[Slice], *, resampling: Resampling, confidence: float, gap: float
+) -> list[str]:
+    """Names of slices that are, beyond doubt, answered right less often than the whole set by more than the gap.
+
+    All slices share one error rate (Bonferroni). Gold classes are left out: a floor on the lowest recall holds them.
+    """
+    parts = [part for part in slices if part.kind != GOLD_SLICE]
+    if not answers.usable or not parts:
+        return []
+    shared = 1 - (1 - confidence) / len(parts)
+    limit = float(answers.right.mean()) - gap
+    found = {
+        f"{part.kind} = {part.name}": resampling.estimate(
+            share_sums(answers.right[part.rows]), share, confidence=shared, rows=part.rows
+        ).upper
+        for part in parts
+    }
+    return [name for name, upper in found.items() if upper < limit]
 
 
 def reliability_table(scores: dict[tuple[str, str], Scores]) -> pd.DataFrame:

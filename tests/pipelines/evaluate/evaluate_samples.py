@@ -33,6 +33,7 @@ PARAMS = EvaluateParams(
     bins=15,
     null_simulations=50,
     slices=SliceParams(max_categories=5, length_bands=4, min_rows=20),
+    max_slice_gap=0.3,
     fairness=FairnessParams(
         min_disparate_impact=0.8,
         max_equal_opportunity=0.1,

@@ -151,6 +151,20 @@ def test_a_group_that_is_answered_wrongly_closes_it():
     assert rates["seniors"] < 0.65 < rates["others"]
 
 
+@pytest.mark.parametrize(("column", "value"), [("channel", "phone"), ("senior", 1)])
+def test_a_slice_far_below_the_whole_closes_it(column, value):
+    def harmed(part, right):
+        rows = ROWS[part]
+        return answers(rows, right=np.where(rows[column] == value, right, 0.97), seed=3)
+
+    said = {(name, part): harmed(part, 0.1) for name in ("baseline", "finetune") for part in ROWS}
+    found = measured(said)
+    assert "slices_far_below" in {check.name for check in verdict(found, said).closed_by}
+    assert found.far_below == [f"{column} = {'seniors' if value == 1 else value}"]
+    mild = {(name, part): harmed(part, 0.85) for name in ("baseline", "finetune") for part in ROWS}
+    assert measured(mild).far_below == []
+
+
 def test_a_class_answered_unlike_in_two_groups_closes_it_by_equalized_odds():
     def unlike(part):
         rows = ROWS[part]
