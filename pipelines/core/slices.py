@@ -11,7 +11,6 @@ from pydantic import Field
 from pipelines.core.domain import DomainSchema
 from pipelines.core.params import StageParams
 
-
 GOLD_SLICE = "gold label"  # the kind of a slice that is one gold class
 
 
