@@ -211,14 +211,14 @@ def _version(
 ) -> tuple[int, int | None, Path, str | None]:
     """The version, the one before it, the folder of its profile, and the digest that its model must have."""
     from pipelines.release.package import read_manifest
-    from pipelines.release.params import ReleaseParams
+    from pipelines.release.params import model_name
     from pipelines.release.registry import CHAMPION, PREVIOUS, Registry
 
     if profile_folder is not None and version is not None:
         manifest = profile_folder.parent / "manifest.json"
         digest = json.loads(manifest.read_bytes())["model_digest"] if manifest.is_file() else None
         return version, previous, profile_folder, digest
-    registry = Registry(load_params("release", ReleaseParams).model_name)
+    registry = Registry(model_name())
     version = version if version is not None else registry.alias(CHAMPION)
     if version is None:
         raise InputError(f"{registry.model_name} has no champion yet: release one first (make demo)")
