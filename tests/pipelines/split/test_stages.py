@@ -37,7 +37,9 @@ def workspace(tmp_path: Path, repository: Path, records: pd.DataFrame, monkeypat
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "parcels").mkdir()
     (tmp_path / "parcels" / "schema.py").write_text(SCHEMA)
-    (tmp_path / "parcels" / "params.yaml").write_text("dedupe: {}\nsplit: {}\n")
+    (tmp_path / "parcels" / "params.yaml").write_text(
+        "dedupe: {}\nsplit: {recent_share: 0.15, validation_share: 0.1}\n"
+    )
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "champion.json").write_text('{"version": null}')
     write_ingest(records.drop(columns="elder"))
