@@ -67,9 +67,9 @@ class Spool:
         frame = pl.DataFrame(pl.from_arrow(table))
         self._hashes.append(frame["id"].hash(0).to_numpy())
         self._contents.append(frame.hash_rows(0).to_numpy())
-        for file in dict.fromkeys(origin["file"]):
-            self.files.setdefault(file, len(self.files))
-        extra = (origin["file"].map(self.files), origin["row"], np.arange(self.count, self.count + len(records)))
+        codes, files = pd.factorize(origin["file"])
+        numbers = np.array([self.files.setdefault(str(file), len(self.files)) for file in files])
+        extra = (numbers[codes], origin["row"], np.arange(self.count, self.count + len(records)))
         for (name, kind), values in zip(BOOKKEEPING, extra, strict=True):
             table = table.append_column(name, pa.array(np.asarray(values), kind))
         self.count += len(records)

@@ -96,6 +96,12 @@ def table_digest(table: pa.Table) -> str:
     return digest.hex()
 
 
+def _fixed_bytes(column: pa.ChunkedArray) -> bytes:
+    """Values of a column of numbers or times, null as zero."""
+    numbers = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+    return bytes(pc.fill_null(numbers, 0).to_numpy().tobytes())
+
+
 class RawDigest:
     """sha256 over the values of tables as they come: equal values give an equal digest, however they are chunked."""
 
@@ -107,9 +113,12 @@ class RawDigest:
         """Take the rows of a table."""
         for name, given in zip(table.column_names, table.columns, strict=True):
             lengths, values = self._columns.setdefault(name, (hashlib.sha256(), hashlib.sha256()))
-            column = given if given.type == pa.large_string() else given.cast(pa.large_string())
-            lengths.update(pc.fill_null(pc.binary_length(column), -1).to_numpy().tobytes())
-            for chunk in column.chunks:
+            if given.type != pa.large_string():
+                values.update(_fixed_bytes(given))
+                lengths.update(given.is_null().to_numpy().tobytes())
+                continue
+            lengths.update(pc.fill_null(pc.binary_length(given), -1).to_numpy().tobytes())
+            for chunk in given.chunks:
                 data = chunk.buffers()[2]
                 if data is None or not len(chunk):
                     continue

@@ -74,6 +74,12 @@ class CfpbSource:
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
         """One chunk a day, cut where a day is larger than a chunk."""
+        try:
+            yield from self._days(start=start, end=end, chunk_rows=chunk_rows)
+        finally:
+            self.client.close()
+
+    def _days(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
         seen: set[str] = set()
         for offset in range((end - start).days):
             day = start + timedelta(days=offset)

@@ -7,9 +7,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import InputError
+
+if TYPE_CHECKING:
+    import httpx
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +55,19 @@ class Client:
     paces: Mapping[str, Pace]
     sleep: Callable[[float], None] = time.sleep
 
+    @cached_property
+    def _session(self) -> httpx.Client:
+        import httpx
+
+        headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
+        return httpx.Client(headers=headers, timeout=self.timeout_seconds, follow_redirects=True)
+
+    def close(self) -> None:
+        """Let go of the connection; the next request opens another."""
+        if "_session" in self.__dict__:
+            self._session.close()
+            del self.__dict__["_session"]
+
     def get(self, kind: str, query: Mapping[str, str]) -> Any:
         """The parsed answer; tries again on passing trouble, InputError on a refusal or when every try failed."""
         import httpx
@@ -60,13 +77,7 @@ class Client:
             self.paces[kind].wait()
             asked_for = None
             try:
-                answer = httpx.get(
-                    self.address,
-                    params=dict(query),
-                    timeout=self.timeout_seconds,
-                    headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-                    follow_redirects=True,
-                )
+                answer = self._session.get(self.address, params=dict(query))
                 if answer.status_code == 200:
                     return answer.json()
                 cause = f"HTTP {answer.status_code}: {answer.text[:200]}"
