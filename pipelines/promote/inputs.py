@@ -57,8 +57,8 @@ def evidence_checks(
             "recent_rows",
             len(rows),
             least=min_rows,
-            sentence=f"{len(rows)} recent gold rows that the champion was "
-            f"not trained on; fewer than {min_rows} decide nothing",
+            sentence=f"{len(rows)} recent gold rows, none of them seen by a champion in training; "
+            f"fewer than {min_rows} decide nothing",
         ),
         _count("recent_classes", classes, least=2, sentence=f"{classes} of {len(labels)} labels have recent gold rows"),
         Check.equals(
