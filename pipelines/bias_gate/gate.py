@@ -141,7 +141,7 @@ def _parity_rows(
                     "measure": measure,
                     "attribute": attribute.name,
                     "group": group,
-                    "who": f"{who} ({measure.replace('_', ' ')})",
+                    "who": f"{attribute.name}: {measure}, {who}".replace("_", " "),
                     "rows": estimate["rows"],
                     "rate": estimate["value"],
                     "low": estimate["interval"][0],

@@ -49,6 +49,21 @@ class Count:
         return self.hits / self.rows if self.rows else NAN
 
 
+@dataclass(frozen=True)
+class OddsPair:
+    """One error rate (`tpr` or `fpr`) of one class in both groups."""
+
+    label: int
+    kind: str
+    member: Count
+    rest: Count
+
+    @property
+    def smaller(self) -> float:
+        """Rows of the smaller group."""
+        return min(self.member.rows, self.rest.rows)
+
+
 def count(outcome: np.ndarray, *, where: np.ndarray) -> Count:
     """Count the rows `where` and those of them with the outcome."""
     return Count(hits=int(np.sum(outcome[where])), rows=int(np.sum(where)))
@@ -170,21 +185,27 @@ def equalized_odds(
     The interval is simultaneous (Bonferroni over the differences). Classes need `min_class_rows` in both groups; where
     none has as many, all that both groups have are taken.
     """
-    pairs = []
-    for label in range(n_labels):
-        for where in (truth == label, truth != label):
-            member, rest = (count(predicted == label, where=where & (group == value)) for value in (1, 0))
-            pairs.append((member, rest))
+    kept = odds_pairs(truth, predicted, group=group, n_labels=n_labels, min_class_rows=min_class_rows)
     rows = int(min(np.sum(group == 1), np.sum(group == 0)))
-    shared = [pair for pair in pairs if min(pair[0].rows, pair[1].rows) > 0]
-    large = [pair for pair in shared if min(pair[0].rows, pair[1].rows) >= min_class_rows]
-    kept = large or shared
     if not kept:
         return Estimate(NAN, (NAN, NAN), rows)
     shared_confidence = 1 - (1 - confidence) / len(kept)
-    sizes = [absolute(difference(a, b, confidence=shared_confidence)) for a, b in kept]
+    sizes = [absolute(difference(p.member, p.rest, confidence=shared_confidence)) for p in kept]
     bounds = (max(size.interval[0] for size in sizes), max(size.interval[1] for size in sizes))
     return Estimate(max(size.value for size in sizes), bounds, rows)
+
+
+def odds_pairs(
+    truth: np.ndarray, predicted: np.ndarray, *, group: np.ndarray, n_labels: int, min_class_rows: int
+) -> list[OddsPair]:
+    """The rates that equalized odds compares: of every class the true- and the false-positive rate of both groups."""
+    pairs = []
+    for label in range(n_labels):
+        for kind, where in (("tpr", truth == label), ("fpr", truth != label)):
+            member, rest = (count(predicted == label, where=where & (group == value)) for value in (1, 0))
+            pairs.append(OddsPair(label, kind, member, rest))
+    shared = [pair for pair in pairs if pair.smaller > 0]
+    return [pair for pair in shared if pair.smaller >= min_class_rows] or shared
 
 
 def absolute(signed: Estimate) -> Estimate:
