@@ -39,6 +39,7 @@ PARAMS = PromoteParams(
     resamples=300,
     slices=SliceParams(max_categories=5, length_bands=2, min_rows=50),
     profile=ProfileParams(bins=10, most_categories=50, most_words=100, least_texts=2, directions=2),
+    predicted_rows=0,
     embedded_rows=0,
 )
 
