@@ -1,0 +1,75 @@
+"""Prometheus metrics of one service process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import Counter as Series
+
+LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+class Metrics:
+    """Counts in a registry of their own, so that two apps in one process do not meet."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Series(
+            "perennial_requests", "Requests by path and status", ["path", "status"], registry=self.registry
+        )
+        self._latency = Histogram(
+            "perennial_request_seconds", "Seconds a request took", ["path"], buckets=LATENCY, registry=self.registry
+        )
+        self._confidence = Histogram(
+            "perennial_confidence", "Confidence of the answers", buckets=CONFIDENCE, registry=self.registry
+        )
+        self._labels = Series(
+            "perennial_answers", "Answers by label and version", ["label", "version"], registry=self.registry
+        )
+        self._errors = Series(
+            "perennial_model_errors", "Calls of a model that failed", ["version"], registry=self.registry
+        )
+        self._version = Gauge(
+            "perennial_model_version", "Version in a role, 0 for none", ["role"], registry=self.registry
+        )
+        self._calls: Counter[int] = Counter()
+        self._failures: Counter[int] = Counter()
+
+    def request(self, *, path: str, status: int, seconds: float) -> None:
+        """Count one finished request."""
+        self._requests.labels(path, str(status)).inc()
+        self._latency.labels(path).observe(seconds)
+
+    def answered(self, answers: list[dict[str, Any]]) -> None:
+        """Count the answers that go out."""
+        for answer in answers:
+            self._confidence.observe(answer["confidence"])
+            self._labels.labels(answer["label"], str(answer["model_version"])).inc()
+
+    def called(self, version: int) -> None:
+        """Count a call of a model that went well."""
+        self._calls[version] += 1
+
+    def failed(self, version: int) -> None:
+        """Count a call of a model that failed."""
+        self._calls[version] += 1
+        self._failures[version] += 1
+        self._errors.labels(str(version)).inc()
+
+    def failures(self, version: int) -> tuple[int, int]:
+        """Failed calls and all calls of a version."""
+        return self._failures[version], self._calls[version]
+
+    def serving(self, *, champion: int, challenger: int | None) -> None:
+        """Say which versions are in memory."""
+        self._version.labels("champion").set(champion)
+        self._version.labels("challenger").set(challenger or 0)
+
+    def render(self) -> bytes:
+        """The text that Prometheus reads."""
+        from prometheus_client import generate_latest
+
+        return generate_latest(self.registry)
