@@ -9,8 +9,8 @@ import json
 import pandas as pd
 import pytest
 
-from tests.pipelines.ingest.conftest import ticket, tickets
 from pipelines.core.errors import InputError, ParamsError
+from tests.pipelines.ingest.conftest import ticket, tickets
 
 
 def refusal(checkout) -> str:
