@@ -38,11 +38,11 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     return job.measure(
         start=given.start,
         end=given.end,
-        version=given.model_version,
+        version=given.model_version or None,
         previous=given.previous_version,
         profile_folder=given.profile,
         now=given.now,
-        texts=given.texts,
+        texts=given.texts == "yes",
         evidently=not given.no_evidently,
     )
 
@@ -101,10 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     measure = add("measure", _measure, "compare the week before --end with the profile of a version")
     measure.add_argument("--start", type=date.fromisoformat, required=True, help="first UTC day")
     measure.add_argument("--end", type=date.fromisoformat, required=True, help="day after the last; the week before it")
-    measure.add_argument("--model-version", type=int, help="registered version; default: the champion")
+    measure.add_argument("--model-version", type=int, help="registered version; 0: the champion")
     measure.add_argument("--previous-version", type=int, help="the champion before it; default: the registry's")
     measure.add_argument("--profile", type=Path, help="a profile's folder instead of the one in the registry")
-    measure.add_argument("--texts", action="store_true", help="read the texts again, for the columns measured on them")
+    measure.add_argument(
+        "--texts", nargs="?", const="yes", default="no", choices=("yes", "no"), help="read the texts again, too"
+    )
     measure.add_argument("--no-evidently", action="store_true", help="leave Evidently's report out")
     _add_now(measure)
     decide = add("decide", _decide, "walk the decision tree for a verdict, or confirm the run that came of it")
