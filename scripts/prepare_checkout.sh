@@ -5,13 +5,16 @@ cd "$(dirname "$0")/.."
 home="${PERENNIAL_HOME:-$PWD/.perennial}"
 local_config=.dvc/config.local
 if [ ! -f "$local_config" ] || ! grep -qF "$home/dvc-cache" "$local_config"; then
+  # A hardlink into the cache is safe only where its file mode stops an in-place write, which it does not for root.
+  links=reflink,hardlink,copy
+  [ "$(id -u)" != 0 ] || links=reflink,copy
   mkdir -p "$home/dvc-cache" "$home/dvc-remote"
   cat > "$local_config.partial" <<CONFIG
 [core]
     remote = home
 [cache]
     dir = $home/dvc-cache
-    type = "reflink,hardlink,copy"
+    type = "$links"
 ['remote "home"']
     url = $home/dvc-remote
 CONFIG

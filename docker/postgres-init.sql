@@ -1,0 +1,2 @@
+-- MLflow keeps its tables apart from Airflow's.
+CREATE DATABASE mlflow OWNER airflow;
