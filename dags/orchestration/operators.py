@@ -23,6 +23,8 @@ from .workspace import PREPARED, Workspace, WorkspaceError, describe
 
 FINAL = (64, 65, 66)  # exit codes that a second try cannot change: wrong parameters, a closed gate before it, bad input
 SHOWN_LINES = 12
+# What DVC tells a person at a terminal to do next; here it has been done.
+ADVICE = ("To track the changes", "To enable auto staging", "git add ", "dvc config core.autostage", "Use `dvc push`")
 
 
 class WorkspaceOperator(BaseOperator):
@@ -49,7 +51,8 @@ class WorkspaceOperator(BaseOperator):
         with locked(collect.guard(self.project), shared=True) as held:  # no collection while a command writes the cache
             command.start(arguments, folder=workspace.path, environment=workspace.environment(), keep=[held])
             for line in command.lines():
-                self.log.info("%s", line)
+                if line.strip() and not line.strip().startswith(ADVICE):
+                    self.log.info("%s", line)
                 last.append(line)
             status = command.wait()
         if status:
@@ -254,8 +257,10 @@ class DvcStageOperator(WorkspaceOperator):
         if self.project.distributed:
             record.catch_up(workspace)
         arguments = [workspace.dvc, "--cd", str(workspace.path), "--wait-for-lock", "repro", "--single-item"]
-        # Another host has the files: fetch them. Never --allow-missing: a stage that never ran would count as done.
-        arguments += ["--pull"] if restored or self.project.distributed else []
+        if restored or self.project.distributed or workspace.lacks_inputs(self.stage):
+            # Another host has the files: fetch them. Never --allow-missing: a stage that never ran would count as done.
+            workspace.fetch_inputs(self.stage)
+            arguments.append("--pull")
         outcome = _outcome(self.follow(workspace, command, [*arguments, self.stage]))
         with workspace.dvc_locked():
             found = lockfile.entry(workspace.path, self.stage)

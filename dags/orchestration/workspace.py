@@ -230,6 +230,24 @@ class Workspace:
                 ]
             )
 
+    def lacks_inputs(self, stage: str) -> list[str]:
+        """Outputs of the stages before this one that are not on disk."""
+        outs = {out for above in self.stages[stage]["upstream"] for out in self.stages[above]["outs"]}
+        return sorted(out for out in outs if not (self.path / out).exists())
+
+    def fetch_inputs(self, stage: str) -> None:
+        """Have every output that the stage reads on disk, from the remote where the cache has lost it.
+
+        DVC's own `--pull` looks at whole dependencies: a folder of which a part is missing would count as there.
+        """
+        described = self.stages[stage]
+        targets = [*described["upstream"], *(f"{dep}.dvc" for dep in described["deps"])]
+        targets = [name for name in targets if name in self.stages or (self.path / name).is_file()]
+        if targets:
+            self.run([self.dvc, "--cd", str(self.path), "--wait-for-lock", "pull", "--quiet", "--force", *targets])
+        if missing := self.lacks_inputs(stage):
+            raise WorkspaceError(f"{stage} reads {', '.join(missing)}, which neither the cache nor the remote holds")
+
     def run(self, arguments: Sequence[str]) -> str:
         """Run a short command here and return its stdout; WorkspaceError with its last lines when it fails."""
         answer = subprocess.run(

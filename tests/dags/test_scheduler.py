@@ -116,8 +116,57 @@ def test_a_person_decides_where_the_run_asks_for_it(up, answer: str) -> None:
     assert len(light.registry()["versions"]) == before + (answer == "Approve")
 
 
-def test_a_wrong_parameter_is_refused_by_the_api_or_by_prepare(up) -> None:
+def test_a_backfill_of_a_month_is_a_run_a_week_and_releases_nothing(up) -> None:
     light, _, client = up
+    before = json.dumps(light.registry()) if (light.home / "registry" / "registry.json").exists() else "none"
+    month = {"from_date": "2025-03-02T00:00:00Z", "to_date": "2025-03-30T00:00:00Z"}
+    made = client.call("POST", "/api/v2/backfills", {"dag_id": "light", "max_active_runs": 2, **month})
+    until = time.monotonic() + 400
+    while time.monotonic() < until:
+        query = "/api/v2/dags/light/dagRuns?run_type=backfill&limit=20"
+        runs = [run for run in client.call("GET", query)["dag_runs"] if run["run_type"] == "backfill"]
+        if len(runs) >= 4 and all(run["state"] in {"success", "failed"} for run in runs):
+            break
+        time.sleep(1)
+    assert made["dag_id"] == "light"
+    assert sorted(run["data_interval_end"][:10] for run in runs) == [
+        "2025-03-10",
+        "2025-03-17",
+        "2025-03-24",
+        "2025-03-31",
+    ]
+    for run in runs:
+        assert run["state"] == "success", client.states("light", run["dag_run_id"])
+        assert client.states("light", run["dag_run_id"])["release"] == "skipped"
+    now = json.dumps(light.registry()) if (light.home / "registry" / "registry.json").exists() else "none"
+    assert now == before
+
+
+def test_a_run_is_run_again_from_one_stage_on(up) -> None:
+    light, _, client = up
+    run = client.trigger("light", {"overrides": {"ingest.rows": 33}})
+    assert client.wait("light", run, seconds=300) == "success"
+    tag = next(
+        line["extra"]["tag"]
+        for line in client.call("GET", "/api/v2/assets/events?limit=50")["asset_events"]
+        if line["source_run_id"] == run
+    )
+    assert not Path(light.home / "runs" / "work" / tag.removeprefix("runs/")).exists()
+    body = {"dry_run": False, "dag_run_id": run, "task_ids": ["gate"], "include_downstream": True, "only_failed": False}
+    cleared = {
+        task["task_id"] for task in client.call("POST", "/api/v2/dags/light/clearTaskInstances", body)["task_instances"]
+    }
+    assert {"gate", "merge", "promote", "record"} <= cleared
+    assert "ingest" not in cleared
+    assert client.wait("light", run, seconds=300) == "success", client.states("light", run)
+    assert client.states("light", run)["gate"] == "success"
+    assert len([name for name in light.tags() if name.startswith(tag)]) == 1, (
+        "nothing changed, so there is no second tag"
+    )
+
+
+def test_a_wrong_parameter_is_refused_by_the_api_or_by_prepare(up) -> None:
+    _, _, client = up
     with pytest.raises(RuntimeError, match="ref"):
         client.trigger("light", {"ref": "$(touch owned)"})
     run = client.trigger("light", {"overrides": {"ingest.rowz": 1}})

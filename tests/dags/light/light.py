@@ -3,7 +3,6 @@
 The retrain DAG of the light pipeline: the same package, other names.
 """
 
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,8 +27,8 @@ ARGS = {"retries": 3, "retry_delay": timedelta(seconds=1), "on_failure_callback"
 
 with DAG(
     "light",
-    schedule=CronDataIntervalTimetable("0 0 * * 1", timezone="UTC") if os.environ.get("LIGHT_SCHEDULE") else None,
-    start_date=datetime(2026, 1, 5),
+    schedule=CronDataIntervalTimetable("0 0 * * 1", timezone="UTC"),
+    start_date=PROJECT.schedules_from or datetime(2026, 1, 5),
     catchup=False,
     max_active_runs=16,
     params=run_params(),
