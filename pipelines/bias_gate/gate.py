@@ -22,6 +22,7 @@ from pipelines.bias_gate.params import BiasGateParams
 from pipelines.bias_gate.reweighing import effective_share, fit_weights
 from pipelines.bias_gate.upstream import kept
 from pipelines.core.domain import DomainSchema, ProtectedAttribute
+from pipelines.core.fairness import Estimate
 from pipelines.core.labeling import ABSTAIN
 from pipelines.core.majority import Ties
 from pipelines.core.verdict import Check
@@ -245,11 +246,12 @@ def _mitigate(
                 limit=params.weighted_parity_at_most,
                 interval=gaps["validation"].interval,
                 rows=gaps["validation"].rows,
-                min_rows=params.min_group_rows,
-                undecided_passes_from=params.min_group_rows,
+                min_rows=params.min_validation_rows,
+                undecided_passes_from=params.min_validation_rows,
                 required=params.undecided_closes or not gaps["validation"].defined,
                 sentence=f"largest weighted difference of label shares between {item.member} and {item.rest} "
-                "on validation rows, which the weights were not fitted on",
+                "on validation rows, which the weights were not fitted on"
+                + _too_few(gaps["validation"], wanted=params.min_validation_rows),
             )
         )
     largest, left = float(weights[train].max(initial=0.0)), effective_share(weights[train])
@@ -276,6 +278,13 @@ def _mitigate(
         ),
     ]
     return weights, checks, summary
+
+
+def _too_few(estimate: Estimate, *, wanted: int) -> str:
+    if not estimate.defined:
+        return ": undefined, a group has no such row"
+    few = f": the smaller group has {estimate.rows} rows, {wanted} wanted: undecided"
+    return few if estimate.rows < wanted else ""
 
 
 def _nobody_to_protect(schema: DomainSchema, *, rows: int) -> Check:

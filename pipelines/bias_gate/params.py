@@ -25,4 +25,5 @@ class BiasGateParams(StageParams):
     mitigation: Literal["none", "reweighing"]
     largest_weight_at_most: float = Field(ge=1)
     effective_sample_at_least: float = Field(gt=0, le=1)  # share of the rows that the weights leave
+    min_validation_rows: int = Field(ge=1)  # of a group with a label, from which the weights are judged
     weighted_parity_at_most: float = Field(gt=0, le=1)  # |difference of weighted label shares| on validation

@@ -11,7 +11,7 @@ import pandas as pd
 from pipelines.bias_gate.fairness import parity, reweighing_factors
 from pipelines.core.errors import InputError
 
-TOLERANCE = 1e-9
+TOLERANCE = 1e-12
 MOST_ROUNDS = 200
 
 Factors = dict[tuple[int, int], float]

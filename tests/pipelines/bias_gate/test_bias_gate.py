@@ -55,6 +55,7 @@ def params(**changes) -> BiasGateParams:
         "mitigation": "none",
         "largest_weight_at_most": 5.0,
         "effective_sample_at_least": 0.5,
+        "min_validation_rows": 50,
         "weighted_parity_at_most": 0.15,
     }
     return BiasGateParams.model_validate({**values, **changes})
