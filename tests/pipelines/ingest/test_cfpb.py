@@ -154,7 +154,7 @@ def test_days_come_whole_and_no_complaint_twice(service, source, inclusive, brea
     service.inclusive, service.break_points = inclusive, break_points
     found = ids(source, 4)
     assert [len(day) for day in found] == [35, 0, 7, 10]
-    assert sorted(sum(found, [])) == sorted(hit["_id"] for hit in service.complaints)
+    assert sorted([key for day in found for key in day]) == sorted(hit["_id"] for hit in service.complaints)
     assert all("perennial" in agent for agent in service.agents)
 
 
@@ -167,7 +167,7 @@ def test_passing_trouble_is_mended(service, source, trouble) -> None:
 
 def test_a_refusal_is_told_and_not_tried_again(service, source) -> None:
     service.trouble = ["400"]
-    with pytest.raises(InputError, match="refused.*HTTP 400"):
+    with pytest.raises(InputError, match=r"refused.*HTTP 400"):
         ids(source, 1)
     assert len(service.asked) == 1
 
