@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Row = dict[str, Any]
+
 
 class Answerer:
     """Answers records with the champion or, for its share, the challenger; the other one is asked in the shadow."""
@@ -40,80 +43,89 @@ class Answerer:
         self._journal = journal
         self._metrics = metrics
         self._canary_share = canary_share
-        self._features = [feature.name for feature in domain.schema.features]
 
-    def __call__(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def __call__(self, records: list[Row]) -> list[Row]:
         """One answer a record, in order: {id, label, confidence, model_version, request_id}."""
         import pandas as pd
 
         pair = self._models.pair
         frame = as_training_sees(pd.DataFrame(records), domain=self._domain)
-        said = {"champion": self._ask(pair.champion, frame, required=True)}
-        challenger = pair.challenger
-        if challenger is not None:
-            trial = self._ask(challenger, frame, required=False)
-            if trial is not None:
-                said["challenger"] = trial
-        share = self._canary_share() if challenger is not None and "challenger" in said else 0.0
-        by_canary = [
-            is_canary(str(name), share=share, salt=str(challenger.version)) if challenger is not None else False
-            for name in frame["id"]
-        ]
-        versions = {"champion": pair.champion.version, "challenger": challenger.version if challenger else 0}
-        rows, answers = self._rows(frame, said, versions=versions, by_canary=by_canary)
-        self._journal.write(rows)
+        champion = self._ask(pair.champion, frame)
+        challenger = None if pair.challenger is None else self._try(pair.challenger, frame)
+        seen = self._seen(frame)
+        if pair.challenger is None or challenger is None:
+            answers = _said(seen, champion, version=pair.champion.version, roles=["champion"] * len(seen))
+            logged = answers
+        else:
+            share, salt = self._canary_share(), str(pair.challenger.version)
+            trial = [is_canary(row["record_id"], share=share, salt=salt) for row in seen]
+            by_champion = _said(
+                seen, champion, version=pair.champion.version, roles=["shadow" if c else "champion" for c in trial]
+            )
+            by_challenger = _said(
+                seen, challenger, version=pair.challenger.version, roles=["canary" if c else "shadow" for c in trial]
+            )
+            answers = [
+                new if canary else old for canary, old, new in zip(trial, by_champion, by_challenger, strict=True)
+            ]
+            logged = [*by_champion, *by_challenger]
+        self._journal.write(logged)
         self._metrics.answered(answers)
-        return answers
+        return [
+            {
+                "id": row["record_id"],
+                "label": row["label"],
+                "confidence": row["confidence"],
+                "model_version": row["model_version"],
+                "request_id": row["request_id"],
+            }
+            for row in answers
+        ]
 
-    def _ask(self, model: Loaded, frame: pd.DataFrame, *, required: bool) -> pd.DataFrame | None:
+    def _ask(self, model: Loaded, frame: pd.DataFrame) -> pd.DataFrame:
+        began = time.perf_counter()
         try:
             answer = model.predictor.predict(frame)
         except Exception:
             self._metrics.failed(model.version)
-            if required:
-                raise
-            logger.exception("challenger %s failed; the champion answers", model.version)
-            return None
-        self._metrics.called(model.version)
+            raise
+        self._metrics.called(model.version, records=len(frame), seconds=time.perf_counter() - began)
         return answer
 
-    def _rows(
-        self, frame: pd.DataFrame, said: dict[str, Any], *, versions: dict[str, int], by_canary: list[bool]
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        now = datetime.now(UTC).isoformat(timespec="microseconds")
-        records = frame[["id", "received_at", *self._features]].astype(object).where(frame.notna(), None)
-        lengths = frame["text"].str.len().to_numpy()
-        rows, answers = [], []
-        for place, record in enumerate(records.to_dict("records")):
-            name = str(record.pop("id"))
-            request = uuid.uuid4().hex
-            common = {
-                **record,
+    def _try(self, challenger: Loaded, frame: pd.DataFrame) -> pd.DataFrame | None:
+        try:
+            return self._ask(challenger, frame)
+        except Exception:
+            logger.exception("challenger %s failed; the champion answers", challenger.version)
+            return None
+
+    def _seen(self, frame: pd.DataFrame) -> list[Row]:
+        """What the log says of each record, whoever answers."""
+        features = [feature.name for feature in self._domain.schema.features]
+        columns = {name: frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in features}
+        names, received = frame["id"].astype(str).tolist(), frame["received_at"].tolist()
+        lengths, now = frame["text"].str.len().tolist(), _iso(datetime.now(UTC))
+        return [
+            {
                 "schema_version": SCHEMA_VERSION,
-                "request_id": request,
-                "record_id": name,
+                "request_id": uuid.uuid4().hex,
+                "record_id": names[place],
+                "received_at": _iso(received[place]),
                 "served_at": now,
                 "text_length": int(lengths[place]),
+                **{name: values[place] for name, values in columns.items()},
             }
-            for who, answer in said.items():
-                answers_it = (who == "challenger") == by_canary[place]
-                role = ("canary" if who == "challenger" else "champion") if answers_it else "shadow"
-                line = {
-                    **common,
-                    "model_version": versions[who],
-                    "role": role,
-                    "label": str(answer["label"].iloc[place]),
-                    "confidence": float(answer["confidence"].iloc[place]),
-                }
-                rows.append(line)
-                if answers_it:
-                    answers.append(
-                        {
-                            "id": name,
-                            "label": line["label"],
-                            "confidence": line["confidence"],
-                            "model_version": line["model_version"],
-                            "request_id": request,
-                        }
-                    )
-        return rows, answers
+            for place in range(len(frame))
+        ]
+
+
+def _said(seen: list[Row], answer: pd.DataFrame, *, version: int, roles: list[str]) -> list[Row]:
+    labels, confidences = answer["label"].tolist(), answer["confidence"].tolist()
+    return [
+        {**row, "model_version": version, "role": role, "label": str(label), "confidence": float(confidence)}
+        for row, role, label, confidence in zip(seen, roles, labels, confidences, strict=True)
+    ]
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -44,12 +45,15 @@ class Batcher:
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._thread.start()
 
     async def answer(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Answers for the records of one request; Overloaded when too many wait already."""
         with self._lock:
+            if self._closed:
+                raise Overloaded("the service is stopping; try again shortly")
             if self._waiting + len(records) > self._max_waiting:
                 raise Overloaded(f"{self._waiting} records are waiting, {self._max_waiting} at most; try again shortly")
             self._waiting += len(records)
@@ -60,6 +64,8 @@ class Batcher:
 
     def close(self) -> None:
         """Answer what waits, then stop."""
+        with self._lock:
+            self._closed = True
         self._queue.put(None)
         self._thread.join(timeout=60)
 
@@ -67,8 +73,9 @@ class Batcher:
         open_ = True
         while open_:
             batch, open_ = self._collect()
-            if batch:
-                self._answer(batch)
+            if batch and not self._answer(batch):
+                for waiting in batch:  # one request's records must not cost the others their answers
+                    self._answer([waiting])
 
     def _collect(self) -> tuple[list[Waiting], bool]:
         first = self._queue.get()
@@ -86,20 +93,27 @@ class Batcher:
             count += len(more.records)
         return batch, True
 
-    def _answer(self, batch: list[Waiting]) -> None:
+    def _answer(self, batch: list[Waiting]) -> bool:
+        """Answer the requests together; False when that failed and each should be tried alone."""
         records = [record for waiting in batch for record in waiting.records]
         try:
-            answers = self._answer_all(records)
-            given = iter(answers)
-            for waiting in batch:
-                part = [next(given) for _ in waiting.records]
-                waiting.loop.call_soon_threadsafe(_resolve, waiting.answer, part, None)
-        except Exception as error:  # the requests of this batch get it; the service goes on
-            for waiting in batch:
-                waiting.loop.call_soon_threadsafe(_resolve, waiting.answer, None, error)
-        finally:
-            with self._lock:
-                self._waiting -= len(records)
+            answers = iter(self._answer_all(records))
+            parts = [[next(answers) for _ in waiting.records] for waiting in batch]
+        except Exception as error:  # the request gets it; the service goes on
+            if len(batch) > 1:
+                return False
+            _tell(batch[0], None, error)
+        else:
+            for waiting, part in zip(batch, parts, strict=True):
+                _tell(waiting, part, None)
+        with self._lock:
+            self._waiting -= len(records)
+        return True
+
+
+def _tell(waiting: Waiting, answer: list[dict[str, Any]] | None, error: Exception | None) -> None:
+    with contextlib.suppress(RuntimeError):  # its event loop is closed: the service stops without waiting for it
+        waiting.loop.call_soon_threadsafe(_resolve, waiting.answer, answer, error)
 
 
 def _resolve(future: asyncio.Future[Any], answer: Any, error: Exception | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import Any
 
@@ -35,8 +36,11 @@ class Metrics:
         self._version = Gauge(
             "perennial_model_version", "Version in a role, 0 for none", ["role"], registry=self.registry
         )
+        self._lock = threading.Lock()
         self._calls: Counter[int] = Counter()
         self._failures: Counter[int] = Counter()
+        self._records: Counter[int] = Counter()
+        self._microseconds: Counter[int] = Counter()
 
     def request(self, *, path: str, status: int, seconds: float) -> None:
         """Count one finished request."""
@@ -49,19 +53,27 @@ class Metrics:
             self._confidence.observe(answer["confidence"])
             self._labels.labels(answer["label"], str(answer["model_version"])).inc()
 
-    def called(self, version: int) -> None:
+    def called(self, version: int, *, records: int, seconds: float) -> None:
         """Count a call of a model that went well."""
-        self._calls[version] += 1
+        with self._lock:
+            self._calls[version] += 1
+            self._records[version] += records
+            self._microseconds[version] += round(seconds * 1e6)
 
     def failed(self, version: int) -> None:
         """Count a call of a model that failed."""
-        self._calls[version] += 1
-        self._failures[version] += 1
+        with self._lock:
+            self._calls[version] += 1
+            self._failures[version] += 1
         self._errors.labels(str(version)).inc()
 
     def failures(self, version: int) -> tuple[int, int]:
         """Failed calls and all calls of a version."""
         return self._failures[version], self._calls[version]
+
+    def milliseconds(self, version: int) -> float | None:
+        """Mean time that a version takes for one record; None before it has answered one."""
+        return self._microseconds[version] / self._records[version] / 1000 if self._records[version] else None
 
     def serving(self, *, champion: int, challenger: int | None) -> None:
         """Say which versions are in memory."""

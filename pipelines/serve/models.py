@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pipelines.core.errors import InputError, PerennialError
+from pipelines.core.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+RETRY_SECONDS = 60.0  # before a version that could not be loaded is tried again
 PROBE = "I want to know whether this service answers."
 
 
@@ -54,6 +56,7 @@ class Models:
         self._lock = threading.Lock()
         self._pair: Pair | None = None
         self.refused: dict[int, str] = {}  # versions that could not be loaded, and why
+        self._retry_at: dict[int, float] = {}
 
     @property
     def ready(self) -> bool:
@@ -93,7 +96,7 @@ class Models:
             return True
 
     def _load(self, version: int | None, before: Pair | None) -> Loaded | None:
-        if version is None or version in self.refused:
+        if version is None or time.monotonic() < self._retry_at.get(version, 0.0):
             return None
         for known in (before.champion, before.challenger) if before else ():
             if known is not None and known.version == version:
@@ -105,10 +108,11 @@ class Models:
             if tuple(predictor.labels) != tuple(self._domain.schema.labels):
                 raise InputError(f"version {version} answers other labels than the domain has")
             predictor.predict(self._probe())
-        except PerennialError as error:
-            self.refused[version] = str(error)
+        except Exception as error:  # whatever is wrong with a new version, the one in memory goes on answering
+            self.refused[version], self._retry_at[version] = str(error), time.monotonic() + RETRY_SECONDS
             logger.error("version %s is refused: %s", version, error)
             return None
+        self.refused.pop(version, None)
         return Loaded(version, predictor)
 
     def _probe(self) -> pd.DataFrame:
