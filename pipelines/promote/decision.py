@@ -13,6 +13,7 @@ from pipelines.promote.rules import (
     Action,
     Comparison,
     Contest,
+    SliceHarm,
     anchor_check,
     compare_macro_f1,
     compare_slices,
@@ -73,37 +74,38 @@ def decide(
         recent, name=f"recent_macro_f1_against_{against}", test_set="recent", limit=margin, **common
     )
     comparisons, rules = [main], [release_check(main, params=params, first=first)]
-    slices: list[dict[str, Any]] = []
-    checks = list(soundness)
+    checks, harm = list(soundness), SliceHarm((), (), singled_out=False)
     if anchor is not None:
         floor = compare_macro_f1(
             anchor, name="anchor_macro_f1_against_best", test_set="anchor", limit=-params.anchor_margin, **common
         )
         comparisons.append(floor)
         rules.append(anchor_check(floor))
-        slices, harmed = compare_slices(recent, schema=schema, params=params, seed=seed)
-        checks.append(_harm_check(slices, harmed, params=params))
-        if harmed:
-            return Decision(
-                "refuse",
-                f"Refused: against {recent.against} the {name} harms {', '.join(harmed)} "
-                f"beyond doubt (more than {100 * params.slice_margin:g} points of accuracy).",
-                tuple(checks),
-                tuple(rules),
-                tuple(comparisons),
-                tuple(slices),
-            )
+        harm = compare_slices(recent, schema=schema, params=params, seed=seed)
     failed = [rule for rule in rules if rule.outcome != "passed"]
-    if same_model:
+    if anchor is not None:
+        # A model that is worse all over is not good enough, which is nothing wrong; one that pays with a slice is.
+        unfair = not failed or harm.singled_out
+        (checks if unfair else rules).append(_harm_check(harm, params=params))
+    if harm.harmed and (harm.singled_out or not failed):
+        action, reason = "refuse", _refused(name, recent.against, harm, params=params)
+    elif same_model:
         action, reason = (
             "keep",
-            f"Kept: the {name} is {recent.against} itself, to the byte; there is nothing to release.",
+            f"Kept: the {name} is {recent.against} itself, to the byte; nothing is left to release.",
         )
     elif failed:
         action, reason = "keep", _kept(name, failed, main=main, first=first)
     else:
         action, reason = "release", _released(name, main, first=first)
-    return Decision(action, reason, tuple(checks), tuple(rules), tuple(comparisons), tuple(slices))  # type: ignore[arg-type]
+    return Decision(action, reason, tuple(checks), tuple(rules), tuple(comparisons), harm.table)  # type: ignore[arg-type]
+
+
+def _refused(name: str, against: str, harm: SliceHarm, *, params: PromoteParams) -> str:
+    return (
+        f"Refused: against {against} the {name} harms {', '.join(harm.harmed)} "
+        f"beyond doubt (more than {100 * params.slice_margin:g} points of accuracy)."
+    )
 
 
 def _released(name: str, main: Comparison, *, first: bool) -> str:
@@ -131,17 +133,18 @@ def _span(found: Comparison) -> str:
     return f"{100 * difference.value:+.1f} points{bounds}"
 
 
-def _harm_check(slices: Sequence[dict[str, Any]], harmed: Sequence[str], *, params: PromoteParams) -> Check:
-    worst = min(slices, key=lambda row: row["difference"], default=None)
+def _harm_check(harm: SliceHarm, *, params: PromoteParams) -> Check:
+    worst = min(harm.table, key=lambda row: row["difference"], default=None)
+    these = f"; these do: {', '.join(harm.harmed)}" if harm.harmed else ""
     return Check.equals(
         "harmed_slices",
-        len(harmed),
+        len(harm.harmed),
         limit=0,
-        rows=sum(row["rows"] for row in slices),
+        rows=sum(row["rows"] for row in harm.table),
         min_rows=0,
         required=True,
-        sentence=f"of {len(slices)} slices none loses more than {100 * params.slice_margin:g} points of accuracy "
-        "beyond doubt" + (f"; these do: {', '.join(harmed)}" if harmed else ""),
+        sentence=f"of {len(harm.table)} slices none loses more than {100 * params.slice_margin:g} points of accuracy "
+        f"beyond doubt{these}",
         details={"worst": worst} if worst else {},
     )
 

@@ -67,6 +67,15 @@ class Comparison:
         }
 
 
+@dataclass(frozen=True)
+class SliceHarm:
+    """What happens to slices: the table, the harmed ones, and whether the worst stands alone in a model else as good."""
+
+    table: tuple[dict[str, Any], ...]
+    harmed: tuple[str, ...]
+    singled_out: bool
+
+
 def compare_macro_f1(
     contest: Contest, *, name: str, test_set: str, limit: float, labels: Sequence[str], params: PromoteParams, seed: int
 ) -> Comparison:
@@ -90,10 +99,8 @@ def compare_macro_f1(
     )
 
 
-def compare_slices(
-    contest: Contest, *, schema: DomainSchema, params: PromoteParams, seed: int
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Accuracy slice by slice, and the names of slices with evidence of harm.
+def compare_slices(contest: Contest, *, schema: DomainSchema, params: PromoteParams, seed: int) -> SliceHarm:
+    """Accuracy slice by slice, and the slices with evidence of harm.
 
     A slice is harmed when the upper bound of its difference is below minus the margin. The bounds share one error rate
     among all slices (Bonferroni), so that equally good models are stopped by some slice at most that often.
@@ -109,6 +116,7 @@ def compare_slices(
     confidence = 1 - (1 - params.confidence) / max(1, len(parts))
     mine, other = contest.candidate == contest.gold, contest.rival == contest.gold
     table, harmed = [], []
+    worst: tuple[float, Codes] | None = None
     for part in parts:
         rows = part.rows
         found = redraw.paired_difference(
@@ -117,6 +125,7 @@ def compare_slices(
         is_harmed = bool(found.upper < -params.slice_margin)
         if is_harmed:
             harmed.append(f"{part.kind} = {part.name}")
+            worst = min(worst or (found.value, rows), (found.value, rows), key=lambda item: item[0])
         table.append(
             {
                 "slice": part.kind,
@@ -131,7 +140,11 @@ def compare_slices(
                 "harmed": is_harmed,
             }
         )
-    return table, harmed
+    singled_out = False
+    if worst is not None:
+        rest = np.delete(mine.astype(float) - other, worst[1])
+        singled_out = bool(len(rest)) and bool(rest.mean() >= -params.slice_margin)
+    return SliceHarm(tuple(table), tuple(harmed), singled_out)
 
 
 def release_check(found: Comparison, *, params: PromoteParams, first: bool) -> Check:

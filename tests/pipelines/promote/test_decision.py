@@ -122,16 +122,12 @@ def test_an_equal_candidate_is_released_within_the_margin_and_not_called_better(
     assert "is at most 2 points worse than" in found.reason
 
 
-@pytest.mark.parametrize("right", [0.77, 0.6])
-def test_a_worse_candidate_is_kept_back_and_the_run_is_green(right):
-    found = decided(ROWS, answers(ROWS, right=right, seed=2), CHAMPION, params=lenient_on_slices())
+@pytest.mark.parametrize("right", [0.77, 0.7, 0.6])
+def test_a_candidate_that_is_worse_all_over_is_kept_back_and_the_run_is_green(right):
+    found = decided(ROWS, answers(ROWS, right=right, seed=2), CHAMPION)
     assert found.action == "keep"
     assert "champion version 3 stays" in found.reason
     assert verdict_of(found).passed
-
-
-def lenient_on_slices(**changes):
-    return PARAMS.model_copy(update={"slice_margin": 0.5} | changes)
 
 
 def test_superiority_wants_more_than_no_worse():
@@ -161,6 +157,15 @@ def test_one_slice_harmed_on_purpose_closes_the_gate(column, value):
     name = {"senior": "seniors"}.get(column, value)
     assert str(name) in found.reason
     assert any(row["harmed"] and row["value"] == name for row in found.slices)
+
+
+@pytest.mark.parametrize(("column", "value"), [("channel", "mail"), ("senior", 1), ("gold", "other")])
+def test_the_champion_with_one_slice_spoiled_is_refused_not_only_kept(column, value):
+    mine, where = CHAMPION.copy(), (ROWS[column] == value).to_numpy()
+    mine[where] = answers(ROWS, right=0.4, seed=3)[where]
+    found = decided(ROWS, mine, CHAMPION)
+    assert found.action == "refuse"
+    assert not verdict_of(found).passed
 
 
 def test_the_anchor_stops_what_the_recent_rows_let_pass():
