@@ -1,0 +1,114 @@
+"""Garbage collection: what nobody needs goes, what a present or past champion needs never does."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from flow import Flow
+from lightly import LightRepository, git
+from orchestration.collect import collect, expired
+from orchestration.workspace import Clone, Workspace, slug
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+OLD = "2020-01-01T00:00:00+00:00"
+
+
+def recorded_runs(light: LightRepository, folder: Path, *, count: int, size: int, released: set[int]) -> dict[int, str]:
+    """Old runs at the origin as `record` leaves them, each with data of its own in the remote; the digest of each."""
+    git(folder.parent, "clone", "--quiet", str(light.origin), str(folder))
+    for name, value in (("user.name", "tester"), ("user.email", "tester@localhost")):
+        git(folder, "config", name, value)
+    light.tool("dvc", "cache", "dir", "--local", str(light.home / "dvc-cache"), folder=folder)
+    light.tool("dvc", "remote", "add", "--local", "--default", "r", str(light.home / "dvc-remote"), folder=folder)
+    found = {}
+    os.environ["GIT_COMMITTER_DATE"] = OLD
+    try:
+        for number in range(count):
+            git(folder, "checkout", "--quiet", "-B", f"runs/old-{number}", "origin/main")
+            (folder / "model.bin").write_bytes(os.urandom(size))
+            light.tool("dvc", "add", "--quiet", "model.bin", folder=folder)
+            git(folder, "add", "--force", "model.bin.dvc")
+            git(folder, "commit", "--quiet", "--message", f"run {number}")
+            git(folder, "tag", f"runs/old-{number}")
+            refs = [f"refs/heads/runs/old-{number}", f"refs/tags/runs/old-{number}"]
+            if number in released:
+                git(folder, "tag", f"released/old-{number}")
+                refs.append(f"refs/tags/released/old-{number}")
+            light.tool("dvc", "push", "--quiet", folder=folder)
+            git(folder, "push", "--quiet", "origin", *refs)
+            found[number] = (folder / "model.bin.dvc").read_text().split("md5: ")[1].split()[0]
+    finally:
+        del os.environ["GIT_COMMITTER_DATE"]
+    return found
+
+
+def stored(light: LightRepository, digest: str) -> bool:
+    """Whether the remote holds the object."""
+    return (light.home / "dvc-remote" / "files" / "md5" / digest[:2] / digest[2:]).exists()
+
+
+def check_collection(
+    light: LightRepository, project, tmp_path: Path, *, count: int, size: int, released: set[int]
+) -> None:
+    flow = Flow(project, "present")
+    tag = flow.do_all()["tag"]
+    waiting = Flow(project, "waiting")
+    waiting.do(waiting.prepare)
+    waiting.do(waiting.stages["ingest"])
+    digests = recorded_runs(light, tmp_path / "old", count=count, size=size, released=released)
+    said = collect(project, keep_days=30, dry_run=True, checkouts=[light.origin])
+    assert all(stored(light, digest) for digest in digests.values()), "a dry run removes nothing"
+    assert len([line for line in said if line.startswith("refs/")]) == 2 * (count - len(released))
+    collect(project, keep_days=30, dry_run=False, checkouts=[light.origin])
+    assert {number for number, digest in digests.items() if stored(light, digest)} == released
+    left = light.tags()
+    assert {f"released/old-{number}" for number in released} <= set(left)
+    assert {tag, f"released/{slug('present')}"} <= set(left)
+    assert len([name for name in left if name.startswith("runs/old")]) == len(released)
+    for name in [tag, *(f"released/old-{number}" for number in released)]:
+        folder = tmp_path / f"check-{name.replace('/', '-')}"
+        git(tmp_path, "clone", "--quiet", str(light.origin), str(folder))
+        git(folder, "checkout", "--quiet", name)
+        light.tool("dvc", "remote", "add", "--local", "--default", "r", str(light.home / "dvc-remote"), folder=folder)
+        light.tool("dvc", "pull", "--quiet", *(["model.bin.dvc"] if "old" in name else []), folder=folder)
+    assert waiting.do(waiting.stages["gate"])["outcome"] == "ran", "a run under way is not disturbed"
+    waiting.do_stages()
+    waiting.do(waiting.release)
+    waiting.do(waiting.record)
+
+
+def test_old_runs_go_and_champions_stay(light, project, tmp_path: Path) -> None:
+    check_collection(light, project, tmp_path, count=4, size=1000, released={1})
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_two_gigabytes_and_a_hundred_runs(light, project, tmp_path: Path) -> None:
+    check_collection(light, project, tmp_path, count=100, size=20 * 2**20, released={0, 50, 99})
+
+
+def test_a_failed_runs_workspace_goes_when_its_time_is_up_and_comes_back_when_asked_for(light, project) -> None:
+    flow = Flow(project, "failed", {"overrides": {"ingest.rows": 5}})
+    flow.do(flow.prepare)
+    flow.do(flow.stages["ingest"])
+    flow.do(flow.cleanup)
+    workspace = Workspace(project, "failed")
+    assert workspace.exists
+    assert expired(project, days=7) == []
+    past = time.time() - 8 * 86400
+    for path in (workspace.path, workspace.path / "dvc.lock", workspace.path / ".dvc" / "tmp", workspace.tasks):
+        os.utime(path, (past, past))
+    assert expired(project, days=7) == [workspace.slug]
+    other = Flow(project, "other")
+    other.do(other.prepare)
+    other.do(other.cleanup)
+    assert not workspace.path.exists()
+    assert not workspace.tasks.exists()
+    flow.do(flow.stages["split@en"])
+    assert workspace.exists
+    assert Clone(project).path.is_dir()
+    assert "rows: 5" in (workspace.path / "params.yaml").read_text()
