@@ -69,7 +69,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SliceHarm:
-    """What happens to slices: the table, the harmed ones, and whether the worst stands alone in a model else as good."""
+    """What happens to slices: the table, the harmed ones, and whether the worst one stands alone."""
 
     table: tuple[dict[str, Any], ...]
     harmed: tuple[str, ...]
