@@ -275,9 +275,13 @@ def _write_page(place: Path, verdict: dict[str, Any], *, decision: dict[str, Any
 
 
 def _write_evidently(place: Path, *, profile: Any, live: Any, limit: float) -> None:
+    import warnings
+
     from pipelines.drift.evidently_report import write_evidently
 
     try:
-        write_evidently(profile, live, path=place / "evidently.html", limit=limit)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Evidently's own, of numpy names that have moved
+            write_evidently(profile, live, path=place / "evidently.html", limit=limit)
     except Exception:  # a second look: the verdict stands without it, and its library changes often
         logger.warning("Evidently's report could not be made; the verdict stands", exc_info=True)

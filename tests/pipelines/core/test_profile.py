@@ -18,7 +18,7 @@ def reference(n: int = 280) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     return pd.DataFrame(
         {
-            "received_at": pd.Timestamp(START, tz="UTC") + pd.to_timedelta(np.linspace(0, 14 * 86_400 - 1, n), unit="s"),
+            "received_at": pd.date_range(START, periods=n, freq=f"{14 * 86_400 // n}s", tz="UTC"),
             "text": rng.choice(["my card was lost", "the bank lost my card", "", "loan"], n),
             "state": pd.array(rng.choice(["CA", "NY", None], n), dtype="string"),
             "amount": rng.exponential(10, n),

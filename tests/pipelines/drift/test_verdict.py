@@ -63,7 +63,11 @@ def test_a_shift_of_two_weeks_breaches_and_names_its_column_and_since_when(profi
     assert verdict["outcome"] == "breach" and verdict["breaches"] == ["score"]
     assert verdict["since"] == (END - timedelta(weeks=2)).isoformat()
     facts = verdict["columns"]["score"]
-    assert facts["rank"] == 1 and facts["p"] == pytest.approx(1 / 36) and facts["opinions"]["kolmogorov_smirnov"]["drifted"]
+    assert (
+        facts["rank"] == 1
+        and facts["p"] == pytest.approx(1 / 36)
+        and facts["opinions"]["kolmogorov_smirnov"]["drifted"]
+    )
 
 
 def test_a_shift_of_one_week_alerts_only(profile):

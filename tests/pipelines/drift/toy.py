@@ -38,7 +38,13 @@ NO_LABELS: dict[str, Any] = {
         "outcome": "undecided",
         **dict.fromkeys(("accuracy", "accuracy_change", "accuracy_interval", "log_loss", "log_loss_change")),
     },
-    "against_previous": {"rows": 0, "accuracy_change": None, "accuracy_interval": None, "p": None, "outcome": "undecided"},
+    "against_previous": {
+        "rows": 0,
+        "accuracy_change": None,
+        "accuracy_interval": None,
+        "p": None,
+        "outcome": "undecided",
+    },
 }
 
 
