@@ -1,7 +1,7 @@
 """How often does the drift alarm ring when nothing happened, and how surely when something did?
 
-`python -m benchmarks.drift_null [--replicates 1000]` (about six minutes on two cores). Every replicate draws a reference
-of K weeks and two live weeks of 50 columns, with a weekday cycle (0.3 sd) and day effects (0.2 sd; independent, or
+`python -m benchmarks.drift_null [--replicates 1000]` (ten minutes on two cores). Every replicate draws a reference of K
+weeks and two live weeks of 50 columns, with a weekday cycle (0.3 sd) and day effects (0.2 sd; independent, or
 autocorrelated at 0.7), freezes ten quantile bins on the reference, and asks the code that production asks. Plain
 PSI > 0.2 is asked too.
 """
@@ -175,9 +175,9 @@ def table(null: list[dict[str, Any]], power: list[dict[str, Any]]) -> str:
     lines = [
         "### Drift: honest alarms (`python -m benchmarks.drift_null`)",
         "",
-        "Share of weeks in which anything alarms although nothing happened: 50 columns, weekday cycle 0.3 sd, day effects "
-        f"0.2 sd, {null[0]['replicates']:,} independent weeks a row. Promise: alerts at most 1.5 / (K + 1), breaches at "
-        "most 0.3 %.",
+        "Share of weeks in which anything alarms although nothing happened: 50 columns, weekday cycle 0.3 sd, day "
+        f"effects 0.2 sd, {null[0]['replicates']:,} independent weeks a row. Promise: alerts at most 1.5 / (K + 1), "
+        "breaches at most 0.3 %.",
         "",
         "| days | K | rows a week | ranks first | alert | promised | breach | plain PSI > 0.2 |",
         "|---|---|---|---|---|---|---|---|",
@@ -190,8 +190,8 @@ def table(null: list[dict[str, Any]], power: list[dict[str, Any]]) -> str:
         )
     lines += [
         "",
-        "One of the 50 columns moves, 1,000 rows a week: share of replicates in which *that* column alerts in the first "
-        "full week and breaches in the second. What strong autocorrelation costs stands in the lower half.",
+        "One of the 50 columns moves, 1,000 rows a week: share of replicates in which *that* column alerts in the "
+        "first full week and breaches in the second. What strong autocorrelation costs stands in the lower half.",
         "",
         "| days | K | move | alert, first week | breach, second week |",
         "|---|---|---|---|---|",
