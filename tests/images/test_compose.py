@@ -49,7 +49,7 @@ def test_ports_are_open_on_the_loopback_only():
 def test_no_secret_stands_in_the_file():
     for line in FILE.read_text().splitlines():
         found = re.match(r"\s+\w*(PASSWORD|SECRET|TOKEN|FERNET_KEY): *(\S+)", line)
-            if found:
+        if found:
             assert found[2].startswith("${"), line
 
 
