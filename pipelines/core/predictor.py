@@ -54,6 +54,9 @@ class Manifest(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write predictor.json with the digests of the files that stand in the folder now."""
+        for file in folder.rglob("*"):
+            if file.is_file():
+                file.chmod(0o644)  # safetensors writes for its owner alone
         files = {
             file.relative_to(folder).as_posix(): file_sha256(file)
             for file in sorted(folder.rglob("*"))
