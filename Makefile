@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself; a second call reuses it.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics benchmark clean
+.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics benchmark clean drift drift-replay
 
 SHELL := /bin/bash
 export PERENNIAL_HOME ?= $(abspath .perennial)
@@ -35,6 +35,12 @@ verify: setup-pipeline ## Check the history's chain and every artifact of the ch
 	@$(PY) -m pipelines.release verify
 mlflow: setup-pipeline ## MLflow's pages on http://127.0.0.1:5000
 	@$(PY) -m pipelines.release ui
+
+drift: setup-pipeline ## Compare the week before END with the champion's profile, and decide: make drift END=2026-03-16
+	@$(PY) -m pipelines.drift measure --start "$$(date -u -d "$(END) -7 days" +%F)" --end "$(END)"
+	@$(PY) -m pipelines.drift decide
+drift-replay: setup-pipeline ## Which days of history would have triggered: make drift-replay [ARGS="--source file.parquet --weeks 26"]
+	@$(PY) -m pipelines.drift replay $(ARGS)
 
 test: setup ## All tests but the minutes-long ones
 	@$(PY) -m pytest -m "$(QUICK)"
