@@ -74,6 +74,6 @@ with DAG(
         trigger_rule="none_failed_min_one_success",
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7)
-    stages.last >> approve >> release >> record
-    approve >> record
+    stages.last >> approve >> release
+    [release, *stages.last] >> record
     add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup)
