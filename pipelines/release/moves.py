@@ -15,7 +15,7 @@ from pipelines.core.store import DATA, file_digest
 from pipelines.core.verdict import Verdict
 from pipelines.release import history
 from pipelines.release.package import build_package, read_manifest
-from pipelines.release.preflight import BATCHES, check_answers, checks_of, load_model, measure, save_model
+from pipelines.release.preflight import BATCHES, checks_of, compare_answers, load_model, measure, save_model
 from pipelines.release.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def apply(registry: Registry, *, domain: Domain, params: ReleaseParams, root: Pa
     decision = read_decision(root)
     with locked(home() / "release"):
         reconcile(registry)
-        count_decision(registry.model_name, decision, root=root)
+        count_decision(registry.model_name, decision)
         if decision["action"] != "release":
             return {"action": decision["action"], "version": registry.alias(CHAMPION), "reason": decision["reason"]}
         gates.require_open("promote")
@@ -136,13 +136,13 @@ def read_decision(root: Path) -> dict[str, Any]:
     return dict(decision)
 
 
-def count_decision(model_name: str, decision: dict[str, Any], *, root: Path) -> None:
-    """Count each different decision once: a test set says how many decisions it has been used for."""
-    digest = file_digest(root / DATA / "promote" / "decision.json")
+def count_decision(model_name: str, decision: dict[str, Any]) -> None:
+    """Count each different comparison once: a test set says how many decisions it has been used for."""
+    champion = (decision.get("champion") or {}).get("version")
+    record = {"model": model_name, "candidate": decision["model_digest"], "champion": champion}
     file = home() / "decisions_made.jsonl"
-    if any(line["model"] == model_name and line["digest"] == digest for line in read_lines(file)):
-        return
-    append_line(file, {"model": model_name, "digest": digest, "action": decision["action"]})
+    if record not in read_lines(file):
+        append_line(file, record)
 
 
 def decisions_made(model_name: str) -> int:
@@ -192,7 +192,7 @@ def fly(saved: Path, *, domain: Domain, params: ReleaseParams, root: Path, candi
     records = records[["text", *(feature.name for feature in domain.schema.features)]]
     labels = list(domain.schema.labels)
     model = load_model(saved)
-    difference = check_answers(
+    same, difference = compare_answers(
         model.predict(records), expected=expected[[f"p_{label}" for label in labels]].to_numpy(), labels=labels
     )
     figures = {
@@ -200,7 +200,9 @@ def fly(saved: Path, *, domain: Domain, params: ReleaseParams, root: Path, candi
         for name, batch in BATCHES.items()
     }
     limits = {"single": params.p95_single_ms_at_most, "batch": params.p95_batch_ms_at_most}
-    verdict = Verdict.of("preflight", checks_of(figures, limits=limits, difference=difference))
+    verdict = Verdict.of(
+        "preflight", checks_of(figures, limits=limits, same=same, difference=difference, rows=len(records))
+    )
     if not verdict.passed:
         closed = "; ".join(check.describe() for check in verdict.closed_by)
         raise GateClosed(f"pre-flight failed, nothing was registered: {closed}")

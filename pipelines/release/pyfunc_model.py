@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
@@ -22,7 +21,7 @@ class PerennialModel(PythonModel):
         model = Path(context.artifacts["package"]) / "model"
         self.predictor = Predictor.load(model, encoder_folder=model / "encoder")
 
-    def predict(self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as types
         """A frame with one row a record, in the order of the input."""
         import pandas as pd
 
