@@ -60,15 +60,15 @@ class ActivationSource:
         self.lengths = [len(ids) for ids in tokens]
         ends = np.cumsum(self.lengths)
         self._starts = ends - np.asarray(self.lengths)
-        self._file = tempfile.TemporaryFile(prefix="perennial-activations-")  # noqa: SIM115  open as long as the object
-        os.posix_fallocate(self._file.fileno(), 0, int(ends[-1]) * width * 2)
-        raw = np.memmap(self._file, dtype=np.int16, mode="r+", shape=(int(ends[-1]), width))
-        self._store = torch.from_numpy(raw).view(torch.bfloat16)
+        with tempfile.TemporaryFile(prefix="perennial-activations-") as file:
+            os.posix_fallocate(file.fileno(), 0, int(ends[-1]) * width * 2)
+            raw = np.memmap(file, dtype=np.int16, mode="r+", shape=(int(ends[-1]), width))  # outlives the open file
+        self._store = torch.from_numpy(raw).view(dtype)
         self.device = device
         lower = lower.to(device=device, dtype=dtype)
         with torch.inference_mode(), advancing(say, total=len(tokens)) as advance:
             for batch in batches_by_length(self.lengths):
-                hidden = lower(torch.tensor([tokens[row] for row in batch], device=device)).to(torch.bfloat16).cpu()
+                hidden = lower(torch.tensor([tokens[row] for row in batch], device=device)).cpu()
                 for index, row in enumerate(distinct := np.unique(batch)):
                     start = self._starts[row]
                     self._store[start : start + self.lengths[row]] = hidden[index]
@@ -77,7 +77,7 @@ class ActivationSource:
     def batch(self, rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
         """What the classifier takes for these rows, padded on the right to the longest."""
         longest = max(self.lengths[row] for row in rows)
-        hidden = torch.zeros((len(rows), longest, self._store.shape[1]), dtype=torch.bfloat16)
+        hidden = torch.zeros((len(rows), longest, self._store.shape[1]), dtype=self._store.dtype)
         mask = torch.zeros((len(rows), longest), dtype=torch.long)
         for index, row in enumerate(rows):
             length = self.lengths[row]

@@ -1,0 +1,123 @@
+"""The cheap candidate on a tiny base model."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.baseline.boosting import rows_per_label
+from pipelines.baseline.candidate import train
+from pipelines.baseline.params import BaselineParams
+from pipelines.core.base_model import BaseModelParams
+from pipelines.core.domain import Feature
+from pipelines.core.encoder import Encoder
+from pipelines.core.errors import InputError
+from pipelines.core.predictor import Predictor
+from pipelines.core.training import TrainingSet
+from tests.smoke.tiny_base_model import write_tiny_base_model
+
+pytestmark = pytest.mark.slow
+LABELS = ("card", "loan", "other")
+FEATURES = (Feature("state", kind="category"), Feature("amount", kind="number"))
+
+
+def params_of(models, *, trials=0):
+    base = BaseModelParams(**write_tiny_base_model(models), max_characters=500, pooling="mean")
+    return BaselineParams(
+        base_model=base,
+        soft_labels=True,
+        class_weights="balanced",
+        words={"ngrams": 2, "min_records": 1, "max_terms": 500, "max_characters": 1000},
+        linear={"strength": 1.0, "vectors": True, "folds": 3, "max_iterations": 30},
+        boosting={
+            "rounds": 10,
+            "patience": 5,
+            "learning_rate": 0.2,
+            "leaves": 4,
+            "min_leaf_rows": 2,
+            "column_share": 0.5,
+            "l2": 1.0,
+            "max_bins": 15,
+            "max_levels": 5,
+        },
+        tuning={"trials": trials},
+    )
+
+
+def rows(*, n_gold=12):
+    """Words tell cards from loans; only the amount tells loans from the rest."""
+    n = 60
+    words = [("my card fee", "a loan or more")[index % 3 > 0] for index in range(n)]
+    frame = pd.DataFrame(
+        {
+            "id": [str(index) for index in range(n)],
+            "text": words,
+            "state": pd.Series(["TX", "CA", None] * 20, dtype="string"),
+            "amount": [float(index % 3) * 100 + index for index in range(n)],
+        }
+    )
+    codes = np.arange(n) % 3
+    held = frame.iloc[:n_gold].reset_index(drop=True)
+    return TrainingSet(frame, np.eye(3)[codes], np.ones(n), held, codes[:n_gold].astype(np.int64))
+
+
+def trained(tmp_path, name, monkeypatch, *, data=None, trials=0):
+    monkeypatch.setenv("PERENNIAL_MODELS", str(tmp_path / "models"))
+    params = params_of(tmp_path / "models", trials=trials)
+    (tmp_path / name).mkdir()
+    metrics = train(
+        rows() if data is None else data,
+        folder=tmp_path / name,
+        labels=LABELS,
+        features=FEATURES,
+        params=params,
+        encoder=Encoder.load(params.base_model),
+        threads=1,
+        seed=1,
+    )
+    return tmp_path / name, metrics
+
+
+def test_twice_the_same_bytes_and_the_features_count(tmp_path, monkeypatch):
+    first, metrics = trained(tmp_path, "a", monkeypatch)
+    second, again = trained(tmp_path, "b", monkeypatch)
+    assert {f.name: f.read_bytes() for f in first.iterdir()} == {f.name: f.read_bytes() for f in second.iterdir()}
+    assert metrics == again
+    assert metrics["rounds"] > 0
+    predictor = Predictor.load(first)
+    probabilities = predictor.predict_proba(rows().train)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    assert (probabilities.argmax(axis=1) == np.arange(60) % 3).mean() > 0.9
+    alone = predictor.predict_proba(rows().train.iloc[[7]])
+    np.testing.assert_allclose(alone[0], probabilities[7], atol=1e-5)
+
+
+def test_without_gold_the_rounds_are_fixed(tmp_path, monkeypatch):
+    _, metrics = trained(tmp_path, "a", monkeypatch, data=rows(n_gold=0))
+    assert metrics["rounds"] == 10
+    assert metrics["temperature"] == 1.0
+    assert metrics["stopped_by"] == "fixed rounds: no gold validation rows"
+    assert metrics["validation"]["macro_f1"] is None
+
+
+def test_a_missing_feature_and_a_wrong_type_are_named(tmp_path, monkeypatch):
+    folder, _ = trained(tmp_path, "a", monkeypatch)
+    predictor = Predictor.load(folder)
+    with pytest.raises(InputError, match=r"lack the column amount; the model reads: text, state, amount"):
+        predictor.predict_proba(rows().train.drop(columns="amount"))
+    with pytest.raises(InputError, match="feature 'amount' must hold numbers"):
+        predictor.predict_proba(rows().train.assign(amount="many"))
+    unknown = predictor.predict_proba(rows().train.assign(state="ZZ", amount=np.nan))
+    assert np.isfinite(unknown).all()
+
+
+def test_tuning_with_a_fixed_number_of_trials_is_repeatable(tmp_path, monkeypatch):
+    _, first = trained(tmp_path, "a", monkeypatch, trials=2)
+    _, second = trained(tmp_path, "b", monkeypatch, trials=2)
+    assert first["boosting"] == second["boosting"]
+
+
+def test_soft_targets_become_rows_of_the_same_total_weight():
+    targets = np.array([[0.7, 0.3, 0.0], [0.98, 0.01, 0.01]])
+    row, label, weight = rows_per_label(targets, np.array([2.0, 1.0]))
+    assert list(zip(row.tolist(), label.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0)]
+    np.testing.assert_allclose(weight, [1.4, 0.6, 1.0])
