@@ -1,0 +1,121 @@
+"""drift_watch: one sensor a column, a decision that is carried out once, and nothing where it asks for nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from orchestration.operators import CommandOperator
+
+ROOT = Path(__file__).resolve().parents[2]
+STEADY = {
+    "outcome": "steady",
+    "psi": 0.01,
+    "median": 0.01,
+    "excess": 0.0,
+    "rank": 9,
+    "p": 0.3,
+    "since": None,
+    "why": "",
+}
+MOVED = {**STEADY, "outcome": "breach", "psi": 0.4, "rank": 1, "since": "2026-03-02"}
+
+
+@pytest.fixture(scope="module")
+def watch():
+    spec = importlib.util.spec_from_file_location("drift_watch_under_test", ROOT / "dags" / "drift_watch.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Pulled:
+    """A task instance whose XCom of `decide` is a decision."""
+
+    def __init__(self, **decision) -> None:
+        quiet = {"retrain": False, "rollback": False, "page": False, "alert": False, "action": "nothing", "key": None}
+        self.decision = {**quiet, "reason": "it moved {sic}", "request": None, **decision}
+
+    def xcom_pull(self, *, task_ids: str):
+        assert task_ids == "decide"
+        return self.decision
+
+
+def test_the_order_of_tasks(watch) -> None:
+    dag = watch.prepare.dag
+    below = {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
+    assert below["measure"] >= {"psi_sensor"} and below["psi_sensor"] == {"decide"}
+    assert below["trigger_retrain"] == {"confirm"}, "the cooldown is written after the trigger, never before"
+    assert dag.max_active_runs == 1 and not dag.catchup
+
+
+def test_a_column_that_moved_is_green_and_one_that_did_not_is_skipped(watch, tmp_path: Path) -> None:
+    file = tmp_path / "verdict.json"
+    file.write_text(json.dumps({"columns": {"state": STEADY, "amount": MOVED}}))
+    sensor = watch.PsiSensor(task_id="moved", column="amount", path=str(file))
+    assert sensor.execute({})["since"] == "2026-03-02"
+    with pytest.raises(AirflowSkipException, match="state: steady"):
+        watch.PsiSensor(task_id="still", column="state", path=str(file)).execute({})
+
+
+def test_without_a_verdict_the_sensor_waits_in_the_triggerer(watch, tmp_path: Path) -> None:
+    sensor = watch.PsiSensor(task_id="waits", column="state", path=str(tmp_path / "none.json"), timeout=60)
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute({})
+    path, _ = deferred.value.trigger.serialize()
+    assert path == "orchestration.triggers.JsonFileTrigger"
+    with pytest.raises(AirflowSkipException):
+        sensor.complete({}, {"columns": {"state": STEADY}})
+
+
+@pytest.mark.parametrize("asked", ["retrain", "rollback"])
+def test_what_was_not_decided_is_not_done(watch, asked: str) -> None:
+    task = watch.DecidedOperator(task_id="a", project=watch.PROJECT, asked=asked, arguments=["x"])
+    with pytest.raises(AirflowSkipException, match="the decision is: nothing"):
+        task.execute({"ti": Pulled()})
+    trigger = watch.TriggerRetrainOperator(task_id="b", trigger_dag_id="retrain", skip_when_already_exists=True)
+    with pytest.raises(AirflowSkipException, match="the decision is: page"):
+        trigger.execute({"ti": Pulled(action="page", page=True)})
+
+
+def test_the_run_is_named_by_its_cause(watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+    monkeypatch.setattr(TriggerDagRunOperator, "execute", lambda self, context: seen.update(vars(self)))
+    trigger = watch.TriggerRetrainOperator(task_id="c", trigger_dag_id="retrain", skip_when_already_exists=True)
+    request = {"end": "2026-03-16", "key": "abc", "reason": "it moved"}
+    trigger.execute({"ti": Pulled(retrain=True, key="abc", request=request)})
+    assert seen["trigger_run_id"] == "drift__abc" and seen["conf"] == request and seen["skip_when_already_exists"]
+
+
+def test_key_and_reason_reach_the_commands(watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(CommandOperator, "execute", lambda self, context: ran.append(self.arguments))
+    decided = Pulled(retrain=True, rollback=True, key="abc", reason="{key} $(rm -rf /)")
+    for name, asked in (("confirm", "retrain"), ("rollback", "rollback")):
+        arguments = watch.prepare.dag.get_task(name).arguments
+        task = watch.DecidedOperator(task_id=name, project=watch.PROJECT, asked=asked, arguments=arguments)
+        task.execute({"ti": decided})
+    assert ran[0][-2:] == ["--confirm=abc", "--run-id=drift__abc"]
+    assert ran[1][-1] == "--reason={key} $(rm -rf /)"  # one argument, whatever stands in it
+
+
+@pytest.mark.parametrize("kind", ["alert", "page"])
+def test_the_owner_is_told(watch, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    sent: list[dict] = []
+    monkeypatch.setattr(watch, "send", lambda project, **alert: sent.append(alert) or alert)
+    decision = {
+        "alert": False,
+        "page": False,
+        "reason": "the feed is broken",
+        "verdict": "v",
+        "action": kind,
+        kind: True,
+    }
+    watch.tell.function(decision)
+    assert sent[0]["message"] == f"drift: {kind}: the feed is broken"
+    with pytest.raises(AirflowSkipException):
+        watch.tell.function({**decision, kind: False})
