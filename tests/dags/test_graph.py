@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -134,6 +135,21 @@ def test_dag_files_import_nothing_of_the_pipelines() -> None:
         text = file.read_text()
         assert "import pipelines" not in text, file
         assert "from pipelines" not in text, file
+
+
+@pytest.mark.slow
+def test_airflow_takes_the_dag_files_and_leaves_the_package_alone() -> None:
+    code = f"""
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag({str(ROOT / "dags")!r})
+assert not bag.import_errors, bag.import_errors
+print(sorted(bag.dags))
+"""
+    environment = {**os.environ, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    expected = sorted(file.stem for file in (ROOT / "dags").glob("*.py"))
+    assert answer.stdout.splitlines()[-1] == str(expected)
 
 
 def test_hooks_stand_where_they_are_asked_for() -> None:
