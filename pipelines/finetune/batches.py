@@ -61,8 +61,9 @@ class ActivationSource:
         ends = np.cumsum(self.lengths)
         self._starts = ends - np.asarray(self.lengths)
         with tempfile.TemporaryFile(prefix="perennial-activations-") as file:
-            os.posix_fallocate(file.fileno(), 0, int(ends[-1]) * width * 2)
-            raw = np.memmap(file, dtype=np.int16, mode="r+", shape=(int(ends[-1]), width))  # outlives the open file
+            os.posix_fallocate(file.fileno(), 0, int(ends[-1]) * width * dtype.itemsize)
+            bits = np.int16 if dtype.itemsize == 2 else np.int32
+            raw = np.memmap(file, dtype=bits, mode="r+", shape=(int(ends[-1]), width))  # outlives the open file
         self._store = torch.from_numpy(raw).view(dtype)
         self.device = device
         lower = lower.to(device=device, dtype=dtype)
