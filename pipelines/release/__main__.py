@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.errors import PerennialError
+from pipelines.core.errors import GateClosed, PerennialError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,18 +45,22 @@ def _run(given: argparse.Namespace) -> int:
 
     began = time.monotonic()
     root = Path.cwd()
-    moved = job.lay_over(root, {**job.overlay_file(given.params)})
-    moved += job.lay_over(root, job.window(given.start, given.end))
+    changes, window = job.overlay_file(given.params), job.window(given.start, given.end)
+    moved = job.lay_over(root, changes) + job.lay_over(root, window)
     for line in moved:
         logging.info("params.yaml: %s", line)
     _pin(given)
     code = job.reproduce(root)
-    outcome = _applied() if code == 0 else None
+    outcome, exit_code = None, 0
+    try:
+        outcome = _applied() if code == 0 else None
+    except PerennialError as error:
+        outcome, exit_code = {"action": "stop", "reason": str(error)}, error.exit_code
     stale = job.stale_stages(root) if outcome is None else set()
     show_summary(root, outcome=outcome, seconds=time.monotonic() - began, stale=stale)
     if outcome is None:
-        return 65 if closed_gates(root, stale=stale) else 1
-    return 65 if outcome["action"] == "refuse" else 0
+        return GateClosed.exit_code if closed_gates(root, stale=stale) else 1
+    return GateClosed.exit_code if outcome["action"] == "refuse" else exit_code
 
 
 def _rollback(given: argparse.Namespace) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,21 @@ def record_move(
             "action": action,
             "from": old,
             "to": new,
-            "who": os.environ.get("PERENNIAL_ACTOR") or getpass.getuser(),
+            "who": _who(),
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
             "why": reason,
             "evidence": evidence,
         },
         chained=True,
     )
+
+
+def _who() -> str:
+    """Who acts: `PERENNIAL_ACTOR`, else the user of this process, who has no name in some containers."""
+    try:
+        return os.environ.get("PERENNIAL_ACTOR") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def champions(moves: list[dict[str, Any]]) -> list[int]:

@@ -18,7 +18,7 @@ from pipelines.core.state import write_atomic
 def lay_over(root: Path, changes: dict[str, Any]) -> list[str]:
     """Change values in `params.yaml`, comments kept; returns one `knob: old -> new` for each value that moved.
 
-    Raises ParamsError for a section that neither `params.yaml` nor the domain's own file has.
+    Raises ParamsError for a section that `params.yaml` does not have.
     """
     from ruamel.yaml import YAML
 
@@ -42,12 +42,12 @@ def lay_over(root: Path, changes: dict[str, Any]) -> list[str]:
 
 def window(start: str | None, end: str | None) -> dict[str, Any]:
     """Changes that set the ingest window; ParamsError when a day is not ISO or the window is empty."""
-    if not start and not end:
+    if start is None and end is None:
         return {}
     try:
         first, last = date.fromisoformat(start or ""), date.fromisoformat(end or "")
     except ValueError:
-        raise ParamsError(f"START = {start!r}, END = {end!r}: two days such as 2025-01-06 would be right") from None
+        raise ParamsError(f"START = {start!r}, END = {end!r}; two days such as 2025-01-06 would be right") from None
     if first >= last:
         raise ParamsError(f"START = {start} is not before END = {end}; the window is half-open, [START, END)")
     return {"ingest": {"start": first.isoformat(), "end": last.isoformat()}}
@@ -55,7 +55,11 @@ def window(start: str | None, end: str | None) -> dict[str, Any]:
 
 def overlay_file(path: str | None) -> dict[str, Any]:
     """Content of a parameter file that is laid over `params.yaml`, days as text: DVC cannot hash YAML's own dates."""
-    return dict(_days_as_text(read_yaml(Path(path)))) if path else {}
+    if path is None:
+        return {}
+    if not path:
+        raise ParamsError("no parameter file was named; `make run PARAMS=file.yaml` would be right")
+    return dict(_days_as_text(read_yaml(Path(path))))
 
 
 def reproduce(root: Path) -> int:

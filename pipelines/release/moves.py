@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.core import gates
 from pipelines.core.errors import GateClosed, InputError
+from pipelines.core.params import read_yaml
 from pipelines.core.state import append_line, home, locked, read_lines
 from pipelines.core.store import DATA, file_digest
 from pipelines.core.verdict import Verdict
@@ -44,8 +45,12 @@ def apply(registry: Registry, *, domain: Domain, params: ReleaseParams, root: Pa
             version, preflight = _register(registry, decision, domain=domain, params=params, root=root)
         else:
             registry.package(version)  # refuses a version whose files were touched
+            logger.info("this candidate is version %s already", version)
         old = registry.alias(CHAMPION)
         if params.through_canary and old is not None and old != version:
+            if registry.is_stopped(version):
+                reason = f"version {version} is this very candidate, and its canary was stopped; it is not tried again"
+                return {"action": "keep", "version": old, "reason": reason}
             registry.move_alias(CHALLENGER, version)
             logger.info("version %s is challenger beside champion %s; its canary decides", version, old)
             return {"action": "challenge", "version": version, "previous": old, "reason": decision["reason"]}
@@ -94,18 +99,21 @@ def stop_canary(registry: Registry, *, version: int, reason: str) -> dict[str, A
         if registry.alias(CHALLENGER) != version:
             return {"action": "none", "version": registry.alias(CHAMPION), "reason": "it is no challenger now"}
         registry.drop_alias(CHALLENGER)
-        registry.client.set_model_version_tag(registry.model_name, str(version), "canary", "stopped")
+        registry.mark_stopped(version)
         append_line(home() / "canaries.jsonl", {"model": registry.model_name, "version": version, "why": reason})
         logger.warning("canary of version %s stopped: %s", version, reason)
         return {"action": "stop", "version": version, "reason": reason}
 
 
 def reconcile(registry: Registry) -> None:
-    """Write the line that an interrupted move left out, so that history and alias agree."""
+    """Finish an interrupted move: the line that it left out, then the aliases beside the champion's."""
     moves = history.read_history(registry.model_name)
     alias = registry.alias(CHAMPION)
     known = moves[-1]["to"] if moves else None
-    if alias is None or alias == known:
+    if alias is None:
+        return
+    if alias == known:
+        _settle(registry, champion=alias)
         return
     line = history.champions(moves)
     action = "rollback" if alias in line[:-1] else "release"
@@ -118,10 +126,11 @@ def reconcile(registry: Registry) -> None:
         reason="recovered: the move was interrupted before its line was written",
         evidence=_evidence(registry, alias),
     )
+    _settle(registry, champion=alias)
 
 
 def read_decision(root: Path) -> dict[str, Any]:
-    """The decision of `promote`; GateClosed when there is none or it cannot be read."""
+    """The decision of `promote`; GateClosed when there is none, it cannot be read, or it was edited."""
     file = root / DATA / "promote" / "decision.json"
     try:
         decision = json.loads(file.read_text(encoding="utf-8"))
@@ -133,7 +142,24 @@ def read_decision(root: Path) -> dict[str, Any]:
         raise GateClosed(f"{file} is broken ({error!r}); run `dvc repro -f -s promote`") from None
     if decision["action"] not in ("release", "keep", "refuse"):
         raise GateClosed(f"{file}: action = {decision['action']!r}; release, keep or refuse would be right")
+    _require_as_written(file, root=root)
     return dict(decision)
+
+
+def _require_as_written(file: Path, *, root: Path) -> None:
+    """Refuse a decision that is not the one DVC saw `promote` write; without a lock file there is nothing to ask."""
+    if not (root / "dvc.lock").exists():
+        return
+    import hashlib
+
+    written = read_yaml(root / "dvc.lock").get("stages", {}).get("promote", {}).get("outs", [])
+    known = {out["path"]: out["md5"] for out in written}
+    found = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+    if known.get(file.relative_to(root).as_posix()) != found:
+        raise GateClosed(
+            f"{file} is not what `promote` wrote (dvc.lock has another digest): edited, or of another run; "
+            "run `dvc repro`"
+        )
 
 
 def count_decision(model_name: str, decision: dict[str, Any]) -> None:
@@ -187,6 +213,8 @@ def fly(saved: Path, *, domain: Domain, params: ReleaseParams, root: Path, candi
     split = pd.read_parquet(root / DATA / "split" / "records.parquet")
     predictions = pd.read_parquet(root / DATA / "evaluate" / "predictions.parquet")
     predictions = predictions[(predictions["part"] == "recent") & (predictions["candidate"] == candidate)]
+    if predictions.empty:
+        raise InputError(f"pre-flight: evaluate predicted no recent gold row with {candidate}; nothing was released")
     records = split.merge(predictions[["id"]], on="id").sort_values("id").head(256).reset_index(drop=True)
     expected = predictions.set_index("id").loc[records["id"].tolist()]
     records = records[["text", *(feature.name for feature in domain.schema.features)]]
@@ -210,7 +238,8 @@ def fly(saved: Path, *, domain: Domain, params: ReleaseParams, root: Path, candi
 
 
 def _move(registry: Registry, *, old: int | None, new: int, action: str, reason: str) -> None:
-    """Move the aliases, the champion's first, then write the line; `reconcile` mends what a crash leaves between."""
+    """Move the champion alias, then write the line; `reconcile` mends what a crash leaves between."""
+    evidence = _evidence(registry, new)
     registry.move_alias(CHAMPION, new)
     history.record_move(
         model_name=registry.model_name,
@@ -218,16 +247,22 @@ def _move(registry: Registry, *, old: int | None, new: int, action: str, reason:
         old=old,
         new=new,
         reason=reason,
-        evidence=_evidence(registry, new),
+        evidence=evidence,
     )
-    line = history.champions(history.read_history(registry.model_name))
-    if len(line) > 1:
-        registry.move_alias(PREVIOUS, line[-2])
-    else:
-        registry.drop_alias(PREVIOUS)
-    if registry.alias(CHALLENGER) == new:
-        registry.drop_alias(CHALLENGER)
+    _settle(registry, champion=new)
     logger.info("%s: champion %s -> %s", action, old, new)
+
+
+def _settle(registry: Registry, *, champion: int) -> None:
+    """Let the other aliases follow: `previous` is where a rollback goes, and a champion is no challenger."""
+    line = history.champions(history.read_history(registry.model_name))
+    previous = line[-2] if len(line) > 1 else None
+    if previous is None:
+        registry.drop_alias(PREVIOUS)
+    elif registry.alias(PREVIOUS) != previous:
+        registry.move_alias(PREVIOUS, previous)
+    if registry.alias(CHALLENGER) == champion:
+        registry.drop_alias(CHALLENGER)
 
 
 def _evidence(registry: Registry, version: int) -> dict[str, Any]:

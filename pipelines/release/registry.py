@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-DIGEST_TAG = "candidate_digest"
+DIGEST_TAG, FILES_TAG, CANARY_TAG = "candidate_digest", "files_digest", "canary"
 EXPERIMENT = "perennial-releases"
 MANIFEST = "manifest.json"
 
@@ -77,16 +78,31 @@ class Registry:
             self.model_name,
             f"{run.info.artifact_uri}/model",
             run.info.run_id,
-            tags={**tags, DIGEST_TAG: candidate_digest},
+            tags={**tags, DIGEST_TAG: candidate_digest, FILES_TAG: files_digest(model_folder)},
         )
         return int(version.version)
 
     def package(self, version: int) -> Path:
-        """The version's package folder, local, every file checked against its manifest."""
+        """The version's package folder, local, every file checked: by its manifest, and all by the registry's tag."""
+        what = f"version {version} of {self.model_name}"
         model = self.model_folder(version)
         package = model / "artifacts" / "package"
-        check_manifest(package, what=f"version {version} of {self.model_name}")
+        check_manifest(package, what=what)
+        known = self.client.get_model_version(self.model_name, str(version)).tags.get(FILES_TAG)
+        if (found := files_digest(model)) != known:
+            raise InputError(
+                f"{what}: its files have digest {found[:12]}, the registry says {str(known)[:12]}: "
+                f"{MANIFEST} or the code beside it was changed; refused"
+            )
         return package
+
+    def mark_stopped(self, version: int) -> None:
+        """Remember that the canary of a version was stopped."""
+        self.client.set_model_version_tag(self.model_name, str(version), CANARY_TAG, "stopped")
+
+    def is_stopped(self, version: int) -> bool:
+        """Whether the canary of a version was stopped before."""
+        return self.client.get_model_version(self.model_name, str(version)).tags.get(CANARY_TAG) == "stopped"
 
     def model_folder(self, version: int) -> Path:
         """The version's MLflow model folder, downloaded when it is not on this machine."""
@@ -141,6 +157,17 @@ def connect(uri: str) -> MlflowClient:
             "Check MLFLOW_TRACKING_URI, or unset it to use the one in the state root"
         ) from error
     return client
+
+
+def files_digest(model_folder: Path) -> str:
+    """sha256 over names and digests of a saved model's files, but for what MLflow and Python leave there in use."""
+    names = sorted(
+        file.relative_to(model_folder).as_posix()
+        for file in model_folder.rglob("*")
+        if file.is_file() and file.suffix != ".pyc" and file.name != "registered_model_meta"
+    )
+    lines = [f"{name} {file_digest(model_folder / name)}\n" for name in names]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def check_manifest(package: Path, *, what: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ FATES = {
     "release": ("released", "green"),
     "keep": ("kept: the champion stays", "yellow"),
     "refuse": ("refused", "red"),
+    "challenge": ("challenger: it answers a share of the traffic, and its canary decides", "yellow"),
+    "stop": ("stopped before the release: nothing was registered, the champion is untouched", "red"),
     None: ("stopped", "red"),
 }
 
@@ -154,7 +156,9 @@ def _decision(read: _Evidence, outcome: dict[str, Any] | None) -> Text:
                 f"\n  pre-flight, {name}: p50 {figure['p50_ms']:.0f} ms, p95 {figure['p95_ms']:.0f} ms, "
                 f"p99 {figure['p99_ms']:.0f} ms, {figure['records_per_second']:.0f} records/s"
             )
-    if decision:
+    if outcome and outcome["action"] == "stop":
+        text.append(f"\n  {outcome['reason']}")
+    elif decision:
         text.append(f"\n  {decision['reason']}")
     elif not outcome and (closed := closed_gates(read.root, stale=read.stale)):
         text.append(f"   gate {', '.join(closed)} is closed; nothing was released, the champion is untouched")
