@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 LEAST_SHARE = 0.05  # of a row's weight: a smaller probability of a label makes no row for the trees
 
+RANGES: dict[str, tuple[Any, Any, str]] = {  # what optuna draws from: lowest, highest, scale
+    "learning_rate": (0.01, 0.3, "log"),
+    "leaves": (3, 63, "log"),
+    "min_leaf_rows": (5, 100, "log"),
+    "column_share": (0.1, 1.0, "linear"),
+    "l2": (0.001, 30.0, "log"),
+}
+
 
 def feature_columns(train: pd.DataFrame, *, features: Sequence[Any], max_levels: int) -> tuple[FeatureColumn, ...]:
     """The domain's features with the most frequent levels of each category; ties go by the alphabet."""
@@ -121,17 +129,14 @@ def tuned(knobs: dict[str, Any], *, trials: int, seed: int, score: Any) -> dict[
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed))
-    names = ("learning_rate", "leaves", "min_leaf_rows", "column_share", "l2")
-    study.enqueue_trial({name: knobs[name] for name in names}, skip_if_exists=True)
+    study.enqueue_trial({name: knobs[name] for name in RANGES}, skip_if_exists=True)
 
     def objective(trial: Any) -> float:
-        drawn = {
-            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
-            "leaves": trial.suggest_int("leaves", 3, 63, log=True),
-            "min_leaf_rows": trial.suggest_int("min_leaf_rows", 5, 100, log=True),
-            "column_share": trial.suggest_float("column_share", 0.1, 1.0),
-            "l2": trial.suggest_float("l2", 0.001, 30.0, log=True),
-        }
+        drawn: dict[str, Any] = {}
+        for name, (lowest, highest, scale) in RANGES.items():
+            low, high = min(lowest, knobs[name]), max(highest, knobs[name])  # the given value is always allowed
+            suggest = trial.suggest_int if isinstance(low, int) else trial.suggest_float
+            drawn[name] = suggest(name, low, high, log=scale == "log")
         return float(score({**knobs, **drawn}))
 
     study.optimize(objective, n_trials=trials)
