@@ -137,6 +137,7 @@ class Encoder:
         self.tokenise = load_tokenizer(folder, max_tokens=spec.max_tokens, max_characters=spec.max_characters)
         self.network = load_network(folder).to(device=device, dtype=compute_type(spec.precision, device=device))
         self.width = int(self.network.config.hidden_size)
+        self.encode: Callable[[torch.Tensor], torch.Tensor] = self._pooled  # token ids -> one vector a text
 
     @classmethod
     def load(cls, spec: BaseModelParams, *, folder: Path | None = None, device: str = "cpu") -> Encoder:
@@ -145,8 +146,7 @@ class Encoder:
 
     def embed(self, texts: Sequence[str], *, say: str = "") -> NDArray[np.float32]:
         """One vector a text, in order."""
+        return run_by_length(self.tokenise(texts), self.encode, width=self.width, device=self.device, say=say)
 
-        def pooled(ids: torch.Tensor) -> torch.Tensor:
-            return pool(self.network(input_ids=ids).last_hidden_state, mask=None, pooling=self.spec.pooling)
-
-        return run_by_length(self.tokenise(texts), pooled, width=self.width, device=self.device, say=say)
+    def _pooled(self, ids: torch.Tensor) -> torch.Tensor:
+        return pool(self.network(input_ids=ids).last_hidden_state, mask=None, pooling=self.spec.pooling)

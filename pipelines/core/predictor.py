@@ -93,6 +93,13 @@ class Scorer(Protocol):
     def logits(self, records: pd.DataFrame, *, say: str) -> Floats:
         """One logit a label for every record."""
 
+    @property
+    def encode(self) -> Any:
+        """What turns a tensor of token ids into one vector a text."""
+
+    def exchange_encoder(self, encode: Any) -> None:
+        """Compute the vectors of texts with another form of the same network."""
+
 
 class Predictor:
     """A trained model as it answers: the same numbers in evaluation, scoring and serving."""
@@ -106,10 +113,18 @@ class Predictor:
         self._scorer = scorer
 
     @classmethod
-    def load(cls, folder: Path, *, encoder_folder: Path | None = None, device: str = "cpu") -> Predictor:
-        """Check every digest, then load; the base model comes from `encoder_folder`, `folder/encoder`, or is found."""
+    def load(
+        cls, folder: Path, *, encoder_folder: Path | None = None, device: str = "cpu", precision: str | None = None
+    ) -> Predictor:
+        """Check every digest, then load; the base model comes from `encoder_folder`, `folder/encoder`, or is found.
+
+        `precision` other than the manifest's is for comparisons: what a model answers in float32.
+        """
         folder = Path(folder)
         manifest = Manifest.read(folder)
+        if precision is not None:
+            spec = manifest.encoder.model_copy(update={"precision": precision})
+            manifest = manifest.model_copy(update={"encoder": spec})
         if encoder_folder is None and (folder / ENCODER_FOLDER).is_dir():
             encoder_folder = folder / ENCODER_FOLDER
         base = find_base_model(manifest.encoder, folder=encoder_folder)
@@ -122,6 +137,15 @@ class Predictor:
 
             scorer = FinetuneScorer(manifest, folder=folder, base=base, device=device)
         return cls(manifest, scorer, folder=folder)
+
+    @property
+    def encode(self) -> Any:
+        """What turns a tensor of token ids into one vector a text: the network, or what it was exchanged for."""
+        return self._scorer.encode
+
+    def exchange_encoder(self, encode: Any) -> None:
+        """Answer with another form of the same network, which must have passed a parity gate."""
+        self._scorer.exchange_encoder(encode)
 
     def predict_logits(self, records: pd.DataFrame, *, say: str = "") -> Floats:
         """Logits before the temperature; InputError where the model gives NaN or infinity."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from pipelines.core.predictor import BOOSTING_FILE, Floats, Manifest, feature_ma
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+
+    Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 class BaselineScorer:
@@ -45,6 +48,15 @@ class BaselineScorer:
         matrix = boosting_matrix(feature_matrix(records, self.columns), vectors, linear)
         return linear + np.asarray(self.booster.predict(matrix, raw_score=True)).reshape(len(records), self.n_labels)
 
+    @property
+    def encode(self) -> Encode:
+        """What turns token ids into one vector a text."""
+        return self.encoder.encode
+
+    def exchange_encoder(self, encode: Encode) -> None:
+        """Compute the vectors of texts with another form of the same network."""
+        self.encoder.encode = encode
+
 
 class FinetuneScorer:
     """The fine-tuned encoder, pooled, and its head; adapter merged, so that it costs what the base model costs."""
@@ -65,17 +77,24 @@ class FinetuneScorer:
                 f"{folder / HEAD_FILE}: shape {tuple(self.weight.shape)} does not fit labels and base model"
             )
         self._linear = torch.nn.functional.linear
+        self.encode: Encode = self._pooled
 
     def logits(self, records: pd.DataFrame, *, say: str) -> Floats:
         """One logit a label for every record."""
 
         def scores(ids: torch.Tensor) -> torch.Tensor:
-            pooled = pool(self.network(input_ids=ids).last_hidden_state, mask=None, pooling=self.pooling)
-            return self._linear(pooled, self.weight, self.bias)
+            return self._linear(self.encode(ids), self.weight, self.bias)
 
         tokens = self.tokenise(texts_of(records))
         out = run_by_length(tokens, scores, width=self.n_labels, device=self.device, say=say)
         return np.asarray(out, dtype=np.float64)
+
+    def exchange_encoder(self, encode: Encode) -> None:
+        """Compute the vectors of texts with another form of the same network."""
+        self.encode = encode
+
+    def _pooled(self, ids: torch.Tensor) -> torch.Tensor:
+        return pool(self.network(input_ids=ids).last_hidden_state, mask=None, pooling=self.pooling)
 
 
 def boosting_matrix(features: Floats, vectors: Floats, linear: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """Score a window with a registered version: `python -m pipelines.score --start DAY --end DAY [--model-version N]`.
 
-With `--labels-as-of DAY` it writes, instead, the gold labels of the window's records that had arrived by that day.
+With `--labels-as-of DAY` it writes, instead, the gold labels of the window's records that had arrived by that day. With
+`--export`, and no window, it exports the version's network to a faster form and puts that through its parity gate.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import json
 import logging
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,38 @@ def main(arguments: list[str] | None = None) -> int:
     """Score or label one window; a known error is one message on stderr and its own exit code."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="score: %(message)s", force=True)
     parser = argparse.ArgumentParser(prog="python -m pipelines.score", description=__doc__)
-    parser.add_argument("--start", type=date.fromisoformat, required=True, help="first UTC day")
-    parser.add_argument("--end", type=date.fromisoformat, required=True, help="day after the last")
+    parser.add_argument("--start", type=date.fromisoformat, help="first UTC day")
+    parser.add_argument("--end", type=date.fromisoformat, help="day after the last")
+    parser.add_argument("--now", type=date.fromisoformat, help="today; default: by the clock, in UTC")
+    parser.add_argument("--export", action="store_true", help="export the version's network, and judge the export")
     parser.add_argument("--model-version", type=int, help="registered version; default: the champion")
     parser.add_argument("--labels-as-of", type=date.fromisoformat, help="write late labels instead of predictions")
     given = parser.parse_args(arguments)
+    if not given.export and not (given.start and given.end):
+        parser.error("--start and --end are needed, or --export")
     try:
-        answer = (
-            late_labels(start=given.start, end=given.end, as_of=given.labels_as_of)
-            if given.labels_as_of
-            else score_window(start=given.start, end=given.end, version=given.model_version)
-        )
+        if given.export:
+            answer = export(version=given.model_version)
+        else:
+            require_window(start=given.start, end=given.end, today=given.now or datetime.now(UTC).date())
+            answer = (
+                late_labels(start=given.start, end=given.end, as_of=given.labels_as_of)
+                if given.labels_as_of
+                else score_window(start=given.start, end=given.end, version=given.model_version)
+            )
     except PerennialError as error:
         sys.stderr.write(f"score: {error}\n")
         return error.exit_code
     sys.stdout.write(json.dumps(answer, indent=2, sort_keys=True) + "\n")
     return 0
+
+
+def require_window(*, start: date, end: date, today: date) -> None:
+    """InputError where the window holds no day, or days that have not begun."""
+    if start >= end:
+        raise InputError(f"window [{start}, {end}) is empty: start before end would be right")
+    if end > today + timedelta(days=1):
+        raise InputError(f"window [{start}, {end}) ends in the future: it is {today}, so --end {today} or before")
 
 
 def score_window(*, start: date, end: date, version: int | None) -> dict[str, Any]:
@@ -46,19 +63,16 @@ def score_window(*, start: date, end: date, version: int | None) -> dict[str, An
     from pipelines.core.domain import load_domain
     from pipelines.core.params import load_params, load_resources
     from pipelines.core.progress import advancing
-    from pipelines.release.params import model_name
-    from pipelines.release.registry import CHAMPION, Registry
     from pipelines.score import partitions
     from pipelines.score.params import ScoreParams
     from pipelines.score.window import read_window
 
     params, resources, schema = load_params("score", ScoreParams), load_resources(), load_domain().schema
-    registry = Registry(model_name())
-    version = version if version is not None else registry.alias(CHAMPION)
-    if version is None:
-        raise InputError(f"{registry.model_name} has no champion yet: release one first (make demo)")
-    model = registry.package(version) / "model"
+    version, package = package_of(version)
+    model = package / "model"
     records, verdict = read_window(Path.cwd(), start=start, end=end)
+    if records.empty:
+        logger.warning("the window [%s, %s) holds no record: nothing was scored", start, end)
     features, served_at, added = [item.name for item in schema.features], datetime.now(UTC), 0
     parts = partitions.cut(records, rows=params.partition_rows)
     answers = partitions.score(parts, model=model, workers=params.workers, threads=resources.threads)
@@ -75,6 +89,42 @@ def score_window(*, start: date, end: date, version: int | None) -> dict[str, An
         predictions.predictions_root(),
     )
     return {"records": len(records), "added": added, "model_version": version, "ingest_passed": verdict["passed"]}
+
+
+def package_of(version: int | None) -> tuple[int, Path]:
+    """The version, by default the champion, and its package with every file checked."""
+    from pipelines.release.params import model_name
+    from pipelines.release.registry import CHAMPION, Registry
+
+    registry = Registry(model_name())
+    version = version if version is not None else registry.alias(CHAMPION)
+    if version is None:
+        raise InputError(f"{registry.model_name} has no champion yet: release one first (make demo)")
+    return version, registry.package(version)
+
+
+def export(*, version: int | None) -> dict[str, Any]:
+    """Export the version's network and compare it with the fp32 model; scoring uses it where the gate is open."""
+    from pipelines.core.domain import load_domain
+    from pipelines.core.params import load_params
+    from pipelines.core.predictor import Predictor
+    from pipelines.score import parity
+    from pipelines.score.export import Encode, write_export
+    from pipelines.score.params import ScoreParams
+
+    params, schema = load_params("score", ScoreParams).parity, load_domain().schema
+    version, package = package_of(version)
+    records = parity.gold_rows(package, root=Path.cwd(), rows=params.rows)
+
+    def judge(encode: Encode) -> Any:
+        exact = Predictor.load(package / "model", precision="float32")
+        before = exact.predict_proba(records, say="float32")
+        exact.exchange_encoder(encode)
+        after = exact.predict_proba(records, say="export")
+        return parity.judge(records, exact=before, exported=after, schema=schema, params=params)
+
+    record = write_export(package / "model", judge=judge)
+    return {"model_version": version, "passed": record["passed"], "checks": record["verdict"]["checks"]}
 
 
 def late_labels(*, start: date, end: date, as_of: date) -> dict[str, Any]:

@@ -62,9 +62,13 @@ def _load(model: str, threads: int) -> None:
     import torch
 
     from pipelines.core.predictor import Predictor
+    from pipelines.score.export import passed_export
 
     torch.set_num_threads(threads)
     _predictor = Predictor.load(Path(model))
+    encode = passed_export(Path(model), threads=threads)
+    if encode is not None:
+        _predictor.exchange_encoder(encode)
 
 
 def _predict(partition: pd.DataFrame) -> pd.DataFrame:
