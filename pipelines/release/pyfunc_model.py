@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import mlflow
+import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -21,10 +23,10 @@ class PerennialModel(PythonModel):
         model = Path(context.artifacts["package"]) / "model"
         self.predictor = Predictor.load(model, encoder_folder=model / "encoder")
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as types
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """A frame with one row a record, in the order of the input."""
-        import pandas as pd
-
         records = pd.DataFrame(model_input).copy()
         records["text"] = records["text"].fillna("").astype(str)
         for feature in self.predictor.features:

@@ -127,7 +127,7 @@ def _candidates(read: _Evidence) -> Table | None:
     metrics = read("evaluate", "metrics.json")
     if not metrics:
         return None
-    table = _plain_table("candidate", "macro-F1", "accuracy", "log loss", "macro-F1 on the anchor set", "")
+    table = _plain_table("candidate", "macro-F1", "accuracy", "log loss", "macro-F1, anchor", "")
     chosen = metrics["choice"]["candidate"]
     for name in ("baseline", "finetune"):
         recent, anchor = metrics[name]["recent"], metrics[name]["anchor"]
