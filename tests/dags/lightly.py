@@ -33,9 +33,11 @@ class LightRepository:
 
     def make(self) -> LightRepository:
         """Write and commit the repository."""
-        for name in ("step.py", "release.py", "params.yaml", "dvc.yaml"):
-            self.origin.mkdir(parents=True, exist_ok=True)
-            shutil.copy(LIGHT / name, self.origin / name)
+        self.origin.mkdir(parents=True)
+        # Under their own names they would be stages of this repository too.
+        own = {"stages.yaml": "dvc.yaml", "knobs.yaml": "params.yaml", "step.py": "step.py", "release.py": "release.py"}
+        for name, there in own.items():
+            shutil.copy(LIGHT / name, self.origin / there)
         (self.origin / "data").mkdir()
         (self.origin / "data" / "champion.json").write_text('{"digest": null, "version": null}\n')
         (self.origin / "dags").mkdir()
