@@ -28,12 +28,9 @@ def build(name: str, base: str, *arguments: str) -> str:
     for path in ("/etc/pip.conf", "/etc/ssl/certs", "/opt/wheels", "/opt/pypi", "/opt/pypi-more", "/etc/apt"):
         if Path(path).exists():
             mounts += ["-v", f"{path}:{path}:ro"]
-    variables = [
-        item
-        for key in ("PIP_FIND_LINKS", "UV_FIND_LINKS", "PIP_CERT", "SSL_CERT_FILE")
-        if os.environ.get(key)
-        for item in ("--build-arg", f"{key}={os.environ[key]}", "--env", f"{key}={os.environ[key]}")
-    ]
+    given = {key: os.environ[key] for key in ("PIP_FIND_LINKS", "UV_FIND_LINKS", "PIP_CERT") if os.environ.get(key)}
+    given["SSL_CERT_FILE"] = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
+    variables = [item for key, value in given.items() for item in ("--env", f"{key}={value}")]
     buildah(
         *("bud", "--network", "host", "--build-arg", f"BASE={base}", *mounts, *variables, *arguments),
         *("-f", str(ROOT / "docker" / f"{name}.Dockerfile"), "-t", f"perennial-{name}", str(ROOT)),
