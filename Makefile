@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself; a second call reuses it.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics benchmark clean drift drift-replay
+.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify serve score score-export mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics benchmark clean drift drift-replay
 
 SHELL := /bin/bash
 export PERENNIAL_HOME ?= $(abspath .perennial)
@@ -33,6 +33,12 @@ rollback: setup-pipeline ## Back to the last champion: make rollback REASON="...
 	@$(PY) -m pipelines.release rollback --reason "$(REASON)"
 verify: setup-pipeline ## Check the history's chain and every artifact of the champion
 	@$(PY) -m pipelines.release verify
+serve: setup-pipeline ## The REST service on http://127.0.0.1:8000; make serve PORT=9000 HOST=0.0.0.0
+	@$(PY) -m pipelines.serve run --host "$(or $(HOST),127.0.0.1)" --port "$(or $(PORT),8000)"
+score: setup-pipeline ## The champion's answers for a window: make score START=2026-03-02 END=2026-03-09
+	@$(PY) -m pipelines.score --start "$(START)" --end "$(END)"
+score-export: setup-pipeline ## A faster form of the champion's network, used by score once its parity gate is open
+	@$(PY) -m pipelines.score --export
 mlflow: setup-pipeline ## MLflow's pages on http://127.0.0.1:5000
 	@$(PY) -m pipelines.release ui
 

@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--end", type=date.fromisoformat, help="day after the last")
     parser.add_argument("--now", type=date.fromisoformat, help="today; default: by the clock, in UTC")
     parser.add_argument("--export", action="store_true", help="export the version's network, and judge the export")
-    parser.add_argument("--model-version", type=int, help="registered version; default: the champion")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model-version", type=int, help="registered version; default: the champion")
+    which.add_argument("--champion", action="store_true", help="the champion, said aloud")
     parser.add_argument("--labels-as-of", type=date.fromisoformat, help="write late labels instead of predictions")
     given = parser.parse_args(arguments)
     if not given.export and not (given.start and given.end):
