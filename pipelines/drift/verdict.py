@@ -142,7 +142,11 @@ def _measure_family(family: Family, *, profile: Profile, live: Live, params: Ala
                 "weeks": int(asked[:, index].sum()),
                 "tau": _number(tau),
                 "p": _number(p_trend),
-                "drifting": bool(p_trend < params.alpha and now.excess[index] > params.alert_excess / 2),
+                "drifting": bool(
+                    p_trend < params.alpha
+                    and now.excess[index] > params.alert_excess / 2
+                    and is_slope(history[asked[:, index], index])
+                ),
             },
             "last_year_psi": _number(psi(year, week)) if year is not None and year.sum() >= params.min_rows else None,
         }
@@ -182,6 +186,12 @@ def thin(weeks: NDArray[np.int64], live: NDArray[np.int64], *, generator: np.ran
                 counts = weeks[week, column]
                 thinned[week, column] = generator.multivariate_hypergeometric(counts, rows[column])
     return thinned
+
+
+def is_slope(distances: NDArray[np.float64]) -> bool:
+    """Whether a rise is spread over the weeks: no single step (of the root of PSI, as shifts go) is half of it."""
+    steps = np.diff(np.sqrt(np.maximum(distances, 0)))
+    return bool(len(steps) and steps.max() <= steps.sum() / 2)
 
 
 def week_of_last_year(profile: Profile, *, end: date) -> int | None:

@@ -190,7 +190,8 @@ def test_a_slow_drift_is_reported(profile):
         frame["score"] += 0.12 * (week + 1)
 
     verdict = judge(profile, live_rows(creep))
-    assert "score" in verdict["slow"]
+    assert verdict["slow"] == ["score"]
+    assert judge(profile, live_rows(shift))["slow"] == []  # a step is no slope
 
 
 def test_the_same_week_of_last_year_stands_beside_it():
