@@ -1,0 +1,14 @@
+"""One whole run, shared by every test of this folder: none of them changes what it left."""
+
+import pytest
+
+from tests.smoke.checkout import Checkout, said
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory):
+    """A checkout after one `python -m pipelines.release run`: version 1 is champion; `.first` is what it said."""
+    checkout = Checkout(tmp_path_factory.mktemp("smoke")).make()
+    checkout.first = checkout.release("run", "--params", str(checkout.overlay))
+    assert checkout.first.returncode == 0, said(checkout.first)
+    return checkout
