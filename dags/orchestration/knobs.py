@@ -59,6 +59,8 @@ def with_value(text: str, knob: str, value: Any) -> str:
     """The YAML text with one value set; a path that is not there yet is added below its nearest parent."""
     expected = _set(yaml.safe_load(text) or {}, knob.split("."), value)
     changed = _edited(text, knob.split("."), value)
+    if yaml.safe_load(changed) != expected:  # two places share one value through an alias: only one is to change
+        changed = _edited(_without_aliases(text), knob.split("."), value)
     if yaml.safe_load(changed) != expected:
         raise RequestError(f"overrides: {knob} could not be set to {value!r} without touching other values")
     return changed
@@ -83,6 +85,34 @@ def _edited(text: str, path: list[str], value: Any) -> str:
         colon = text.index(":", found[0].end_mark.index) + 1
         node = found[1]
     return _replaced(text, node, value, colon=colon)
+
+
+class _AnchorLoader(yaml.SafeLoader):
+    """Keeps every anchored node of a document by the anchor's name."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.anchored: dict[str, Any] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Compose a node and remember its anchor."""
+        event: Any = self.peek_event()
+        anchor = None if isinstance(event, yaml.AliasEvent) else event.anchor
+        node = super().compose_node(parent, index)
+        if anchor is not None:
+            self.anchored[anchor] = node
+        return node
+
+
+def _without_aliases(text: str) -> str:
+    """The same YAML with each alias written out in its place."""
+    loader = _AnchorLoader(text)
+    loader.get_single_node()
+    aliases = [token for token in yaml.scan(text, Loader=yaml.SafeLoader) if isinstance(token, yaml.AliasToken)]
+    for token in reversed(aliases):
+        value = loader.construct_object(loader.anchored[token.value], deep=True)
+        text = text[: token.start_mark.index] + _flow(value) + text[token.end_mark.index :]
+    return text
 
 
 def _replaced(text: str, node: Any, value: Any, *, colon: int) -> str:

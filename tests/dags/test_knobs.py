@@ -58,6 +58,24 @@ def test_one_value_changes_and_the_comments_stay(knob: str, value: object) -> No
     assert len(untouched) <= 3
 
 
+ALIASED = """a:
+  model: &m   # shared
+    name: x
+    size: 1
+b:
+  model: *m   # the same
+  rest: {<<: *m, more: 2}
+"""
+
+
+@pytest.mark.parametrize("section", ["a", "b"])
+def test_a_value_shared_through_an_alias_changes_in_one_place(section: str) -> None:
+    changed = yaml.safe_load(knobs.with_value(ALIASED, f"{section}.model.size", 9))
+    expected = yaml.safe_load(ALIASED)
+    expected[section] = expected[section] | {"model": {"name": "x", "size": 9}}
+    assert changed == expected
+
+
 def test_a_knob_of_an_overlaid_file_may_be_overridden_and_an_unknown_one_names_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("a:\n  b: 1 # one\n")
     (tmp_path / "below.yaml").write_text("a: {c: 2}\n")
