@@ -88,7 +88,7 @@ def read_champion(root: Path | None = None) -> Champion | None:
         if found != content.get(key):
             raise InputError(
                 f"{CHAMPION_FOLDER / part} has digest {found[:12]}, {CHAMPION_FILE} says "
-                f"{str(content.get(key))[:12]}: it was changed after it was pinned; run `python -m pipelines.release pin`"
+                f"{str(content.get(key))[:12]}: changed since; pin it again with `python -m pipelines.release pin`"
             )
     try:
         return Champion(
