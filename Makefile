@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself; a second call reuses it.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify serve score score-export mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics benchmark clean drift drift-replay
+.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify serve score score-export mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics benchmark clean drift drift-replay loop
 
 SHELL := /bin/bash
 export PERENNIAL_HOME ?= $(abspath .perennial)
@@ -47,6 +47,8 @@ drift: setup-pipeline ## Compare the week before END with the champion's profile
 	@$(PY) -m pipelines.drift decide
 drift-replay: setup-pipeline ## Which days of history would have triggered: make drift-replay [ARGS="--source file.parquet --weeks 26"]
 	@$(PY) -m pipelines.drift replay $(ARGS)
+loop: setup-pipeline ## The whole story offline: train, drift, one retraining, canary, bad model, rollback (PLAN=file.yaml)
+	@$(PY) -m pipelines.loop --plan "$(or $(PLAN),examples/loop.yaml)"
 
 test: setup ## All tests but the minutes-long ones
 	@$(PY) -m pytest -m "$(QUICK)"
