@@ -61,6 +61,7 @@ def fix_process(*, threads: int) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     if os.environ.get("PYTHONHASHSEED") != "0" and not hasattr(sys, "ps1") and "pytest" not in sys.modules:
         # Sets of strings iterate in an order that depends on the hash seed, which is read at start only.
         os.environ["PYTHONHASHSEED"] = "0"

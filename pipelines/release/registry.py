@@ -139,6 +139,7 @@ def connect(uri: str) -> MlflowClient:
     """An MLflow client that answers within seconds or says which registry does not."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     warnings.filterwarnings("ignore", module="mlflow")
     for name in ("mlflow", "mlflow.store.db.utils", "mlflow.utils.environment", "alembic"):

@@ -1,0 +1,79 @@
+"""Where a run does not end with a release: the exit code, the summary, and what it leaves alone."""
+
+import re
+
+import pytest
+import yaml
+
+from tests.smoke.checkout import Checkout, said
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A fresh checkout with its own state root."""
+    return Checkout(tmp_path_factory.mktemp("stops")).make()
+
+
+def laid_over(checkout, **changes):
+    """The overlay of the smoke run with more changes, as a file."""
+    content = yaml.safe_load(checkout.overlay.read_text())
+    for section, values in changes.items():
+        content[section] = {**content.get(section, {}), **values} if isinstance(values, dict) else values
+    file = checkout.home / "changed.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--params", "FILE"], r"params\.yaml has no section 'dedup'; there are: .*dedupe"),
+        (["--params", "nowhere.yaml"], r"nowhere\.yaml is missing"),
+        (["--params", ""], r"no parameter file was named; `make run PARAMS=file\.yaml` would be right"),
+        (["--start", "2025-02-30", "--end", "2025-03-10"], r"START = '2025-02-30'.*two days such as"),
+        (["--start", "2025-03-10", "--end", "2025-03-03"], r"START = 2025-03-10 is not before END = 2025-03-03"),
+        (["--start", "2025-03-03"], r"END = None; two days such as"),
+        (["--start", "", "--end", ""], r"START = '', END = ''; two days such as"),
+    ],
+)
+def test_wrong_words_change_nothing(checkout, words, told):
+    before = (checkout.root / "params.yaml").read_bytes()
+    file = laid_over(checkout, dedup={"threshold": 0.9})
+    answer = checkout.release("run", *[file if word == "FILE" else word for word in words])
+    assert answer.returncode == 64, said(answer)
+    assert re.search(told, answer.stderr), said(answer)
+    assert "Traceback" not in answer.stderr
+    assert (checkout.root / "params.yaml").read_bytes() == before
+
+
+def test_a_stage_that_fails_stops_the_run(checkout):
+    answer = checkout.release("run", "--params", laid_over(checkout, dedupe={"min_rows": -1}))
+    assert answer.returncode == 1, said(answer)
+    assert "dedupe.min_rows = -1: Input should be greater than or equal to" in answer.stderr
+    assert "a stage failed; its message stands above, nothing was released" in answer.stdout
+    assert re.search(r"ingest\s+open", answer.stdout)
+    assert re.search(r"dedupe\s+not reached", answer.stdout)
+
+
+def test_biased_labeling_functions_close_the_gate(checkout):
+    checkout.edit(
+        "tests/domains/complaints_biased/params.yaml", lambda params: params["simulator"].update(rows_per_day=40)
+    )
+    changes = {"domain": "tests/domains/complaints_biased", "dedupe": {"min_rows": 30}}
+    answer = checkout.release("run", "--params", laid_over(checkout, **changes))
+    assert answer.returncode == 65, said(answer)
+    assert re.search(r"bias_gate\s+closed", answer.stdout), said(answer)
+    assert re.search(r"baseline|evaluate\s+not reached", answer.stdout)
+    told = "gate bias_gate is closed; nothing was released, the champion is untouched"
+    assert told in re.sub(r"\s+", " ", answer.stdout), said(answer)
+    assert "gate 'bias_gate' is closed, so nothing behind it starts:" in answer.stderr
+    closing = [
+        check for check in checkout.json("data/bias_gate/verdict.json")["checks"] if check["outcome"] == "failed"
+    ]
+    assert closing
+    assert all(check["name"] in answer.stdout for check in closing)
+    assert checkout.release("history", "--json").stdout.strip() == "[]"
+    again = checkout.release("run")
+    assert again.returncode == 65, said(again)

@@ -1,0 +1,77 @@
+"""The same bytes again: from scratch, and after kill -9 at a random moment of a stage."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+
+from tests.smoke.checkout import ROOT, Checkout, said
+
+STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+QUICK = ("finetune", "promote")  # of `make test`; `make test-all` kills every stage
+SEED = int(os.environ.get("PERENNIAL_CHAOS_SEED", time.time()))
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.chaos, pytest.mark.timeout(3600)]
+
+
+@pytest.mark.long
+def test_two_runs_from_scratch_give_the_same_bytes(released, tmp_path):
+    other = Checkout(tmp_path).make()
+    answer = other.release("run", "--params", str(other.overlay), PYTHONHASHSEED="7", TZ="Asia/Kathmandu", LANG="C")
+    assert answer.returncode == 0, said(answer)
+    differing = {name for name, digest in released.digests().items() if other.digests().get(name) != digest}
+    assert differing == set()
+    assert other.digests().keys() == released.digests().keys()
+
+
+@pytest.mark.parametrize(
+    "stage", [stage if stage in QUICK else pytest.param(stage, marks=pytest.mark.long) for stage in STAGES]
+)
+def test_a_killed_stage_is_made_again_with_the_same_bytes(released, tmp_path, stage):
+    checkout = released.copy(tmp_path)
+    killed_after = kill_within(checkout, stage)
+    print(f"{stage}: killed after {killed_after:.2f} s (PERENNIAL_CHAOS_SEED={SEED})")
+    again = checkout.dvc("repro", "--no-run-cache")
+    assert again.returncode == 0, said(again)
+    assert f"Running stage '{stage}'" in again.stdout, said(again)
+    assert checkout.digests() == released.digests()
+    left = [path for path in (checkout.root / "data").rglob("*") if path.name.endswith(".partial")]
+    assert left == []
+
+
+def kill_within(checkout, stage):
+    """Run one stage through DVC and kill both at a random moment; how long the stage had run."""
+    process = subprocess.Popen(
+        checkout.command("dvc", "repro", "--no-run-cache", "--force", "--single-item", stage),
+        cwd=checkout.root,
+        env=checkout.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:
+        if line.startswith(f"> python -m pipelines.{stage}"):
+            break
+    began = time.monotonic()
+    until = began + random.Random(f"{SEED} {stage}").uniform(0.2, 6.0)
+    while process.poll() is None and (time.monotonic() < until or not ready(checkout, stage)):
+        time.sleep(0.02)
+    finished = process.poll() is not None
+    if not finished:
+        os.killpg(process.pid, signal.SIGKILL)
+    rest = process.stdout.read()
+    process.stdout.close()
+    process.wait()
+    assert not finished, f"{stage} ended before it could be killed:\n{rest}"
+    return time.monotonic() - began
+
+
+def ready(checkout, stage):
+    """Fine-tuning is killed when there is a checkpoint to go on from, any other stage at once."""
+    return stage != "finetune" or any(checkout.home.rglob("state.safetensors"))
