@@ -28,11 +28,8 @@ def build(name: str, base: str, *arguments: str) -> str:
     for path in ("/etc/pip.conf", "/etc/ssl/certs", "/opt/wheels", "/opt/pypi", "/opt/pypi-more", "/etc/apt"):
         if Path(path).exists():
             mounts += ["-v", f"{path}:{path}:ro"]
-    given = {key: os.environ[key] for key in ("PIP_FIND_LINKS", "UV_FIND_LINKS", "PIP_CERT") if os.environ.get(key)}
-    given["SSL_CERT_FILE"] = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
-    variables = [item for key, value in given.items() for item in ("--env", f"{key}={value}")]
     buildah(
-        *("bud", "--network", "host", "--build-arg", f"BASE={base}", *mounts, *variables, *arguments),
+        *("bud", "--network", "host", "--build-arg", f"BASE={base}", *mounts, *arguments),
         *("-f", str(ROOT / "docker" / f"{name}.Dockerfile"), "-t", f"perennial-{name}", str(ROOT)),
     )
     return f"perennial-{name}"
@@ -53,6 +50,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     container = buildah("from", "scratch").strip()
     buildah("add", container, str(folder), "/")
+    for key in ("PIP_FIND_LINKS", "UV_FIND_LINKS", "PIP_CERT", "SSL_CERT_FILE"):  # this machine's package settings
+        if os.environ.get(key):
+            buildah("config", "--env", f"{key}={os.environ[key]}", container)
     buildah("commit", container, "perennial-base")
     buildah("rm", container)
     shutil.rmtree(folder)
