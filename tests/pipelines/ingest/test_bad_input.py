@@ -156,6 +156,7 @@ def test_rows_with_too_many_fields_and_blank_lines(checkout) -> None:
     assert reasons(checkout) == ["8 of 7 fields"]
 
 
+@pytest.mark.slow
 def test_a_narrative_of_ten_megabytes(after_ingest) -> None:
     checkout = after_ingest([*tickets(300), ticket(300, words="word " * 2_000_000)])
     assert reasons(checkout) == ["text has more than 200000 characters"]

@@ -1,0 +1,28 @@
+"""Every file of examples/ is laid over params.yaml and gives knobs that ingest takes."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from pipelines.core.params import load_params
+from pipelines.ingest.params import IngestParams
+from pipelines.release.job import lay_over, overlay_file
+from tests.smoke.checkout import ROOT
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.stem)
+def test_its_knobs_are_taken(example, tmp_path) -> None:
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    shutil.copytree(ROOT / "pipelines/domains/complaints", tmp_path / "pipelines/domains/complaints")
+    moved = lay_over(tmp_path, overlay_file(str(example)))
+    assert any(line.startswith("ingest.source") for line in moved)
+    params = load_params("ingest", IngestParams, tmp_path)
+    assert params.source == overlay_file(str(example))["ingest"]["source"]
+
+
+def test_there_are_examples() -> None:
+    assert {file.stem for file in EXAMPLES} >= {"cfpb_complaints", "cfpb_api", "sql"}

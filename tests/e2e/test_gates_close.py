@@ -1,0 +1,86 @@
+"""Gates close on what they are for, through DVC, and open when the cause is mended."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.smoke.checkout import Checkout, said
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
+BIASED, SHIPPED = "tests/domains/complaints_biased", "pipelines/domains/complaints"
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Checkout:
+    """Twenty weeks of the shipped stream, with the shipped knobs."""
+    made = Checkout(tmp_path).make()
+    for domain in (BIASED, SHIPPED):
+        made.edit(f"{domain}/params.yaml", lambda params: params["simulator"].update(rows_per_day=40))
+    made.edit("params.yaml", lambda params: params["ingest"].update(start="2025-01-06", end="2025-05-26"))
+    pinned = made.release("pin")
+    assert pinned.returncode == 0, said(pinned)
+    return made
+
+
+def use(checkout: Checkout, domain: str) -> None:
+    checkout.edit("params.yaml", lambda params: params.update(domain=domain))
+
+
+def failed(checkout: Checkout, stage: str) -> dict[str, dict]:
+    checks = checkout.json(f"data/{stage}/verdict.json")["checks"]
+    return {check["name"]: check for check in checks if check["outcome"] == "failed"}
+
+
+def test_biased_functions_close_the_bias_gate_and_mended_ones_open_it(checkout) -> None:
+    use(checkout, BIASED)
+    answer = checkout.dvc("repro", "bias_gate")
+    assert answer.returncode == 0, said(answer)
+    closed = failed(checkout, "bias_gate")
+    assert not checkout.json("data/bias_gate/verdict.json")["passed"]
+    for attribute, group, function in (
+        ("older_american", "older American", "sounds_old_fashioned"),
+        ("servicemember", "servicemember", "sounds_military"),
+    ):
+        found = [check for name, check in closed.items() if name.endswith(f":{attribute}")]
+        assert found, (attribute, sorted(closed))
+        assert all(group in check["sentence"] for check in found)
+        assert any(function in str(check) for check in found), found
+    behind = checkout.run("python", "-m", "pipelines.baseline")
+    assert behind.returncode == 65, said(behind)
+    assert "bias_gate" in behind.stderr and "Traceback" not in behind.stderr
+
+    use(checkout, SHIPPED)
+    answer = checkout.dvc("repro", "bias_gate")
+    assert answer.returncode == 0, said(answer)
+    verdict = checkout.json("data/bias_gate/verdict.json")
+    assert verdict["passed"], failed(checkout, "bias_gate")
+    assert {check["outcome"] for check in verdict["checks"] if check["required"]} == {"passed"}
+
+
+def test_a_column_that_tells_the_answer_closes_split(checkout) -> None:
+    leaky = checkout.root / "leaky"
+    shutil.copytree(checkout.root / SHIPPED, leaky)
+    schema = leaky / "schema.py"
+    code = schema.read_text(encoding="utf-8")
+    for old, new in (
+        (
+            'Feature("channel", kind="category"),',
+            'Feature("channel", kind="category"), Feature("desk", kind="category"),',
+        ),
+        (
+            '"channel": _column(raw, "submitted_via"),',
+            '"channel": _column(raw, "submitted_via"), "desk": gold.str[:3],',
+        ),
+    ):
+        assert code.count(old) == 1
+        code = code.replace(old, new)
+    schema.write_text(code, encoding="utf-8")
+    use(checkout, "leaky")
+    answer = checkout.dvc("repro", "split")
+    assert answer.returncode == 0, said(answer)
+    assert set(failed(checkout, "split")) == {"leak_desk"}
+    stopped = checkout.dvc("repro", "label")
+    assert stopped.returncode != 0
+    assert "leak_desk" in stopped.stdout + stopped.stderr, said(stopped)

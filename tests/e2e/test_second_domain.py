@@ -1,0 +1,58 @@
+"""YouTube comments: another problem is one folder and one changed line, through every stage."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.smoke.checkout import Checkout, said
+
+pytestmark = [pytest.mark.realdata, pytest.mark.e2e, pytest.mark.timeout(3600)]
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Checkout:
+    """A checkout in which one line was changed, and nothing else."""
+    made = Checkout(tmp_path).make()
+    params = made.root / "params.yaml"
+    lines = params.read_text(encoding="utf-8").splitlines(keepends=True)
+    place = next(number for number, line in enumerate(lines) if line.startswith("domain:"))
+    lines[place] = "domain: tests/domains/youtube_spam\n"
+    params.write_text("".join(lines), encoding="utf-8")
+    assert made.git("diff", "--numstat", "--", ":!*.lock") == "1\t1\tparams.yaml"
+    pinned = made.release("pin")
+    assert pinned.returncode == 0, said(pinned)
+    return made
+
+
+@pytest.mark.slow
+def test_gated_data(checkout, real_data) -> None:
+    answer = checkout.dvc("repro", "bias_gate", PERENNIAL_DATA=str(real_data))
+    assert answer.returncode == 0, said(answer)
+    check_gated_data(checkout)
+
+
+@pytest.mark.long
+@pytest.mark.model
+def test_every_stage(checkout, real_data) -> None:
+    answer = checkout.dvc("repro", PERENNIAL_DATA=str(real_data))
+    assert answer.returncode == 0, said(answer)
+    check_gated_data(checkout)
+    evaluated = checkout.json("data/evaluate/verdict.json")
+    assert evaluated["passed"], evaluated
+    assert checkout.json("data/promote/decision.json")["action"] == "release"
+    metrics = checkout.json("data/evaluate/metrics.json")
+    print({name: metrics[name]["recent"]["macro_f1"] for name in ("baseline", "finetune")})
+    assert metrics[metrics["choice"]["candidate"]]["recent"]["macro_f1"] > 0.8
+
+
+def check_gated_data(checkout: Checkout) -> None:
+    """The five files hold 1,956 comments, 245 of them without a date."""
+    rows = checkout.json("data/ingest/metrics.json")["rows"]
+    assert (rows["read"], rows["rejected"]) == (1_956, 245)
+    label = checkout.json("data/label/metrics.json")
+    assert label["kappa_low"] > 0.85 and label["coverage"] > 0.8
+    for stage in ("ingest", "dedupe", "split", "label", "bias_gate"):
+        assert checkout.json(f"data/{stage}/verdict.json")["passed"], stage
+    checks = checkout.json("data/bias_gate/verdict.json")["checks"]
+    assert [check["name"] for check in checks] == ["protected_attributes"]
+    assert "a pen name and nothing else" in checks[0]["sentence"]
