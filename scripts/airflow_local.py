@@ -229,11 +229,16 @@ class Client:
             headers["Authorization"] = f"Bearer {self.token}"
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.address + path, data=data, headers=headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from None
+        for left in reversed(range(3 if method == "GET" else 1)):  # a busy machine answers late; asking again is safe
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.loads(answer.read() or b"null")
+            except urllib.error.HTTPError as error:
+                raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from None
+            except OSError:
+                if not left:
+                    raise
+        return None
 
     def trigger(self, dag: str, conf: dict[str, Any] | None = None, *, run_id: str | None = None) -> str:
         """Start a run and return its id."""
