@@ -24,12 +24,15 @@ setup-orchestrator:
 demo: setup-pipeline ## The main job on the simulated stream: ingest to a released champion, with a summary
 	@$(PY) -m pipelines.release run
 run: setup-pipeline ## The main job with a parameter file laid over params.yaml: make run PARAMS=file.yaml
+	@test -n "$(PARAMS)" || { echo "which file? make run PARAMS=examples/cfpb_complaints.yaml" >&2; exit 2; }
 	@$(PY) -m pipelines.release run --params "$(PARAMS)"
 retrain: setup-pipeline ## The main job on a window: make retrain START=2025-03-03 END=2026-03-02
+	@test -n "$(START)$(END)" || { echo "which window? make retrain START=2025-03-03 END=2026-03-02" >&2; exit 2; }
 	@$(PY) -m pipelines.release run --start "$(START)" --end "$(END)"
 history: setup-pipeline ## Who moved the champion alias, when and why
 	@$(PY) -m pipelines.release history
 rollback: setup-pipeline ## Back to the last champion: make rollback REASON="..."
+	@test -n "$(REASON)" || { echo 'why? make rollback REASON="..."' >&2; exit 2; }
 	@$(PY) -m pipelines.release rollback --reason "$(REASON)"
 verify: setup-pipeline ## Check the history's chain and every artifact of the champion
 	@$(PY) -m pipelines.release verify
