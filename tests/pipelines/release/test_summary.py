@@ -1,0 +1,108 @@
+"""Exit codes of `run`, and the line of the summary that says how it ended."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.core import store
+from pipelines.core.errors import GateClosed, InputError
+from pipelines.core.verdict import Check, Verdict
+from pipelines.release import __main__ as command
+from pipelines.release import job
+
+FIGURE = {"p50_ms": 4.0, "p95_ms": 9.0, "p99_ms": 11.0, "records_per_second": 250.0}
+
+
+@pytest.fixture
+def ended(tmp_path, monkeypatch, capsys):
+    """Runs `run` with a given end; returns its exit code and what it printed, on one line."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("domain: d\n")
+    monkeypatch.setattr(command, "_pin", lambda given: None)
+
+    def run(*, dvc=0, outcome=None, stale=()):
+        def applied():
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr(job, "reproduce", lambda root: dvc)
+        monkeypatch.setattr(job, "stale_stages", lambda root: set(stale))
+        monkeypatch.setattr(command, "_applied", applied)
+        code = command.main(["run"])
+        return code, re.sub(r"\s+", " ", capsys.readouterr().out)
+
+    return run
+
+
+def close(stage):
+    check = Check.at_most("harm", 0.4, limit=0.1, rows=500, min_rows=1, required=True, sentence="40 % of them")
+    store.write_verdict(Verdict.of(stage, [check]))
+
+
+def test_released(ended):
+    outcome = {
+        "action": "release",
+        "version": 3,
+        "moved": True,
+        "reason": "",
+        "preflight": {"figures": {"one": FIGURE}},
+    }
+    code, text = ended(outcome=outcome)
+    assert code == 0
+    assert "released version 3 is champion now" in text
+    assert "p50 4 ms, p95 9 ms, p99 11 ms, 250 records/s" in text
+
+
+def test_the_same_version_again(ended):
+    code, text = ended(outcome={"action": "release", "version": 3, "moved": False, "reason": ""})
+    assert code == 0
+    assert "version 3 was champion already" in text
+
+
+def test_kept(ended):
+    store.write_json("promote", "decision.json", {"reason": "Kept: no better by the margin."})
+    code, text = ended(outcome={"action": "keep", "version": 3, "reason": "Kept: no better by the margin."})
+    assert code == 0
+    assert "kept: the champion stays Kept: no better by the margin." in text
+
+
+def test_challenger(ended):
+    code, text = ended(outcome={"action": "challenge", "version": 4, "previous": 3, "reason": "better"})
+    assert code == 0
+    assert "its canary decides" in text
+
+
+def test_refused(ended):
+    close("promote")
+    code, text = ended(outcome={"action": "refuse", "version": 3, "reason": "something is wrong"})
+    assert code == 65
+    assert "promote closed" in text
+    assert "refused" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(GateClosed("pre-flight failed: p95_single_ms"), 65), (InputError("model/ is missing"), 66)]
+)
+def test_stopped_before_the_release(ended, error, code):
+    found, text = ended(outcome=error)
+    assert found == code
+    assert "stopped before the release: nothing was registered" in text
+    assert str(error) in text
+
+
+def test_stopped_at_a_gate(ended):
+    close("bias_gate")
+    code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
+    assert code == 65
+    assert "harm: 40 % of them" in text
+    assert "gate bias_gate is closed; nothing was released, the champion is untouched" in text
+
+
+def test_a_stage_crashed(ended):
+    close("bias_gate")  # of an earlier run
+    code, text = ended(dvc=255, stale=["label", "bias_gate"])
+    assert code == 1
+    assert "a stage failed; its message stands above, nothing was released" in text
+    assert "bias_gate not reached" in text
