@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import yaml
 
 from .process import locked
 from .project import Project
@@ -129,8 +130,20 @@ def _collect_data(project: Project, *, dry_run: bool, checkouts: Sequence[Path])
         every.path = path
         said = every.run(arguments)
     if not dry_run:
-        shutil.rmtree(project.cache / "runs", ignore_errors=True)  # run cache: entries of collected data serve nobody
+        _collect_run_cache(project.cache)
     return "data: " + " ".join(said.split())
+
+
+def _collect_run_cache(cache: Path) -> None:
+    """Drop run-cache entries whose outputs are gone: DVC would find the entry and then miss the data."""
+    for entry in [path for path in (cache / "runs").rglob("*") if path.is_file()]:
+        try:
+            outs = yaml.safe_load(entry.read_text(encoding="utf-8")).get("outs", [])
+            digests = [str(out["md5"]) for out in outs if out.get("cache", True) and "md5" in out]
+        except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError):
+            digests = ["unreadable"]
+        if not all((cache / "files" / "md5" / digest[:2] / digest[2:]).exists() for digest in digests):
+            entry.unlink(missing_ok=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
