@@ -50,6 +50,7 @@ class Service:
             journal_folder(), segment_bytes=self.params.segment_bytes, fsync_seconds=self.params.fsync_seconds
         )
         self._stopping = threading.Event()
+        self._told = ""
         self._threads = [
             threading.Thread(target=self._every, args=work, name=work[0], daemon=True)
             for work in (
@@ -98,8 +99,10 @@ class Service:
             challenger = pair.challenger.version if pair.challenger else None
             self.metrics.serving(champion=pair.champion.version, challenger=challenger)
         elif not self.models.ready:
-            why = "; ".join(f"version {version}: {text}" for version, text in self.models.refused.items())
-            logger.warning("not ready: %s", why or "there is no champion yet, release one first (make demo)")
+            why = "; ".join(self.models.refused.values()) or "there is no champion yet, release one first (make demo)"
+            if why != self._told:
+                logger.warning("not ready: %s", why)
+                self._told = why
 
     def look(self) -> None:
         """Make predictions of the finished part of the log and look at the canary."""

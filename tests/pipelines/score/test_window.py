@@ -1,0 +1,75 @@
+"""Scoring a window: clear refusals, and rows that a second run does not add again."""
+
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+
+from pipelines.core import predictions
+from pipelines.core.domain import load_domain
+from pipelines.core.errors import InputError
+from pipelines.score import partitions
+from pipelines.score.__main__ import main, require_window
+
+TODAY = date(2026, 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        (date(2026, 1, 5), date(2026, 1, 5), "is empty"),
+        (date(2026, 1, 6), date(2026, 1, 5), "is empty"),
+        (date(2026, 1, 5), date(2026, 1, 12), "in the future"),
+    ],
+)
+def test_a_window_without_days_or_in_the_future_is_refused(start, end, said):
+    with pytest.raises(InputError, match=said):
+        require_window(start=start, end=end, today=TODAY)
+
+
+def test_today_may_be_scored_so_far():
+    require_window(start=date(2026, 1, 10), end=date(2026, 1, 11), today=TODAY)
+
+
+def test_the_command_says_what_is_wrong_and_exits_66(capsys, monkeypatch, repository):
+    monkeypatch.chdir(repository)
+    assert main(["--start", "2026-01-05", "--end", "2026-01-04"]) == 66
+    assert "start before end" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_without_a_champion_it_says_how_to_get_one(capsys, monkeypatch, repository):
+    monkeypatch.chdir(repository)
+    assert main(["--start", "2026-01-05", "--end", "2026-01-06"]) == 66
+    assert "no champion yet" in capsys.readouterr().err
+
+
+def test_a_second_run_of_a_window_adds_nothing(repository):
+    schema = load_domain(repository / "pipelines" / "domains" / "complaints").schema
+    features = [feature.name for feature in schema.features]
+    records = pd.DataFrame(
+        {
+            "id": [f"r{i}" for i in range(10)],
+            "text": "some text",
+            "received_at": pd.date_range("2026-01-05", periods=10, freq="6h", tz="UTC"),
+            **dict.fromkeys(features),
+        }
+    )
+    answers = pd.DataFrame({"id": records["id"], "label": "card", "confidence": 0.9})
+    added = []
+    for hour in (1, 2):
+        served = datetime(2026, 1, 8, hour, tzinfo=UTC)
+        for part in partitions.cut(records, rows=4):
+            said = answers[answers["id"].isin(part["id"])]
+            rows = partitions.as_rows(part, said, model_version=1, served_at=served, features=features)
+            added.append(predictions.add_predictions(predictions.as_predictions(rows, schema=schema)))
+    assert added == [4, 4, 2, 0, 0, 0]
+    found = predictions.read_predictions(start=date(2026, 1, 5), end=date(2026, 1, 9))
+    assert len(found) == 10
+
+
+def test_partitions_hold_every_record_once():
+    records = pd.DataFrame({"id": range(11)})
+    parts = partitions.cut(records, rows=4)
+    assert [len(part) for part in parts] == [4, 4, 3]
+    assert pd.concat(parts)["id"].tolist() == list(range(11))
