@@ -101,7 +101,8 @@ def _draw_weeks(axes: Any, state: State, *, story: Story) -> None:
     axes.axvline(_number(story.drift_from), color=RED, linewidth=1.2)
     axes.annotate("the world moves", (_number(story.drift_from), 0.96), xycoords=("data", "axes fraction"), color=RED)
     axes.set_ylabel("PSI above its median,\ninput that moved most")
-    axes.legend(loc="upper left", frameon=False)
+    if state.verdicts:
+        axes.legend(loc="upper left", frameon=False)
     axes.set_title("A champion's life, on simulated time", loc="left")
 
 
