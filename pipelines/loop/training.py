@@ -14,7 +14,7 @@ from pipelines.loop.checkout import commit
 from pipelines.release.job import lay_over, window
 
 STAGE = re.compile(r"^Running stage '([a-z_]+)'")
-SHOWN_LINES = 15
+SHOWN_LINES = 8
 
 
 def train(*, start: date, end: date, log: Path, say: Callable[[str], None], why: str) -> dict[str, Any]:
@@ -38,7 +38,13 @@ def train(*, start: date, end: date, log: Path, say: Callable[[str], None], why:
         code = process.wait()
     commit(root, f"Trained on [{start}, {end})")
     if code:
-        tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-SHOWN_LINES:])
-        raise PerennialError(f"the training on [{start}, {end}) ended with exit code {code}; {log} ends with:\n{tail}")
+        shown = "\n".join(reason_of(log.read_text(encoding="utf-8").splitlines()))
+        raise PerennialError(f"the training on [{start}, {end}) ended with exit code {code}; {log} says:\n{shown}")
     decision: dict[str, Any] = json.loads((root / "data" / "promote" / "decision.json").read_text(encoding="utf-8"))
     return decision
+
+
+def reason_of(lines: list[str]) -> list[str]:
+    """The lines up to the first that DVC calls an error, which name the cause; without one, the last lines."""
+    last = next((number for number, line in enumerate(lines, start=1) if line.startswith("ERROR:")), len(lines))
+    return lines[max(0, last - SHOWN_LINES) : last]

@@ -2,14 +2,18 @@
 
 import subprocess
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pipelines.core.errors import InputError, ParamsError
+from pipelines.core.params import load_params
 from pipelines.loop.checkout import environment, make_checkout
 from pipelines.loop.params import read_plan
+from pipelines.loop.training import reason_of
+from pipelines.release.job import lay_over
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAN = ROOT / "examples" / "loop.yaml"
@@ -38,6 +42,40 @@ def test_a_wrong_plan_says_what_is_wrong(tmp_path, knob, value, said):
     (tmp_path / "loop.yaml").write_text(yaml.safe_dump(plan))
     with pytest.raises(ParamsError, match=said):
         read_plan(tmp_path / "loop.yaml")
+
+
+def sections() -> list[tuple[str, type]]:
+    """Every section of params.yaml that has a model of its own."""
+    found = []
+    for file in sorted((ROOT / "pipelines").glob("*/params.py")):
+        name = file.parent.name
+        model = getattr(import_module(f"pipelines.{name}.params"), f"{name.title().replace('_', '')}Params", None)
+        if model is not None:
+            found.append((name, model))
+    return found
+
+
+@pytest.mark.parametrize(("name", "model"), sections())
+def test_what_the_plan_lays_over_is_what_each_part_takes(tmp_path, name, model):
+    plan = read_plan(PLAN)
+    domain = tmp_path / plan.params["domain"]
+    domain.mkdir(parents=True)
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (domain / "params.yaml").write_bytes((ROOT / plan.params["domain"] / "params.yaml").read_bytes())
+    lay_over(tmp_path, plan.params)
+    lay_over(domain, plan.domain)
+    load_params(name, model, tmp_path)
+
+
+def test_a_training_that_fails_shows_its_cause_and_not_the_summary_after_it():
+    lines = [
+        "Running stage 'evaluate':",
+        "evaluate: params.yaml is wrong",
+        "ERROR: failed to reproduce",
+        *"abcdefghijk",
+    ]
+    assert reason_of(lines) == lines[:3]
+    assert reason_of(list("abc")) == list("abc")
 
 
 def git(folder: Path, *words: str) -> str:
