@@ -24,8 +24,7 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAYON_NUM_THREADS"] = "1"
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import pandas as pd
@@ -33,9 +32,11 @@ import pandas as pd
 from benchmarks.out import write_section
 from pipelines.core.base_model import find_base_model
 from pipelines.core.domain import load_domain
+from pipelines.core.params import section
 from pipelines.core.predictor import Predictor
 from pipelines.score.export import compiled, convert
 
+ROOT = Path(__file__).resolve().parent.parent
 REQUIRED_RATIO, REQUIRED_AGREEMENT = 3.5, 0.995
 
 
@@ -46,7 +47,7 @@ def read_texts(n: int) -> tuple[list[str], str]:
         with gzip.open(file, "rt", encoding="utf-8", newline="") as stream:
             found = [row["narrative"] for row in csv.DictReader(stream)]
         return [found[int(at)] for at in np.random.default_rng(5).permutation(len(found))[:n]], "real narratives"
-    frames = list(load_domain().simulate(start=date(2026, 1, 5), end=date(2026, 4, 6), seed=5))
+    frames = list(load_domain().simulate(start=date(2026, 1, 5), end=date(2026, 4, 6), seed=5, **section("simulator")))
     return pd.concat(frames)["narrative"].dropna().head(n).tolist(), "simulated narratives (no real data here)"
 
 

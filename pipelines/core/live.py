@@ -23,6 +23,7 @@ def as_training_sees(records: pd.DataFrame, *, domain: Domain) -> pd.DataFrame:
 
     frame = records.reset_index(drop=True).copy()
     texts = clean(pl.Series("text", frame["text"].fillna("").astype(str).tolist(), dtype=pl.String))
+    texts = texts.str.strip_chars()  # as the domains do with every raw cell
     frame["text"] = pd.Series(texts.to_list(), dtype="string")
     for name, column in domain.derive(frame).items():
         frame[name] = column.to_numpy()
