@@ -1,0 +1,74 @@
+"""What labels by functions cost: macro-F1 of one model trained on weak labels and on gold labels, on the same rows.
+
+`python -m benchmarks.weak_vs_gold FOLDER`, where FOLDER is a checkout behind an open bias gate (`dvc repro bias_gate`
+on the simulated stream, or with examples/cfpb_complaints.yaml). The rows are those with a weak label and a gold one in
+`train`; both models are the baseline's linear one on words with the same knobs, measured on gold of `recent`. The
+interval is a paired bootstrap over test rows. Results: benchmarks/out/weak_vs_gold.json, by source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipelines.core.stage import fix_process
+
+ROOT = Path(__file__).resolve().parent.parent
+RESAMPLES = 1000
+
+
+def answers(train: pd.DataFrame, test: pd.DataFrame, *, target: str) -> np.ndarray:
+    """The linear model on words, fitted to one of the two labels."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=3, max_features=30_000)
+    model = make_pipeline(words, LogisticRegression(C=5.0, max_iter=300, class_weight="balanced"))
+    return model.fit(train["text"], train[target]).predict(test["text"])
+
+
+def main() -> None:
+    """Measure one checkout and add its line to the results."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--name", required=True, help="of the source, in the results")
+    arguments.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out" / "weak_vs_gold.json")
+    asked = arguments.parse_args()
+    from sklearn.metrics import f1_score
+
+    rows = pd.read_parquet(asked.folder / "data/split/records.parquet")
+    weak = pd.read_parquet(asked.folder / "data/label/records.parquet")[["id", "weak_label"]]
+    rows = rows.merge(weak, on="id")
+    train = rows[(rows["part"] == "train") & rows["gold"].notna() & rows["weak_label"].notna()]
+    test = rows[(rows["part"] == "recent") & rows["gold"].notna()].reset_index(drop=True)
+    truth = test["gold"].to_numpy()
+    given = {target: answers(train, test, target=target) for target in ("gold", "weak_label")}
+
+    def macro(target: str, at: np.ndarray) -> float:
+        return float(f1_score(truth[at], given[target][at], average="macro", zero_division=0))
+
+    random, everything = np.random.default_rng(0), np.arange(len(test))
+    drawn = [random.integers(0, len(test), len(test)) for _ in range(RESAMPLES)]
+    lost = [macro("gold", at) - macro("weak_label", at) for at in drawn]
+    line = {
+        "train_rows": len(train),
+        "test_rows": len(test),
+        "weak_labels_right": float((train["weak_label"] == train["gold"]).mean()),
+        "macro_f1_gold": macro("gold", everything),
+        "macro_f1_weak": macro("weak_label", everything),
+        "lost": macro("gold", everything) - macro("weak_label", everything),
+        "lost_interval": [float(bound) for bound in np.quantile(lost, [0.025, 0.975])],
+    }
+    found = json.loads(asked.out.read_text()) if asked.out.exists() else {}
+    asked.out.write_text(json.dumps(found | {asked.name: line}, indent=1, sort_keys=True) + "\n")
+    print(asked.name, json.dumps(line, indent=1))
+
+
+if __name__ == "__main__":
+    fix_process(threads=1)
+    main()
