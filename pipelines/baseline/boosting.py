@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.predictor import FeatureColumn, Floats
 from pipelines.core.progress import advancing
+from pipelines.core.training import macro_f1
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +27,25 @@ RANGES: dict[str, tuple[Any, Any, str]] = {  # what optuna draws from: lowest, h
     "column_share": (0.1, 1.0, "linear"),
     "l2": (0.001, 30.0, "log"),
 }
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """Trees that are kept, why there are no more of them, and gold validation log loss with them."""
+
+    text: str  # LightGBM's own format; empty without trees
+    rounds: int
+    stopped_by: str
+    log_loss: float | None = None
+
+    def logits(self, matrix: Floats, *, start: Floats) -> Floats:
+        """The linear model's logits and what the trees add to them."""
+        import lightgbm as lgb
+
+        if not self.text or not len(matrix):
+            return start
+        raw = np.asarray(lgb.Booster(model_str=self.text).predict(matrix, raw_score=True))
+        return start + raw.reshape(start.shape)
 
 
 def feature_columns(train: pd.DataFrame, *, features: Sequence[Any], max_levels: int) -> tuple[FeatureColumn, ...]:
@@ -59,8 +80,8 @@ def fit_boosting(
     knobs: dict[str, Any],
     threads: int,
     seed: int,
-) -> tuple[str, int, float | None]:
-    """LightGBM's text, rounds kept and gold validation log loss; empty text where no tree made it better.
+) -> Boosted:
+    """As many rounds as lower gold validation log loss; none where they also lower its macro-F1, which decides later.
 
     `start` and the validation triple's second part are the linear model's logits, from which boosting sets out.
     """
@@ -68,7 +89,7 @@ def fit_boosting(
 
     rounds, patience = knobs["rounds"], knobs["patience"]
     if rounds == 0:
-        return "", 0, None
+        return Boosted("", 0, "no rounds were asked for")
     row, label, row_weights = rows_per_label(targets, weights)
     params = {
         "objective": "multiclass",
@@ -98,7 +119,7 @@ def fit_boosting(
     )
     if validation is None:
         booster = lgb.train(params, data, num_boost_round=rounds)
-        return text_of(booster, rounds), rounds, None
+        return Boosted(text_of(booster, rounds), rounds, "fixed rounds: no gold validation rows")
     seen, seen_start, gold = validation
     held = data.create_valid(seen, label=gold, init_score=seen_start)
     without = _log_loss(seen_start, gold)
@@ -110,10 +131,15 @@ def fit_boosting(
             valid_sets=[held],
             callbacks=[lgb.early_stopping(patience, verbose=False), lambda _: advance(1)],
         )
-    best = float(booster.best_score["valid_0"]["multi_logloss"])
-    if best >= without:
-        return "", 0, without
-    return text_of(booster, booster.best_iteration), booster.best_iteration, best
+    kept = booster.best_iteration or rounds
+    loss = float(booster.best_score["valid_0"]["multi_logloss"])
+    if loss >= without:
+        return Boosted("", 0, "no tree lowers gold validation log loss", without)
+    why = "all rounds done" if kept == rounds else "gold validation log loss"
+    found = Boosted(text_of(booster, kept), kept, why, loss)
+    if macro_f1(found.logits(seen, start=seen_start), gold) < macro_f1(seen_start, gold):
+        return Boosted("", 0, "the trees lower gold validation macro-F1", without)
+    return found
 
 
 def text_of(booster: Any, rounds: int) -> str:

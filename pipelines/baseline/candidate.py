@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines.baseline.boosting import feature_columns, fit_boosting, tuned
+from pipelines.baseline.boosting import Boosted, feature_columns, fit_boosting, tuned
 from pipelines.baseline.linear import fit_softmax, out_of_fold_logits
 from pipelines.baseline.params import BaselineParams
 from pipelines.core.calibration import apply_temperature, fit_temperature, log_loss
@@ -22,6 +23,7 @@ from pipelines.core.predictor import (
     feature_matrix,
     texts_of,
 )
+from pipelines.core.progress import advancing
 from pipelines.core.scorers import boosting_matrix
 from pipelines.core.training import TrainingSet, macro_f1
 
@@ -41,7 +43,7 @@ def train(
     train_texts, seen_texts = texts_of(data.train), texts_of(data.validation)
     vectors = unit_length(encoder.embed(train_texts, say="embedding train"))
     seen_vectors = unit_length(encoder.embed(seen_texts, say="embedding validation"))
-    linear, start = _fit_linear(data, train_texts, vectors, params=params, seed=seed)
+    linear, start, tried = _fit_linear(data, vectors, seen_vectors, params=params, seed=seed)
     seen_linear = linear.logits(seen_texts, seen_vectors)
 
     columns = feature_columns(data.train, features=features, max_levels=params.boosting.max_levels)
@@ -50,7 +52,7 @@ def train(
     has_gold = len(data.gold) > 0
     categorical = [index for index, column in enumerate(columns) if column.kind == "category" and column.levels]
 
-    def boost(knobs: dict[str, Any]) -> tuple[str, int, float | None]:
+    def boost(knobs: dict[str, Any]) -> Boosted:
         return fit_boosting(
             matrix,
             start=start,
@@ -67,14 +69,14 @@ def train(
         params.boosting.model_dump(),
         trials=params.tuning.trials if has_gold else 0,
         seed=seed,
-        score=lambda drawn: boost(drawn)[2],
+        score=lambda drawn: boost(drawn).log_loss,
     )
-    text, rounds, _ = boost(knobs)
-    logits = seen_linear + _raw(text, seen, len(labels))
+    boosted = boost(knobs)
+    logits = boosted.logits(seen, start=seen_linear)
     temperature = fit_temperature(logits, data.gold)
 
     linear.save(folder)
-    (folder / BOOSTING_FILE).write_text(text, encoding="utf-8")
+    (folder / BOOSTING_FILE).write_text(boosted.text, encoding="utf-8")
     Manifest(
         schema_version=SCHEMA_VERSION,
         kind="baseline",
@@ -89,40 +91,54 @@ def train(
         "train_rows": len(data.train),
         "train_rows_per_label": dict(zip(labels, np.round(data.targets.sum(axis=0), 3).tolist(), strict=True)),
         "terms": len(linear.vocabulary.terms),
-        "rounds": rounds,
-        "stopped_by": "gold validation log loss" if has_gold else "fixed rounds: no gold validation rows",
+        "linear": tried,
+        "rounds": boosted.rounds,
+        "stopped_by": boosted.stopped_by,
         "boosting": {name: knobs[name] for name in sorted(knobs)},
         "temperature": temperature,
         "validation": {
             "rows": len(data.gold),
             "macro_f1": macro_f1(logits, data.gold) if has_gold else None,
-            "macro_f1_words_only": macro_f1(seen_linear, data.gold) if has_gold else None,
+            "macro_f1_linear": macro_f1(seen_linear, data.gold) if has_gold else None,
             "log_loss": log_loss(apply_temperature(logits, temperature=temperature), data.gold) if has_gold else None,
         },
     }
 
 
 def _fit_linear(
-    data: TrainingSet, texts: list[str], vectors: Floats, *, params: BaselineParams, seed: int
-) -> tuple[LinearModel, Floats]:
-    """The linear model of all rows, and the out-of-fold logits of the same rows."""
+    data: TrainingSet, vectors: Floats, seen_vectors: Floats, *, params: BaselineParams, seed: int
+) -> tuple[LinearModel, Floats, list[dict[str, Any]]]:
+    """The linear model with the best gold validation macro-F1 of those asked for, out-of-fold logits of the training
+    rows by the same recipe, and what was tried. Ties, and a set without gold, go to the first.
+    """
+    texts, seen_texts = texts_of(data.train), texts_of(data.validation)
     vocabulary = Vocabulary.fit(texts, **params.words.model_dump())
     words = vocabulary.transform(texts)
-    beside = vectors if params.linear.vectors else vectors[:, :0]
     fit: dict[str, Any] = {
         "targets": data.targets,
         "weights": data.weights,
-        "strength": params.linear.strength,
         "max_iterations": params.linear.max_iterations,
     }
-    model = LinearModel(vocabulary, *fit_softmax(words, beside, **fit))
-    return model, out_of_fold_logits(words, beside, **fit, folds=params.linear.folds, seed=seed)
-
-
-def _raw(text: str, matrix: Floats, n_labels: int) -> Floats:
-    """What the trees add to the linear logits."""
-    import lightgbm as lgb
-
-    if not text or not len(matrix):
-        return np.zeros((len(matrix), n_labels))
-    return np.asarray(lgb.Booster(model_str=text).predict(matrix, raw_score=True)).reshape(len(matrix), n_labels)
+    asked = list(product(params.linear.vectors, params.linear.strengths))[: None if len(data.gold) else 1]
+    models: list[LinearModel] = []
+    scores: list[float] = []
+    with advancing("linear models", total=len(asked)) as advance:
+        for with_vectors, strength in asked:
+            beside = vectors if with_vectors else vectors[:, :0]
+            models.append(LinearModel(vocabulary, *fit_softmax(words, beside, **fit, strength=strength)))
+            scores.append(macro_f1(models[-1].logits(seen_texts, seen_vectors), data.gold))
+            advance(1)
+    best = int(np.argmax(np.nan_to_num(scores)))
+    with_vectors, strength = asked[best]
+    beside = vectors if with_vectors else vectors[:, :0]
+    start = out_of_fold_logits(words, beside, **fit, strength=strength, folds=params.linear.folds, seed=seed)
+    tried = [
+        {
+            "vectors": use,
+            "strength": c,
+            "validation_macro_f1": score if len(data.gold) else None,
+            "chosen": index == best,
+        }
+        for index, ((use, c), score) in enumerate(zip(asked, scores, strict=True))
+    ]
+    return models[best], start, tried

@@ -1,6 +1,6 @@
 """Knobs of the baseline stage."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,8 +20,8 @@ class WordParams(StageParams):
 class LinearParams(StageParams):
     """params.yaml: baseline.linear."""
 
-    strength: float = Field(gt=0)  # C of logistic regression: larger fits closer
-    vectors: bool  # the encoder's vectors beside the words
+    strengths: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)  # C of logistic regression: larger fits closer
+    vectors: list[bool] = Field(min_length=1)  # false: words alone; true: the encoder's vectors beside them
     folds: int = Field(ge=2, le=20)  # of the out-of-fold logits that the trees see
     max_iterations: int = Field(ge=1)
 

@@ -27,7 +27,7 @@ def params_of(models, *, trials=0):
         soft_labels=True,
         class_weights="balanced",
         words={"ngrams": 2, "min_records": 1, "max_terms": 500, "max_characters": 1000},
-        linear={"strength": 1.0, "vectors": True, "folds": 3, "max_iterations": 30},
+        linear={"strengths": [1.0], "vectors": [True], "folds": 3, "max_iterations": 30},
         boosting={
             "rounds": 10,
             "patience": 5,
