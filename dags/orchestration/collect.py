@@ -144,6 +144,8 @@ def _collect_run_cache(cache: Path) -> None:
             digests = ["unreadable"]
         if not all((cache / "files" / "md5" / digest[:2] / digest[2:]).exists() for digest in digests):
             entry.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # an empty folder makes DVC fail where it looks for an entry
+                entry.parent.rmdir()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ import logging
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,14 @@ def mend_rwlock(workspace: Path) -> None:
         if kept != {"write": held.get("write", {}), "read": held.get("read", {})}:
             logger.warning("%s named processes that are dead: mended", path)
             write_whole(path, json.dumps(kept))
+
+
+def mend_run_cache(cache: Path, *, older_than: float = 5.0) -> None:
+    """Drop empty folders of the run cache: a kill while DVC makes an entry leaves one, and DVC then fails on it."""
+    for folder in (cache / "runs").glob("*/*"):
+        with contextlib.suppress(OSError):  # not empty, or taken away by another task
+            if folder.is_dir() and folder.stat().st_mtime < time.time() - older_than:
+                folder.rmdir()
 
 
 def _holds(who: Mapping[str, Any]) -> bool:

@@ -328,6 +328,7 @@ class Workspace:
     def mend(self, *, stage: str) -> None:
         """Put right what a killed try of a stage may have left: DVC's lock of paths, a lock file cut short."""
         lockfile.mend_rwlock(self.path)
+        lockfile.mend_run_cache(self.project.cache)
         name = lockfile.address(stage)[0]
         path = self.path / name
         committed = git(self.path, "show", f"HEAD:{name}", check=False)

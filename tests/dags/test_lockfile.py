@@ -88,6 +88,17 @@ def test_entries_of_dead_zombie_and_foreign_processes_are_dropped(workspace: Pat
     assert [who["pid"] for who in kept["read"]["/r"]] == [holder.pid]
 
 
+def test_empty_folders_of_the_run_cache_go_and_full_or_fresh_ones_stay(tmp_path: Path) -> None:
+    folders = [tmp_path / "runs" / "ab" / name for name in ("empty", "full", "fresh")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    (folders[1] / "entry").write_text("x")
+    for folder in folders[:2]:
+        os.utime(folder, (1, 1))
+    lockfile.mend_run_cache(tmp_path)
+    assert [folder.exists() for folder in folders] == [False, True, True]
+
+
 def test_digests_are_dvcs_own(light, tmp_path: Path) -> None:
     folder = tmp_path / "tracked"
     for name in ("b.txt", "a/c.txt", "a-b.txt", "a/ü.txt"):
