@@ -53,7 +53,11 @@ def prepare(plan_file: Path) -> int:
         make_checkout(Path.cwd(), checkout, state=state, plan=plan)
         command = [sys.executable, "-m", "pipelines.loop", "--plan", str(plan_file.resolve())]
         return subprocess.run(
-            [*command, "--in-checkout", str(folder)], cwd=checkout, env=environment(state), check=False
+            [*command, "--in-checkout", str(folder)],
+            cwd=checkout,
+            env=environment(state),
+            check=False,
+            pass_fds=(lock.fileno(),),  # held by the story too: it may outlive a killed parent
         ).returncode
 
 

@@ -108,11 +108,14 @@ class Teller:
         verdict = live.measure(start, end)
         decision = live.decide(verdict)
         columns = ", ".join(verdict["breaches"] or verdict["alerts"])
-        what = f"{verdict['outcome']}{f' on {columns}' if columns else ''} against version {verdict['model_version']}"
+        against = f"against the profile of version {verdict['model_version']}"
         if verdict["outcome"] in ("breach", "alert"):
-            self.tell(verdict["outcome"], f"{what}; decided: {decision['action']}, {decision['reason']}")
+            self.tell(
+                verdict["outcome"],
+                f"{columns or 'labels'} {against}; decided: {decision['action']} ({decision['reason']})",
+            )
         else:
-            self.say(f"{end}  drift: {what}; decided: {decision['action']}")
+            self.say(f"{end}  drift: {verdict['outcome']} {against}; decided: {decision['action']}")
         if verdict["model_version"] == self._retrained:
             self._clear += 1
             if self._clear == self.story.clear_weeks and verdict["outcome"] != "breach":
