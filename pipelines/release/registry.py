@@ -42,7 +42,8 @@ class Registry:
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
-            raise PerennialError(f"registry {_shown(self.uri)} answers: {error.message}") from error
+            said = without_credentials(error.message, uri=self.uri)
+            raise PerennialError(f"registry {_shown(self.uri)} answers: {said}") from error
 
     def move_alias(self, name: str, version: int) -> None:
         """Point an alias at a version."""
@@ -147,14 +148,16 @@ def connect(uri: str) -> MlflowClient:
     import mlflow
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         mlflow.set_tracking_uri(uri)
         client = MlflowClient(uri)
         client.search_registered_models(max_results=1)
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        said = without_credentials(str(error).splitlines()[0], uri=uri)[:200]
         raise PerennialError(
-            f"the registry {_shown(uri)} cannot be reached: {str(error).splitlines()[0][:200]}. Nothing was released. "
+            f"the registry {_shown(uri)} cannot be reached: {said}. Nothing was released. "
             "Check MLFLOW_TRACKING_URI, or unset it to use the one in the state root"
         ) from error
     return client
@@ -193,7 +196,11 @@ def check_manifest(package: Path, *, what: str) -> dict[str, Any]:
     return manifest
 
 
+def without_credentials(text: str, *, uri: str) -> str:
+    """The text without what stands before an `@` in the address: libraries repeat it in their messages."""
+    netloc = urlparse(uri).netloc
+    return text.replace(netloc.rsplit("@", 1)[0] + "@", "") if "@" in netloc else text
+
+
 def _shown(uri: str) -> str:
-    """The address without what stands before an `@` (credentials)."""
-    parsed = urlparse(uri)
-    return uri if "@" not in parsed.netloc else uri.replace(parsed.netloc.rsplit("@", 1)[0] + "@", "")
+    return without_credentials(uri, uri=uri)

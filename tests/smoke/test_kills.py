@@ -33,6 +33,8 @@ def test_two_runs_from_scratch_give_the_same_bytes(released, tmp_path):
 )
 def test_a_killed_stage_is_made_again_with_the_same_bytes(released, tmp_path, stage):
     checkout = released.copy(tmp_path)
+    # As if it had never run: without a line in the lock and without the run cache, DVC has nothing to take it from.
+    checkout.edit("dvc.lock", lambda lock: lock["stages"].pop(stage))
     killed_after = kill_within(checkout, stage)
     print(f"{stage}: killed after {killed_after:.2f} s (PERENNIAL_CHAOS_SEED={SEED})")
     again = checkout.dvc("repro", "--no-run-cache")
@@ -46,7 +48,7 @@ def test_a_killed_stage_is_made_again_with_the_same_bytes(released, tmp_path, st
 def kill_within(checkout, stage):
     """Run one stage through DVC and kill both at a random moment; how long the stage had run."""
     process = subprocess.Popen(
-        checkout.command("dvc", "repro", "--no-run-cache", "--force", "--single-item", stage),
+        checkout.command("dvc", "repro", "--no-run-cache", "--single-item", stage),
         cwd=checkout.root,
         env=checkout.environment(),
         stdout=subprocess.PIPE,
