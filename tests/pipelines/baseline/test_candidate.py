@@ -20,14 +20,14 @@ LABELS = ("card", "loan", "other")
 FEATURES = (Feature("state", kind="category"), Feature("amount", kind="number"))
 
 
-def params_of(models, *, trials=0):
+def params_of(models, *, trials=0, linear=None, boosting=None):
     base = BaseModelParams(**write_tiny_base_model(models), max_characters=500, pooling="mean")
     return BaselineParams(
         base_model=base,
         soft_labels=True,
         class_weights="balanced",
         words={"ngrams": 2, "min_records": 1, "max_terms": 500, "max_characters": 1000},
-        linear={"strengths": [1.0], "vectors": [True], "folds": 3, "max_iterations": 30},
+        linear={"strengths": [1.0], "vectors": [True], "folds": 3, "max_iterations": 30, **(linear or {})},
         boosting={
             "rounds": 10,
             "patience": 5,
@@ -38,6 +38,7 @@ def params_of(models, *, trials=0):
             "l2": 1.0,
             "max_bins": 15,
             "max_levels": 5,
+            **(boosting or {}),
         },
         tuning={"trials": trials},
     )
@@ -60,9 +61,9 @@ def rows(*, n_gold=12):
     return TrainingSet(frame, np.eye(3)[codes], np.ones(n), held, codes[:n_gold].astype(np.int64))
 
 
-def trained(tmp_path, name, monkeypatch, *, data=None, trials=0):
+def trained(tmp_path, name, monkeypatch, *, data=None, **knobs):
     monkeypatch.setenv("PERENNIAL_MODELS", str(tmp_path / "models"))
-    params = params_of(tmp_path / "models", trials=trials)
+    params = params_of(tmp_path / "models", **knobs)
     (tmp_path / name).mkdir()
     metrics = train(
         rows() if data is None else data,
@@ -97,6 +98,50 @@ def test_without_gold_the_rounds_are_fixed(tmp_path, monkeypatch):
     assert metrics["temperature"] == 1.0
     assert metrics["stopped_by"] == "fixed rounds: no gold validation rows"
     assert metrics["validation"]["macro_f1"] is None
+
+
+def test_gold_validation_chooses_strength_and_vectors(tmp_path, monkeypatch):
+    asked = {"strengths": [1e-6, 5.0], "vectors": [False, True]}
+    _, metrics = trained(tmp_path, "a", monkeypatch, linear=asked)
+    tried = metrics["linear"]
+    assert [(line["vectors"], line["strength"]) for line in tried] == [
+        (False, 1e-6), (False, 5.0), (True, 1e-6), (True, 5.0),
+    ]  # fmt: skip
+    (chosen,) = [line for line in tried if line["chosen"]]
+    assert chosen["validation_macro_f1"] == max(line["validation_macro_f1"] for line in tried)
+    assert metrics["validation"]["macro_f1_linear"] == chosen["validation_macro_f1"]
+    _, without = trained(tmp_path, "b", monkeypatch, linear=asked, data=rows(n_gold=0))
+    assert without["linear"] == [{"vectors": False, "strength": 1e-6, "validation_macro_f1": None, "chosen": True}]
+
+
+@pytest.mark.parametrize("share_wrong", [0.0, 0.5, 1.0])
+def test_the_trees_never_lose_to_the_linear_model_on_gold_validation(tmp_path, monkeypatch, share_wrong):
+    data = rows(n_gold=30)
+    wrong = int(30 * share_wrong)
+    gold = data.gold.copy()
+    gold[:wrong] = (gold[:wrong] + 1) % 3  # the trees learn what gold denies
+    data = TrainingSet(data.train, data.targets, data.weights, data.validation, gold)
+    folder, metrics = trained(tmp_path, "a", monkeypatch, data=data)
+    assert metrics["validation"]["macro_f1"] >= metrics["validation"]["macro_f1_linear"]
+    assert (metrics["rounds"] == 0) == ((folder / "boosting.txt").read_text() == "")
+    if share_wrong == 1.0:
+        assert metrics["rounds"] == 0
+        assert metrics["stopped_by"] == "no tree lowers gold validation log loss"
+
+
+def test_trees_that_lower_log_loss_but_also_macro_f1_are_left_out(tmp_path, monkeypatch):
+    scores = iter([0.5, 0.6])  # with the trees, without them
+    monkeypatch.setattr("pipelines.baseline.boosting.macro_f1", lambda *_: next(scores))
+    folder, metrics = trained(tmp_path, "a", monkeypatch)
+    assert (metrics["rounds"], metrics["stopped_by"]) == (0, "the trees lower gold validation macro-F1")
+    assert (folder / "boosting.txt").read_text() == ""
+
+
+def test_what_ended_the_rounds_is_told_right(tmp_path, monkeypatch):
+    _, all_done = trained(tmp_path, "a", monkeypatch, boosting={"rounds": 3})
+    assert (all_done["rounds"], all_done["stopped_by"]) == (3, "all rounds done")
+    _, none = trained(tmp_path, "b", monkeypatch, boosting={"rounds": 0})
+    assert (none["rounds"], none["stopped_by"]) == (0, "no rounds were asked for")
 
 
 def test_a_missing_feature_and_a_wrong_type_are_named(tmp_path, monkeypatch):
