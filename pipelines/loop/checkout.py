@@ -41,12 +41,15 @@ def make_checkout(source: Path, target: Path, *, state: Path, plan: Plan) -> Non
     drift_date = {"simulator": {"drift_date": plan.story.drift_from.isoformat()}}
     lay_over(domain_path(target), plan.domain)
     lay_over(domain_path(target), drift_date)
+    _git(target, "add", "--all")
     commit(target, "The story begins")
 
 
 def commit(checkout: Path, message: str) -> None:
-    """Commit what Git tracks in the story's checkout, so that every version names the commit it was made at."""
-    _git(checkout, "add", "--all")
+    """Commit tracked files and the lock file, so that every version names the commit it was made at."""
+    _git(checkout, "add", "--update")  # never all: an output that DVC does not know yet would become Git's
+    if (checkout / "dvc.lock").exists():
+        _git(checkout, "add", "dvc.lock")
     _git(checkout, *WHO, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", message)
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from pipelines.core.errors import InputError, ParamsError
 from pipelines.core.params import load_params
-from pipelines.loop.checkout import environment, make_checkout
+from pipelines.loop.checkout import commit, environment, make_checkout
 from pipelines.loop.params import read_plan
 from pipelines.loop.training import reason_of
 from pipelines.release.job import lay_over
@@ -108,6 +108,11 @@ def test_a_checkout_holds_the_working_tree_and_leaves_the_original_alone(tmp_pat
     assert not (target / "secret").exists()
     assert git(target, "status", "--porcelain") == ""
     assert str(state) in (target / ".dvc" / "config.local").read_text()
+
+    (target / "model").write_text("left by a stage that failed: DVC does not know it yet")
+    (target / "dvc.lock").write_text("stages: {}")
+    commit(target, "later")
+    assert git(target, "status", "--porcelain") == "?? model"
     assert git(source, "status", "--porcelain") == before
 
 
