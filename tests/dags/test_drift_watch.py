@@ -10,6 +10,7 @@ import pytest
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from orchestration.operators import CommandOperator
+from watching import tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 STEADY = {
@@ -56,14 +57,14 @@ def test_the_order_of_tasks(watch) -> None:
 def test_a_column_that_moved_is_green_and_one_that_did_not_is_skipped(watch, tmp_path: Path) -> None:
     file = tmp_path / "verdict.json"
     file.write_text(json.dumps({"columns": {"state": STEADY, "amount": MOVED}}))
-    sensor = watch.PsiSensor(task_id="moved", column="amount", path=str(file))
+    sensor = tasks.PsiSensor(task_id="moved", column="amount", path=str(file))
     assert sensor.execute({})["since"] == "2026-03-02"
     with pytest.raises(AirflowSkipException, match="state: steady"):
-        watch.PsiSensor(task_id="still", column="state", path=str(file)).execute({})
+        tasks.PsiSensor(task_id="still", column="state", path=str(file)).execute({})
 
 
 def test_without_a_verdict_the_sensor_waits_in_the_triggerer(watch, tmp_path: Path) -> None:
-    sensor = watch.PsiSensor(task_id="waits", column="state", path=str(tmp_path / "none.json"), timeout=60)
+    sensor = tasks.PsiSensor(task_id="waits", column="state", path=str(tmp_path / "none.json"), timeout=60)
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute({})
     path, _ = deferred.value.trigger.serialize()
@@ -74,10 +75,10 @@ def test_without_a_verdict_the_sensor_waits_in_the_triggerer(watch, tmp_path: Pa
 
 @pytest.mark.parametrize("asked", ["retrain", "rollback"])
 def test_what_was_not_decided_is_not_done(watch, asked: str) -> None:
-    task = watch.DecidedOperator(task_id="a", project=watch.PROJECT, asked=asked, arguments=["x"])
+    task = tasks.DecidedOperator(task_id="a", project=watch.PROJECT, asked=asked, arguments=["x"])
     with pytest.raises(AirflowSkipException, match="the decision is: nothing"):
         task.execute({"ti": Pulled()})
-    trigger = watch.TriggerRetrainOperator(task_id="b", trigger_dag_id="retrain", skip_when_already_exists=True)
+    trigger = tasks.TriggerRetrainOperator(task_id="b", trigger_dag_id="retrain", skip_when_already_exists=True)
     with pytest.raises(AirflowSkipException, match="the decision is: page"):
         trigger.execute({"ti": Pulled(action="page", page=True)})
 
@@ -85,7 +86,7 @@ def test_what_was_not_decided_is_not_done(watch, asked: str) -> None:
 def test_the_run_is_named_by_its_cause(watch, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {}
     monkeypatch.setattr(TriggerDagRunOperator, "execute", lambda self, context: seen.update(vars(self)))
-    trigger = watch.TriggerRetrainOperator(task_id="c", trigger_dag_id="retrain", skip_when_already_exists=True)
+    trigger = tasks.TriggerRetrainOperator(task_id="c", trigger_dag_id="retrain", skip_when_already_exists=True)
     request = {"end": "2026-03-16", "key": "abc", "reason": "it moved"}
     trigger.execute({"ti": Pulled(retrain=True, key="abc", request=request)})
     assert seen["trigger_run_id"] == "drift__abc" and seen["conf"] == request and seen["skip_when_already_exists"]
@@ -97,7 +98,7 @@ def test_key_and_reason_reach_the_commands(watch, monkeypatch: pytest.MonkeyPatc
     decided = Pulled(retrain=True, rollback=True, key="abc", reason="{key} $(rm -rf /)")
     for name, asked in (("confirm", "retrain"), ("rollback", "rollback")):
         arguments = watch.prepare.dag.get_task(name).arguments
-        task = watch.DecidedOperator(task_id=name, project=watch.PROJECT, asked=asked, arguments=arguments)
+        task = tasks.DecidedOperator(task_id=name, project=watch.PROJECT, asked=asked, arguments=arguments)
         task.execute({"ti": decided})
     assert ran[0][-2:] == ["--confirm=abc", "--run-id=drift__abc"]
     assert ran[1][-1] == "--reason={key} $(rm -rf /)"  # one argument, whatever stands in it
@@ -106,7 +107,7 @@ def test_key_and_reason_reach_the_commands(watch, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("kind", ["alert", "page"])
 def test_the_owner_is_told(watch, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     sent: list[dict] = []
-    monkeypatch.setattr(watch, "send", lambda project, **alert: sent.append(alert) or alert)
+    monkeypatch.setattr(tasks, "send", lambda project, **alert: sent.append(alert) or alert)
     decision = {
         "alert": False,
         "page": False,
@@ -115,7 +116,8 @@ def test_the_owner_is_told(watch, monkeypatch: pytest.MonkeyPatch, kind: str) ->
         "action": kind,
         kind: True,
     }
-    watch.tell.function(decision)
+    task = tasks.TellOperator(task_id="told", project=watch.PROJECT)
+    task.execute({"ti": Pulled(**decision)})
     assert sent[0]["message"] == f"drift: {kind}: the feed is broken"
     with pytest.raises(AirflowSkipException):
-        watch.tell.function({**decision, kind: False})
+        task.execute({"ti": Pulled(**{**decision, kind: False})})
