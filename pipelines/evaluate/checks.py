@@ -61,28 +61,46 @@ def prior_check(lift: Estimate, *, limit: float, min_rows: int) -> Check:
 
 
 def floor_checks(
-    scores: Mapping[str, Scores], *, floors: Mapping[str, float], ceilings: Mapping[str, float], min_rows: int
+    scores: Mapping[str, Scores],
+    *,
+    floors: Mapping[str, float],
+    ceilings: Mapping[str, float],
+    min_rows: int,
+    min_class_rows: int,
 ) -> list[Check]:
-    """Floors and ceilings of the candidate: proven on `recent`, not disproven on `anchor`."""
+    """Floors and ceilings of the candidate: proven on `recent`, not disproven on `anchor`.
+
+    The lowest recall is one class's: it closes on evidence only, and a class of fewer than `min_class_rows` gives none.
+    """
     checks = []
     for part, found in scores.items():
+        recent = part == "recent"
         for limits, make, side in ((floors, Check.at_least, "at least"), (ceilings, Check.at_most, "at most")):
             for name, limit in sorted(limits.items()):
                 estimate = found.estimates[name]
+                rows, least, of = found.rows, min_rows if recent else 0, ""
+                if name == "lowest_recall" and (worst := _worst_class(found)) is not None:
+                    rows, least, of = int(worst["rows"]), min_class_rows, f", that of {worst['label']},"
                 checks.append(
                     make(
                         f"{part}_{name}",
                         estimate.value,
                         limit=limit,
                         interval=_interval(estimate),
-                        rows=found.rows,
-                        min_rows=min_rows if part == "recent" else 0,
-                        required=part == "recent",
-                        undecided_passes_from=None if part == "recent" and name != "lowest_recall" else 1,
-                        sentence=f"{name.replace('_', ' ')} on {part} is {side} {limit:g}",
+                        rows=rows,
+                        min_rows=least,
+                        required=recent and name != "lowest_recall",
+                        undecided_passes_from=None if recent and name != "lowest_recall" else 1,
+                        sentence=f"{name.replace('_', ' ')}{of} on {part} is {side} {limit:g}",
                     )
                 )
     return checks
+
+
+def _worst_class(scores: Scores) -> Mapping[str, Any] | None:
+    """The class of this test set that is found least."""
+    found = [item for item in scores.classes if item["rows"] and item["recall"] == item["recall"]]
+    return min(found, key=lambda item: (item["recall"], item["rows"]), default=None)
 
 
 def slice_check(far_below: Sequence[str], *, gap: float, rows: int) -> Check:

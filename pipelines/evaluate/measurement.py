@@ -135,6 +135,7 @@ def checks_of(
             floors=dict((params.floors or {}).items()),
             ceilings=dict((params.ceilings or {}).items()),
             min_rows=params.min_rows,
+            min_class_rows=params.fairness.min_class_rows,
         ),
         slice_check(found.far_below, gap=params.max_slice_gap, rows=found.scores[chosen, "recent"].rows),
         *behaviour_checks(behaviours),
