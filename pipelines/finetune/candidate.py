@@ -104,7 +104,7 @@ def train(
         best_step=standing.best_step if standing.best_score is not None else standing.step,
         best_validation_macro_f1_in_training=standing.best_score,
         trained_weights=sum(p.numel() for p in trainer.trained.values()),
-        stopped_by=_stopped_by(standing.looks_without_better, patience=params.patience, has_gold=bool(seen_texts)),
+        stopped_by=_stopped_by(standing.step, of=trainer.steps_for(len(rows)), has_gold=bool(seen_texts)),
     )
     return metrics, standing.curve
 
@@ -163,7 +163,7 @@ def _metrics(data: TrainingSet, *, folder: Path, rows: int, params: FinetunePara
     return {**metrics, "temperature": temperature, "validation": validation}
 
 
-def _stopped_by(looks: int, *, patience: int, has_gold: bool) -> str:
+def _stopped_by(step: int, *, of: int, has_gold: bool) -> str:
     if not has_gold:
         return "fixed epochs: no gold validation rows"
-    return "gold validation macro-F1" if looks >= patience else "all epochs done"
+    return "gold validation macro-F1" if step < of else "all epochs done"

@@ -95,8 +95,8 @@ class Trainer:
         device = self.accelerator.device
         target = torch.tensor(targets, dtype=torch.float32, device=device)
         weight = torch.tensor(weights, dtype=torch.float32, device=device)
-        per_epoch = -(-len(source.lengths) // recipe.batch_rows)
-        steps = per_epoch * recipe.epochs
+        steps = self.steps_for(len(source.lengths))
+        per_epoch = steps // recipe.epochs
         batches: list[NDArray[np.int64]] = []
         planned = -1
         with advancing("fine-tuning", total=steps) as advance:
@@ -114,6 +114,10 @@ class Trainer:
         if validation is not None and self.best:
             self._put(self.best)
         return standing
+
+    def steps_for(self, rows: int) -> int:
+        """Steps of all epochs over this many rows."""
+        return -(-rows // self.recipe.batch_rows) * self.recipe.epochs
 
     def _step(
         self, source: Source, rows: NDArray[np.int64], target: torch.Tensor, weight: torch.Tensor, *, steps: int

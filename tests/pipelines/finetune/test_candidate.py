@@ -106,6 +106,16 @@ def test_without_gold_there_is_no_temperature_and_no_early_stop(tmp_path, params
     assert [point["validation_macro_f1"] for point in curve] == [None] * len(curve)
 
 
+def test_what_ended_training_is_told_right(tmp_path, params):
+    _, done, _ = trained(tmp_path / "a", params)
+    assert (done["stopped_by"], done["steps"]) == ("all epochs done", 12)
+    hurried = params.model_copy(update={"patience": 1, "epochs": 30})
+    _, stopped, curve = trained(tmp_path / "b", hurried)
+    assert stopped["stopped_by"] == "gold validation macro-F1"
+    assert stopped["steps"] == stopped["best_step"] + 2 < 120
+    assert curve[-1]["validation_macro_f1"] <= stopped["best_validation_macro_f1_in_training"]
+
+
 def test_lora_on_all_layers_without_a_cache(tmp_path, params):
     update = {"mode": "lora", "train_layers": None, "cache_frozen": False}
     _, metrics, _ = trained(tmp_path / "a", params.model_copy(update=update))
