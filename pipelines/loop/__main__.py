@@ -65,6 +65,7 @@ def play(plan_file: Path, *, folder: Path) -> int:
     """Play the story in the present checkout, then show what happened and hold it against what must have."""
     from pipelines.core.params import load_resources, section
     from pipelines.core.stage import THREAD_VARIABLES
+    from pipelines.drift.job import load_drift_params
     from pipelines.loop import timeline
     from pipelines.loop.evidence import claims
     from pipelines.loop.findings import read_state
@@ -90,7 +91,9 @@ def play(plan_file: Path, *, folder: Path) -> int:
     state = read_state(Registry(model_name()))
     found = claims(state, story=story)
     seconds = time.monotonic() - began
-    timeline.draw(teller.events, state, story=story, folder=folder)
+    alarm = load_drift_params().alarm
+    limits = {"alert": alarm.alert_excess, "breach": alarm.breach_excess}
+    timeline.draw(teller.events, state, story=story, limits=limits, folder=folder)
     timeline.write_data(folder / "loop.json", teller.events, found, seconds=seconds, failure=failure)
     timeline.show(teller.events, found, folder=folder, seconds=seconds)
     if failure is not None:

@@ -13,7 +13,6 @@ from pipelines.loop.evidence import Claim, State
 from pipelines.loop.params import Story
 from pipelines.loop.story import Event
 
-LIMITS = {"alert": 0.1, "breach": 0.2}
 RED, GREY, BLUE, GREEN = "#b3261e", "#6b7280", "#1d4ed8", "#15803d"
 QUIET = ("decision", "decided again", "alert")  # told, but no mark in the drawing: they crowd it
 
@@ -65,7 +64,7 @@ def write_data(
     write_atomic(file, to_json(content))
 
 
-def draw(events: Sequence[Event], state: State, *, story: Story, folder: Path) -> None:
+def draw(events: Sequence[Event], state: State, *, story: Story, limits: dict[str, float], folder: Path) -> None:
     """Draw `timeline.svg` and `timeline.png`: what moved each week, who answered, and what was done."""
     import matplotlib
 
@@ -75,7 +74,7 @@ def draw(events: Sequence[Event], state: State, *, story: Story, folder: Path) -
     figure, (above, below) = pyplot.subplots(
         2, 1, figsize=(13, 7.5), sharex=True, height_ratios=[2, 1.6], layout="constrained"
     )
-    _draw_weeks(above, state, story=story)
+    _draw_weeks(above, state, story=story, limits=limits)
     _draw_versions(below, events)
     _mark_events(above, below, events)
     below.xaxis.set_major_locator(dates.WeekdayLocator(byweekday=dates.MO, interval=2))
@@ -87,7 +86,7 @@ def draw(events: Sequence[Event], state: State, *, story: Story, folder: Path) -
     pyplot.close(figure)
 
 
-def _draw_weeks(axes: Any, state: State, *, story: Story) -> None:
+def _draw_weeks(axes: Any, state: State, *, story: Story, limits: dict[str, float]) -> None:
     """One dot a week: how far the column that moved most is above its median, in the colour of the verdict."""
     colours = {"breach": RED, "alert": "#d97706", "steady": GREEN, "undecided": GREY}
     for outcome, colour in colours.items():
@@ -95,14 +94,15 @@ def _draw_weeks(axes: Any, state: State, *, story: Story) -> None:
         if found:
             days = [_middle(verdict) for verdict in found]
             axes.plot(days, [_moved(verdict) for verdict in found], "o", color=colour, label=f"{outcome} week")
-    for name, limit in LIMITS.items():
+    for name, limit in limits.items():
         axes.axhline(limit, color=GREY, linewidth=0.8, linestyle=":" if name == "alert" else "--")
         axes.annotate(f"{name} from {limit}", (1, limit), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    axes.set_ylim(top=axes.get_ylim()[1] * 1.6)  # room for the names of events
     axes.axvline(_number(story.drift_from), color=RED, linewidth=1.2)
-    axes.annotate("the world moves", (_number(story.drift_from), 0.96), xycoords=("data", "axes fraction"), color=RED)
+    axes.annotate("the world moves", (_number(story.drift_from), 0.93), xycoords=("data", "axes fraction"), color=RED)
     axes.set_ylabel("PSI above its median,\ninput that moved most")
     if state.verdicts:
-        axes.legend(loc="upper left", frameon=False)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
     axes.set_title("A champion's life, on simulated time", loc="left")
 
 
@@ -132,8 +132,8 @@ def _mark_events(above: Any, below: Any, events: Sequence[Event]) -> None:
     for turn, (day, names) in enumerate(sorted(shown.items())):
         for axes in (above, below):
             axes.axvline(_number(day), color=GREY, linewidth=0.5, alpha=0.6)
-        place = (_number(day), 0.88 - 0.17 * (turn % 4))
-        above.annotate("\n".join(names), place, xycoords=("data", "axes fraction"), fontsize=8, va="top", rotation=0)
+        place = (_number(day), 0.9 - 0.12 * (turn % 2))
+        above.annotate("\n".join(names), place, xycoords=("data", "axes fraction"), fontsize=8, va="top")
 
 
 def _moved(verdict: dict[str, Any]) -> float:

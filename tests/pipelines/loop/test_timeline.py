@@ -37,7 +37,7 @@ def verdict(start: str, outcome: str, excess: float | None) -> dict:
 def test_a_drawing_is_made_of_whatever_happened(tmp_path, events):
     verdicts = [verdict("2026-01-05", "steady", None), verdict("2026-01-12", "breach", 0.4)] if events else []
     state = State([], [], verdicts, [], [], {}, {}, 1, None)
-    timeline.draw(events, state, story=STORY, folder=tmp_path)
+    timeline.draw(events, state, story=STORY, limits={"alert": 0.1, "breach": 0.2}, folder=tmp_path)
     assert (tmp_path / "timeline.svg").read_text().startswith("<?xml")
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
 
