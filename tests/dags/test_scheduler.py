@@ -226,8 +226,10 @@ def test_this_repository_from_trigger_to_its_first_champion(tmp_path: Path, monk
         (event,) = client.call("GET", "/api/v2/assets/events?limit=10")["asset_events"]
     assert (event["name"], event["extra"]["version"]) == ("champion", 1)
     tag = event["extra"]["tag"]
-    assert event["extra"]["revision"] == git(root, "rev-parse", f"{tag}^{{commit}}")
-    assert stages == set(yaml.safe_load(git(root, "show", f"{tag}:dvc.lock"))["stages"]), "every stage is recorded"
+    assert event["extra"]["revision"] == git(root, "rev-parse", f"refs/tags/{tag}^{{commit}}")
+    assert stages == set(yaml.safe_load(git(root, "show", f"refs/tags/{tag}:dvc.lock"))["stages"]), (
+        "every stage is recorded"
+    )
     history = [TOOLS / "python", "-m", "pipelines.release", "history", "--json"]
     said = subprocess.run(history, check=True, cwd=root, env=_plain(PERENNIAL_HOME=str(home)), stdout=subprocess.PIPE)
     assert [(line["action"], line["from"], line["to"]) for line in json.loads(said.stdout)] == [("release", None, 1)]
