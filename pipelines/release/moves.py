@@ -123,7 +123,7 @@ def reconcile(registry: Registry) -> None:
         action=action,
         old=known,
         new=alias,
-        reason="recovered: the move was interrupted before its line was written",
+        reason="recovered: the alias moved without a line: an interrupted move, or one by hand",
         evidence=_evidence(registry, alias),
     )
     _settle(registry, champion=alias)
