@@ -119,6 +119,7 @@ def test_a_person_decides_where_the_run_asks_for_it(up, answer: str) -> None:
     assert len(light.registry()["versions"]) == before + (answer == "Approve")
 
 
+@pytest.mark.long
 def test_a_backfill_of_a_month_is_a_run_a_week_and_releases_nothing(up) -> None:
     light, _, client = up
     before = json.dumps(light.registry()) if (light.home / "registry" / "registry.json").exists() else "none"
@@ -145,6 +146,7 @@ def test_a_backfill_of_a_month_is_a_run_a_week_and_releases_nothing(up) -> None:
     assert now == before
 
 
+@pytest.mark.long
 def test_a_run_is_run_again_from_one_stage_on(up) -> None:
     light, _, client = up
     run = client.trigger("light", {"overrides": {"ingest.rows": 33}})
@@ -260,7 +262,10 @@ def _parent(pid: int) -> int:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("victim", ["task", "supervisor", "scheduler", "everything"])
+@pytest.mark.parametrize(
+    "victim",
+    ["task", "supervisor", *(pytest.param(name, marks=pytest.mark.long) for name in ("scheduler", "everything"))],
+)
 def test_killed_at_work_a_run_ends_as_if_undisturbed(_templates, tmp_path, monkeypatch, victim: str) -> None:
     light = copy_of(_templates, tmp_path / "light")
     airflow = start(light, monkeypatch)
