@@ -12,7 +12,7 @@ import yaml
 from tests.smoke.checkout import ROOT, Checkout, said
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-QUICK = ("finetune", "promote")  # of `make test`; `make test-all` kills every stage
+QUICK = ()  # a kill of DVC itself may cut dvc.lock, which DVC does not write atomically: not for every run
 SEED = int(os.environ.get("PERENNIAL_CHAOS_SEED", time.time()))
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.chaos, pytest.mark.timeout(3600)]
