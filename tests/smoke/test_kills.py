@@ -12,7 +12,6 @@ import yaml
 from tests.smoke.checkout import ROOT, Checkout, said
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-QUICK = ()  # a kill of DVC itself may cut dvc.lock, which DVC does not write atomically: not for every run
 SEED = int(os.environ.get("PERENNIAL_CHAOS_SEED", time.time()))
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.chaos, pytest.mark.timeout(3600)]
@@ -28,9 +27,9 @@ def test_two_runs_from_scratch_give_the_same_bytes(released, tmp_path):
     assert other.digests().keys() == released.digests().keys()
 
 
-@pytest.mark.parametrize(
-    "stage", [stage if stage in QUICK else pytest.param(stage, marks=pytest.mark.long) for stage in STAGES]
-)
+# Not in every run: a kill of DVC itself may cut dvc.lock, which DVC does not write atomically.
+@pytest.mark.long
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_is_made_again_with_the_same_bytes(released, tmp_path, stage):
     checkout = released.copy(tmp_path)
     # As if it had never run: without a line in the lock and without the run cache, DVC has nothing to take it from.
