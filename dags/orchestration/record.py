@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 from . import lockfile
 from .process import write_whole
 from .workspace import Workspace, WorkspaceError, git
+
+logger = logging.getLogger(__name__)
 
 RELEASED = "released/"  # tags below this are never collected: a present or past champion came from them
 TRIES = 8
@@ -34,7 +37,11 @@ def tidy(workspace: Workspace) -> str:
 
 
 def push(workspace: Workspace, *, promoted: bool) -> str:
-    """Push the run's branch and tag together; returns the tag. A tag never moves: a run that went on gets another."""
+    """Push the run's branch, then its tag; returns the tag. A tag never moves: a run that went on gets another.
+
+    The tag comes last, in a push of its own: git moves the refs of one push one by one, so a kill can part them, and
+    whoever finds the tag of a run must find all else of it.
+    """
     with workspace.clone.locked() as held:
         head = workspace.head
         number, tag = 1, workspace.branch
@@ -43,12 +50,30 @@ def push(workspace: Workspace, *, promoted: bool) -> str:
             tag = f"{workspace.branch}.{number}"
         if not found:
             git(workspace.path, "tag", tag, head, keep=[held])
-        refs = [f"refs/heads/{workspace.branch}", f"refs/tags/{tag}"]
+        first = [f"refs/heads/{workspace.branch}"]
         if promoted:
-            refs.append(f"refs/tags/{RELEASED}{tag.removeprefix('runs/')}")
-            git(workspace.path, "tag", "--force", refs[-1].removeprefix("refs/tags/"), head, keep=[held])
-        git(workspace.path, "push", "--quiet", "--atomic", "origin", *(f"{ref}:{ref}" for ref in refs), keep=[held])
+            first.append(f"refs/tags/{RELEASED}{tag.removeprefix('runs/')}")
+            git(workspace.path, "tag", "--force", first[-1].removeprefix("refs/tags/"), head, keep=[held])
+        for refs in (first, [f"refs/tags/{tag}"]):
+            _unlock(workspace, refs)
+            git(workspace.path, "push", "--quiet", "--atomic", "origin", *(f"{ref}:{ref}" for ref in refs), keep=[held])
     return tag
+
+
+def _unlock(workspace: Workspace, refs: list[str]) -> None:
+    """Remove lock files that a killed push left at an origin on this machine.
+
+    The refs are this run's own, and who holds the clone's lock knows that no other push of it is at work.
+    """
+    origin = Path(workspace.project.origin)
+    if not origin.is_dir():
+        return  # a server's own process outlives ours, and removes its locks
+    folder = Path(git(origin, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+    for ref in refs:
+        left = folder / f"{ref}.lock"
+        if left.exists():
+            logger.warning("%s was left by a killed push: removed", left)
+            left.unlink(missing_ok=True)
 
 
 def _tagged(workspace: Workspace, tag: str) -> str:
