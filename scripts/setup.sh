@@ -15,7 +15,7 @@ digest() { cat "$@" | sha256sum | cut -c1-16; }
 ready() { [ -x "$1/bin/python" ] && [ "$(cat "$1/.requirements-digest" 2>/dev/null)" = "$2" ]; }
 
 build_pipeline() {
-  local want; want="$(digest scripts/setup.sh requirements/pipeline.txt requirements/torch.txt)-${TORCH_BACKEND:-auto}"
+  local want; want="$(digest scripts/setup.sh scripts/dvc_whole_files.py requirements/pipeline.txt requirements/torch.txt)-${TORCH_BACKEND:-auto}"
   ready .venv "$want" && return
   . scripts/uv.sh
   # A local folder that holds a torch wheel (named by uv's or pip's own variable) wins over any index.
@@ -30,6 +30,10 @@ build_pipeline() {
   [ -x .venv/bin/python ] || uv venv --quiet --python "$py" .venv
   uv pip install --quiet --python .venv/bin/python --compile-bytecode "${torch_args[@]}" \
     -r requirements/pipeline.txt -r requirements/torch.txt
+  # A kill at any moment must not leave half a dvc.lock: docs/decisions/0012-dvc-lock-is-written-whole.md.
+  local packages; packages="$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+  cp scripts/dvc_whole_files.py "$packages/dvc_whole_files.py"
+  echo "import dvc_whole_files" > "$packages/dvc_whole_files.pth"
   uv pip check --quiet --python .venv/bin/python
   .venv/bin/python -c 'import torch; print("set-up: torch", torch.__version__, "on", "GPU" if torch.cuda.is_available() else "CPU")'
   echo "$want" > .venv/.requirements-digest

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +39,12 @@ def execute(stage: str, main: Callable[[], None]) -> int:
     began = time.monotonic()
     try:
         fix_process(threads=load_resources().threads)
-        main()
+        with alone(stage):
+            main()
     except PerennialError as error:
         sys.stderr.write(f"{stage}: {error}\n")
         return error.exit_code
     except OSError as error:
-        from pathlib import Path
-
         if error.errno is None or error.filename is None:
             raise
         wrapped = StoreError(disk_message(Path(str(error.filename)), error))
@@ -51,6 +52,32 @@ def execute(stage: str, main: Callable[[], None]) -> int:
         return wrapped.exit_code
     logger.info("done in %.1f s; results in data/%s/", time.monotonic() - began, stage)
     return 0
+
+
+@contextlib.contextmanager
+def alone(stage: str) -> Iterator[None]:
+    """Wait until no other process of this checkout runs the stage, and hold it: the lock falls with the process.
+
+    DVC's own locks fall with DVC; a stage that outlives a killed `dvc repro` would go on writing beside the next one.
+    """
+    folder = Path(".dvc")
+    if not folder.is_dir():  # outside a DVC repository nobody starts a second one
+        yield
+        return
+    import fcntl
+
+    (folder / "tmp").mkdir(exist_ok=True)
+    with (folder / "tmp" / f"stage.{stage}.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            logger.warning("waiting for process %s, which an earlier run has left at work", file.read().strip() or "?")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def fix_process(*, threads: int) -> None:

@@ -27,7 +27,7 @@ def test_two_runs_from_scratch_give_the_same_bytes(released, tmp_path):
     assert other.digests().keys() == released.digests().keys()
 
 
-# Not in every run: a kill of DVC itself may cut dvc.lock, which DVC does not write atomically.
+# Not in every run: a stage is run twice in each.
 @pytest.mark.long
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_is_made_again_with_the_same_bytes(released, tmp_path, stage):

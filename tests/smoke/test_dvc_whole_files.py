@@ -1,0 +1,108 @@
+"""DVC's lock files are written whole, and a stage that outlived its DVC is waited for."""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines.core import stage
+
+WRITE = """
+import os, dvc.utils.serialize as s
+from dvc.fs import localfs
+import dvc.utils.serialize._yaml as y
+def dying(data, stream, **_):
+    stream.write("schema: '2.0'\\nsta")
+    stream.flush()
+    os.kill(os.getpid(), 9)
+if __import__("sys").argv[2] == "die":
+    y._dump = dying
+with s.modify_yaml(__import__("sys").argv[1], fs=localfs) as data:
+    data["schema"] = "3.0"
+"""
+
+RWLOCK = """
+import json, os, sys
+from dvc.fs import localfs
+import dvc.rwlock as r
+def dying(lock, stream):
+    stream.write('{"write": {"')
+    stream.flush()
+    os.kill(os.getpid(), 9)
+if sys.argv[2] == "die":
+    json.dump = dying
+with r.rwlock(sys.argv[1], localfs, "cmd", ["a"], ["b"], False):
+    pass
+"""
+
+
+def python(code, *arguments):
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_a_kill_while_dvc_lock_is_written_leaves_the_old_one(tmp_path):
+    lock = tmp_path / "dvc.lock"
+    lock.write_text("schema: '2.0'\n")
+    lock.chmod(0o640)
+    assert python(WRITE, lock, "die").returncode == -9
+    assert lock.read_text() == "schema: '2.0'\n"
+    done = python(WRITE, lock, "live")
+    assert done.returncode == 0, done.stderr
+    assert lock.read_text() == "schema: '3.0'\n"
+    assert lock.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in tmp_path.iterdir()] == ["dvc.lock"]
+
+
+@pytest.mark.slow
+def test_a_kill_while_the_rwlock_is_written_leaves_a_readable_one(tmp_path):
+    assert python(RWLOCK, tmp_path, "die").returncode == -9
+    assert not (tmp_path / "rwlock").exists()
+    done = python(RWLOCK, tmp_path, "live")
+    assert done.returncode == 0, done.stderr
+    assert not any(json.loads((tmp_path / "rwlock").read_text()).values())
+
+
+@pytest.mark.slow
+def test_a_zombie_holds_no_lock_of_dvc(tmp_path):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    try:
+        time.sleep(0.05)  # it is dead and not reaped
+        held = {"write": {"b": {"pid": child, "cmd": "dvc repro"}}, "read": {}}
+        (tmp_path / "rwlock").write_text(json.dumps(held))
+        done = python(RWLOCK, tmp_path, "live")
+        assert done.returncode == 0, done.stderr
+        held["write"]["b"]["pid"] = os.getpid()
+        (tmp_path / "rwlock").write_text(json.dumps(held))
+        assert "busy" in python(RWLOCK, tmp_path, "live").stderr
+    finally:
+        os.waitpid(child, 0)
+
+
+def _hold(folder, held, seconds):
+    os.chdir(folder)
+    with stage.alone("label"):
+        held.set()
+        time.sleep(seconds)
+
+
+def test_a_stage_waits_for_one_that_was_left_at_work(tmp_path, monkeypatch, caplog):
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    held = multiprocessing.get_context("fork").Event()
+    other = multiprocessing.get_context("fork").Process(target=_hold, args=(tmp_path, held, 0.3))
+    other.start()
+    assert held.wait(10)
+    with stage.alone("dedupe"):
+        assert caplog.records == []
+    with stage.alone("label"):
+        assert not other.is_alive() or other.join(1) is None
+        assert f"waiting for process {other.pid}" in caplog.text
+    assert other.exitcode == 0
+    assert (tmp_path / ".dvc" / "tmp" / "stage.label.lock").read_text() == f"{os.getpid()}\n"
