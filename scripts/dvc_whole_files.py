@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
@@ -20,19 +19,21 @@ from typing import Any
 @contextlib.contextmanager
 def whole(path: str, mode: str, **options: Any) -> Iterator[Any]:
     """A file open for writing that takes its place, synced, when the block ends without an error."""
-    target = os.path.realpath(path)
-    partial = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.partial")
+    import shutil
+    from pathlib import Path
+
+    target = Path(path).resolve()
+    partial = target.with_name(f".{target.name}.partial")
     try:
-        with open(partial, mode, **options) as file:
+        with partial.open(mode, **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if os.path.exists(target):
+        if target.exists():
             shutil.copymode(target, partial)
-        os.replace(partial, target)
+        partial.replace(target)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
+        partial.unlink(missing_ok=True)
 
 
 class WholeFiles:
