@@ -29,13 +29,20 @@ class Action:
 
 
 def decide(
-    verdict: dict[str, Any], *, account: Account, params: DecisionParams, owner: str, now: datetime
+    verdict: dict[str, Any],
+    *,
+    account: Account,
+    params: DecisionParams,
+    owner: str,
+    now: datetime,
+    trial: int | None = None,
 ) -> dict[str, Any]:
     """The decision on a verdict as it stands in `decisions.jsonl`.
 
     (1) a broken feed is alerted and never retrained on; (2) without a breach nothing happens; (3) a champion that fresh
     labels show to be worse than the one before it is rolled back, then retrained; (4) a breach is retrained on if the
-    cooldown and the compute budget allow, else a person is paged.
+    cooldown and the compute budget allow, else a person is paged. While the answer to an earlier breach, version
+    `trial`, is tried beside the champion, that breach is answered, however long its labels take.
     """
     if now.tzinfo is None:
         raise InputError(f"now = {now.isoformat()} has no time zone; UTC would be right")
@@ -44,7 +51,7 @@ def decide(
         raise InputError(
             f"the window of {verdict['key']} ends on {end}, after now ({now.date()}): it is not over; nothing decided"
         )
-    action = choose(verdict, account=account, params=params, now=now, end=end)
+    action = choose(verdict, account=account, params=params, now=now, end=end, trial=trial)
     body = {
         "at": now.astimezone(UTC).isoformat(),
         "verdict": verdict["key"],
@@ -70,7 +77,15 @@ def decide(
     return body
 
 
-def choose(verdict: dict[str, Any], *, account: Account, params: DecisionParams, now: datetime, end: date) -> Action:
+def choose(
+    verdict: dict[str, Any],
+    *,
+    account: Account,
+    params: DecisionParams,
+    now: datetime,
+    end: date,
+    trial: int | None,
+) -> Action:
     """Walk the tree."""
     broken = [check for check in verdict["upstream"]["checks"] if check["outcome"] == "failed"]
     if broken:
@@ -97,7 +112,7 @@ def choose(verdict: dict[str, Any], *, account: Account, params: DecisionParams,
             "nothing", f"windows up to {max(decided)} were decided already; this one is history", branch="old"
         )
     worse = verdict["concept"].get("against_previous", {}).get("outcome") == "worse"
-    retrain = _retrain(verdict, account=account, params=params, now=now)
+    retrain = _retrain(verdict, account=account, params=params, now=now, trial=trial)
     if not worse or retrain.branch == "done":
         return retrain
     return Action(
@@ -122,17 +137,23 @@ def _quiet(verdict: dict[str, Any]) -> Action:
     return Action("nothing", "no column is beyond what other weeks show", branch="steady")
 
 
-def _retrain(verdict: dict[str, Any], *, account: Account, params: DecisionParams, now: datetime) -> Action:
+def _retrain(
+    verdict: dict[str, Any], *, account: Account, params: DecisionParams, now: datetime, trial: int | None
+) -> Action:
     version, names = int(verdict["model_version"]), ", ".join(causes(verdict))
     until = account.cooldown_until(days=params.cooldown_days)
     cooling = until is not None and now < until
     handled = [line for line in account.runs if line["model_version"] == version]
-    if handled and cooling:
+    if handled and (cooling or trial is not None):
         run = handled[-1]
+        then = (
+            f"version {trial} is in trial beside the champion, and its canary decides"
+            if trial is not None
+            else f"the next may begin after {until:%Y-%m-%d %H:%M} UTC"
+        )
         return Action(
             "nothing",
-            f"this drift was answered already: run {run['run_id']} of {run['at'][:10]} (key {run['key']}); "
-            f"the next may begin after {until:%Y-%m-%d %H:%M} UTC",
+            f"this drift was answered already: run {run['run_id']} of {run['at'][:10]} (key {run['key']}); {then}",
             branch="done",
         )
     if cooling:

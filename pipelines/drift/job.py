@@ -89,6 +89,7 @@ def measure(
                 profile, version=version, previous=previous, end=end, delay=schema.gold_delay_days, params=params
             ),
             rejected=[],
+            moved_since=ledger.Account.read().answered(profile.end),
         )
         place = home() / "drift" / verdict["key"]
         write_atomic(place / "verdict.json", to_json(verdict))
@@ -108,7 +109,8 @@ def decide(key: str | None, *, now: datetime) -> dict[str, Any]:
         place = home() / "drift" / (key or _latest())
         verdict = read_verdict(place / "verdict.json")
         account = ledger.Account.read()
-        made = walk(verdict, account=account, params=params.decision, owner=_owner(), now=now)
+        trial = _in_trial(verdict, account=account)
+        made = walk(verdict, account=account, params=params.decision, owner=_owner(), now=now, trial=trial)
         recorded = ledger.record_decision(made, account=account)
         write_atomic(place / "decision.json", to_json(recorded))
         _write_page(place, verdict, decision=recorded, params=params)
@@ -226,6 +228,18 @@ def _version(
     if previous is None and version == registry.alias(CHAMPION):
         previous = registry.alias(PREVIOUS)
     return version, previous, profile_folder or package / "profile", str(read_manifest(package)["model_digest"])
+
+
+def _in_trial(verdict: dict[str, Any], *, account: ledger.Account) -> int | None:
+    """The challenger beside the verdict's champion, asked for where a retraining was begun for that one already."""
+    version = int(verdict["model_version"])
+    if verdict["outcome"] != "breach" or not account.attempts(version):
+        return None
+    from pipelines.release.params import model_name
+    from pipelines.release.registry import CHALLENGER, CHAMPION, Registry
+
+    registry = Registry(model_name())
+    return registry.alias(CHALLENGER) if registry.alias(CHAMPION) == version else None
 
 
 def _concept(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,16 @@ class Account:
         return next(
             (p for p in reversed(proposals) if p["model_version"] == model_version and p["key"] not in confirmed), None
         )
+
+    def answered(self, window_end: date) -> date | None:
+        """First day of the drift that was retrained for on the window with that end; None when there was none."""
+        begun = {line["key"] for line in self.runs}
+        since = [
+            line["since"]
+            for line in self.decisions
+            if line["kind"] == "decision" and line["key"] in begun and line["window"]["end"] == window_end.isoformat()
+        ]
+        return date.fromisoformat(since[-1]) if since and since[-1] else None
 
     def last_run(self) -> Line | None:
         """The latest confirmed retraining, of whatever version: the cooldown is one for all."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from pipelines.core.verdict import Check
 from pipelines.drift.live import Live
 
 LEVELS = np.arange(1, 10) / 10
+CHANCE = 0.01  # of a rise by chance alone, over all columns and stretches of one look
 LOOKED_AT = 14  # days: a breach rests on two weeks, so a fault in either would make one
 
 
@@ -90,8 +92,13 @@ def upstream_checks(
 
 
 def missing_rises(profile: Profile, live: Live, *, min_rows: int) -> dict[str, float]:
-    """For each input column, the largest rise of its missing share on a recent day or week with rows enough."""
+    """For each input column, the largest rise of its missing share on a recent day or week with rows enough.
+
+    A rise that so few rows show by chance is none: the share's lower bound has to be above that of the reference.
+    """
     rises = {}
+    looks = (1 + LOOKED_AT) * max(sum(column.source == "input" for column in profile.columns), 1)
+    z = NormalDist().inv_cdf(1 - CHANCE / looks)
     for column in profile.columns:
         counts = live.counts.get(column.name)
         if counts is None or column.source != "input":
@@ -102,9 +109,17 @@ def missing_rises(profile: Profile, live: Live, *, min_rows: int) -> dict[str, f
         rows = stretches.sum(axis=1)
         enough = rows >= min_rows
         if enough.any():
-            shares = stretches[enough, -1] / rows[enough]
-            rises[column.name] = round(float(shares.max() - before), 6)
+            missing, rows = stretches[enough, -1], rows[enough]
+            sure = lower_bound(missing, rows, z=z) > before
+            rises[column.name] = round(float(np.where(sure, missing / rows - before, 0.0).max()), 6)
     return rises
+
+
+def lower_bound(count: NDArray[np.int64], rows: NDArray[np.int64], *, z: float) -> NDArray[np.float64]:
+    """Wilson's lower bound of shares."""
+    share = count / rows
+    half = z * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
+    return (share + z**2 / (2 * rows) - half) / (1 + z**2 / rows)
 
 
 def unit_factors(profile: Profile, live: Live, *, min_rows: int, unit_factor: float) -> dict[str, float]:

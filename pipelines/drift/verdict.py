@@ -34,11 +34,17 @@ class Family:
     weeks: tuple[int, ...]
 
 
-def measure_columns(profile: Profile, live: Live, *, params: AlarmParams) -> dict[str, dict[str, Any]]:
-    """What is known of each column of the profile in the live week, by name."""
+def measure_columns(
+    profile: Profile, live: Live, *, params: AlarmParams, moved_since: date | None = None
+) -> dict[str, dict[str, Any]]:
+    """What is known of each column of the profile in the live week, by name.
+
+    `moved_since`: first day of the drift that the profile's model was trained for, where it was trained for one.
+    """
+    moved = (profile.end - moved_since).days // 7 if moved_since else 0
     found: dict[str, dict[str, Any]] = {}
     for family in families(profile, live, most_weeks=params.most_weeks, min_rows=params.min_rows):
-        found |= _measure_family(family, profile=profile, live=live, params=params)
+        found |= _measure_family(family, profile=profile, live=live, params=params, moved=moved)
     for column in profile.columns:
         if column.name not in found:
             found[column.name] = _blank(column, why="it is not in the predictions of these days")
@@ -66,15 +72,18 @@ def families(profile: Profile, live: Live, *, most_weeks: int, min_rows: int) ->
     return made
 
 
-def _measure_family(family: Family, *, profile: Profile, live: Live, params: AlarmParams) -> dict[str, dict[str, Any]]:
+def _measure_family(
+    family: Family, *, profile: Profile, live: Live, params: AlarmParams, moved: int
+) -> dict[str, dict[str, Any]]:
     reference, mask = stack([column.counts for column in family.columns])
     n_weeks = min(profile.n_weeks, params.most_weeks)
     by_day = reference[profile.n_days - 7 * n_weeks :].reshape(n_weeks, 7, *reference.shape[1:])[list(family.weeks)]
     current, _ = stack([live.counts[column.name] for column in family.columns])
+    moved = sum(week >= n_weeks - moved for week in family.weeks)
     turn = (live.first_day + timedelta(days=live.n_days) - profile.end).days % 7  # the same weekdays side by side
     weeks_ago = [current[live.n_days - 7 * (ago + 1) : live.n_days - 7 * ago] for ago in range(live.n_days // 7)]
     scored = [
-        score_live(by_day, np.roll(week, turn, axis=0), mask=mask, params=params)
+        score_live(by_day, np.roll(week, turn, axis=0), mask=mask, params=params, moved=moved)
         if week.sum(axis=(0, 2)).max() >= params.min_rows
         else undecided_week(by_day.sum(axis=1), week.sum(axis=0), mask=mask)
         for week in weeks_ago
@@ -154,7 +163,12 @@ def _measure_family(family: Family, *, profile: Profile, live: Live, params: Ala
 
 
 def score_live(
-    by_day: NDArray[np.int64], week: NDArray[np.int64], *, mask: NDArray[np.bool_], params: AlarmParams
+    by_day: NDArray[np.int64],
+    week: NDArray[np.int64],
+    *,
+    mask: NDArray[np.bool_],
+    params: AlarmParams,
+    moved: int = 0,
 ) -> Scored:
     """Score a live week (7, columns, bins) against reference weeks (K, 7, columns, bins): by rank from 26 weeks on."""
     n_weeks = len(by_day)
@@ -166,7 +180,7 @@ def score_live(
         return draw_weeks(
             by_day.reshape(-1, *by_day.shape[2:]), week, mask=mask, draws=params.draws, generator=generator
         )
-    return rank_week(thin(by_day.sum(axis=1), live, generator=generator), live, mask=mask)
+    return rank_week(thin(by_day.sum(axis=1), live, generator=generator), live, mask=mask, moved=moved)
 
 
 def thin(weeks: NDArray[np.int64], live: NDArray[np.int64], *, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -234,9 +248,10 @@ def make_verdict(
     upstream: UpstreamParams,
     concept: dict[str, Any],
     rejected: Sequence[str],
+    moved_since: date | None = None,
 ) -> dict[str, Any]:
-    """The content of `verdict.json`: a function of the profile and the rows, no clock in it."""
-    columns = measure_columns(profile, live, params=alarm)
+    """The content of `verdict.json`: a function of the profile, what it was made for and the rows, no clock in it."""
+    columns = measure_columns(profile, live, params=alarm, moved_since=moved_since)
     checks = upstream_checks(profile, live, **upstream.model_dump(), min_rows=alarm.min_rows)
     feed = Verdict.of("upstream", checks)
     if (end - start).days < 7:
@@ -262,6 +277,7 @@ def make_verdict(
             "start": profile.first_day.isoformat(),
             "end": profile.end.isoformat(),
             "weeks": min(profile.n_weeks, alarm.most_weeks),
+            "moved_since": moved_since.isoformat() if moved_since else None,
         },
         "rows": int(live.rows[-7:].sum()),
         "rows_by_day": [int(count) for count in live.rows],

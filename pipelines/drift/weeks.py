@@ -31,11 +31,16 @@ class Scored:
     score: Array
     rank: NDArray[np.int64]
     p: Array
+    since_move: Array | None = None  # the size of the move away from the reference's newest weeks, where these moved
 
     @property
     def excess(self) -> Array:
-        """PSI minus its median: the size of the move, free of the noise that every week has."""
-        return self.psi - self.median
+        """PSI minus its median: the size of the move, free of the noise that every week has.
+
+        Where the reference ends with weeks that had moved already, a live week like them has not moved again.
+        """
+        size = self.psi - self.median
+        return size if self.since_move is None else np.minimum(size, self.since_move)
 
     def beyond(self, *, at_most: float) -> Mask:
         """The columns whose score no week of the null reached (rank), or few enough of its draws did (optimistic)."""
@@ -64,16 +69,28 @@ def score_weeks(weeks: NDArray[np.int64], *, mask: Mask) -> tuple[Array, Array, 
     return index, median, index / np.maximum(median, np.log(3) / np.maximum(rows, 1))
 
 
-def rank_week(reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Mask) -> Scored:
+def rank_week(reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Mask, moved: int = 0) -> Scored:
     """Rank the live week (columns, bins) among the K weeks of the reference (K, columns, bins).
 
     If weeks are exchangeable the chance that the live week ranks first is 1 / (K + 1), whatever the number of columns.
+    The last `moved` weeks of the reference are those of the drift that it was made for: they are few, so that a week
+    like them still ranks among the first, and an alert asks for a move away from them too.
     """
     weeks = np.concatenate([reference, live[None]])
     index, median, scores = score_weeks(weeks, mask=mask)
     largest = scores[:-1].max(axis=1)
     rank = 1 + (largest[:, None] >= scores[-1][None, :]).sum(axis=0)
-    return Scored("rank", len(reference), index[-1], median, scores[-1], rank, rank / (len(reference) + 1))
+    since = since_move(reference, live, moved=moved, mask=mask) if 0 < moved <= len(reference) // 3 else None
+    return Scored("rank", len(reference), index[-1], median, scores[-1], rank, rank / (len(reference) + 1), since)
+
+
+def since_move(reference: NDArray[np.int64], live: NDArray[np.int64], *, moved: int, mask: Mask) -> Array:
+    """PSI of the live week against the last `moved` weeks, minus what weeks before show against as many before them."""
+    before = reference[:-moved]
+    usual = [
+        psi(before[week - moved : week].sum(axis=0), before[week], mask=mask) for week in range(moved, len(before))
+    ]
+    return np.asarray(psi(reference[-moved:].sum(axis=0), live, mask=mask) - np.median(usual, axis=0), dtype=np.float64)
 
 
 def draw_weeks(

@@ -1,7 +1,7 @@
 """The decision tree, its memory and its purse."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from multiprocessing import get_context
 
 import pytest
@@ -32,9 +32,9 @@ def verdict(outcome="breach", *, end="2026-03-16", version=3, since="2026-03-02"
     return found | more
 
 
-def ask(found, *, now=NOW, params=toy.DECISION):
+def ask(found, *, now=NOW, params=toy.DECISION, trial=None):
     account = ledger.Account.read()
-    made = decide(found, account=account, params=params, owner="ml@example.com", now=now)
+    made = decide(found, account=account, params=params, owner="ml@example.com", now=now, trial=trial)
     return ledger.record_decision(made, account=account)
 
 
@@ -95,6 +95,28 @@ def test_after_the_cooldown_the_same_drift_gets_a_new_key():
     go(first)
     later = ask(verdict(end="2026-03-31"), now=NOW + timedelta(days=15))
     assert later["action"] == "retrain" and later["key"] != first["key"]
+
+
+def test_while_the_answer_is_in_trial_the_same_drift_is_answered():
+    go(ask(verdict()))
+    late = NOW + timedelta(days=40)  # long after the cooldown: labels that decide on a canary come late
+    waits = ask(verdict(end="2026-04-25"), now=late, trial=4)
+    assert waits["action"] == "nothing" and waits["branch"] == "done" and "version 4 is in trial" in waits["reason"]
+    stopped = ask(verdict(end="2026-04-26"), now=late + timedelta(days=1))
+    assert stopped["action"] == "retrain", "a canary that was stopped answers nothing"
+
+
+def test_a_trial_that_no_drift_caused_answers_no_drift():
+    assert ask(verdict(), trial=4)["action"] == "retrain"
+
+
+def test_the_account_knows_which_drift_a_window_was_trained_for():
+    decision = ask(verdict())
+    window = date.fromisoformat(decision["window"]["end"])
+    assert ledger.Account.read().answered(window) is None, "proposed, and not begun"
+    go(decision)
+    assert ledger.Account.read().answered(window) == date(2026, 3, 2)
+    assert ledger.Account.read().answered(window + timedelta(days=7)) is None
 
 
 def test_another_version_within_the_cooldown_is_a_page():

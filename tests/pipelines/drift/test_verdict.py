@@ -112,6 +112,21 @@ def test_a_column_of_nulls_on_its_first_day_is_a_broken_feed(profile):
     assert broken(verdict) == ["missing_values"]
 
 
+def test_a_missing_share_that_few_rows_show_by_chance_is_no_broken_feed():
+    def lose(frame, seed=0):
+        frame.loc[np.random.default_rng(seed).random(len(frame)) < 0.4, "amount"] = np.nan
+
+    known = toy.profile(a_day=28, change=lose)
+    alarms = 0
+    for seed in range(60):
+        live = toy.rows(toy.END, END, a_day=28, seed=seed)
+        lose(live, seed)
+        alarms += broken(judge(known, live)) == ["missing_values"]
+    assert alarms <= 2, "28 rows a day: chance alone moves a share of 0.4 by 0.25 every few weeks"
+    live.loc[live["received_at"] >= pd.Timestamp(END - timedelta(days=1), tz="UTC"), "amount"] = np.nan
+    assert broken(judge(known, live)) == ["missing_values"], "and a day of nulls is seen the same day"
+
+
 def test_a_column_that_is_not_there_is_a_broken_feed(profile):
     verdict = judge(profile, live_rows().drop(columns="amount"))
     assert broken(verdict) == ["columns_gone"]

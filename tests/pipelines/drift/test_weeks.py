@@ -53,6 +53,26 @@ def test_a_breach_takes_two_weeks():
         assert alert[1] and not breach.any()
 
 
+def test_a_week_like_the_newest_that_moved_has_not_moved_again():
+    def other(seed: int, shares: list[float]) -> np.ndarray:
+        week = weeks(1, seed=seed)[0]
+        week[1] = np.random.default_rng(seed).multinomial(400, shares)
+        return week
+
+    there, further = [0.5, 0.2, 0.1, 0.1, 0.1], [0.8, 0.05, 0.05, 0.05, 0.05]
+    reference = np.concatenate([weeks(28), [other(seed, there) for seed in (1, 2)]])
+    again = 0
+    for seed in range(20):
+        live = other(100 + seed, there)
+        plain, told = (rank_week(reference, live, mask=MASK, moved=moved) for moved in (0, 2))
+        again += alerts(plain, excess=0.1, optimistic_p=0.05)[1]
+        assert not alerts(told, excess=0.1, optimistic_p=0.05).any()
+        assert (told.excess <= plain.excess).all(), "it only ever takes alerts away"
+    assert again > 2, "two weeks of thirty do not make a third look usual"
+    beyond = rank_week(reference, other(7, further), mask=MASK, moved=2)
+    assert alerts(beyond, excess=0.2, optimistic_p=0.05).tolist() == [False, True, False]
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_order_of_the_reference_weeks_changes_nothing(seed):

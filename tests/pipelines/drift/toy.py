@@ -67,9 +67,11 @@ def rows(first: date, last: date, *, a_day: int = 60, seed: int = 1) -> pd.DataF
     return frame
 
 
-def profile(*, start: date = START, end: date = END, a_day: int = 60) -> Profile:
-    """The profile of the toy world."""
+def profile(*, start: date = START, end: date = END, a_day: int = 60, change: Any = None) -> Profile:
+    """The profile of the toy world; `change` may edit its rows first."""
     frame = rows(start, end, a_day=a_day, seed=0)
+    if change is not None:
+        change(frame)
     said = frame.assign(gold=frame["label"].where(np.arange(len(frame)) % 5 > 0, "card"))
     return build_profile(
         frame,
