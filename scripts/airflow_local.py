@@ -252,6 +252,20 @@ class Client:
         found = self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances?limit=200")["task_instances"]
         return {item["task_id"]: item["state"] for item in found}
 
+    def why(self, dag: str, run_id: str) -> str:
+        """State of each task of a run, and the end of the log of every try of those that failed."""
+        path = f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances"
+        parts = [str(self.states(dag, run_id))]
+        for task in self.call("GET", f"{path}?limit=200")["task_instances"]:
+            for number in range(1, task["try_number"] + 1) if task["state"] == "failed" else ():
+                lines = self.call("GET", f"{path}/{task['task_id']}/logs/{number}?full_content=true")["content"]
+                said = [str(line.get("event") if isinstance(line, dict) else line) for line in lines]
+                details = [
+                    str(line["error_detail"]) for line in lines if isinstance(line, dict) and "error_detail" in line
+                ]
+                parts += [f"{task['task_id']}, try {number}:", *said[-25:], *details[-2:]]
+        return "\n".join(parts)
+
     def wait(self, dag: str, run_id: str, *, seconds: float) -> str:
         """Wait for a run's end and return its state."""
         until = time.monotonic() + seconds

@@ -1,5 +1,7 @@
 """Write the stage graph as DVC itself resolves it: `python scripts/export_graph.py [--check | --stdout] [--root R]`.
 
+With `--checkout` it first fetches back what the cache holds of the outputs: one start of DVC does for both.
+
 Runs in the pipeline environment, where DVC is. Templates, `foreach`, `matrix`, several `dvc.yaml` files and directory
 outputs are resolved by DVC's own index, so the DAGs that read this file never guess an edge.
 """
@@ -10,20 +12,23 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 GRAPH = "dags/graph.json"
-FORMAT = 1
+FORMAT = 2
 
 
-def export(root: Path) -> dict[str, Any]:
+def export(root: Path, *, checkout: bool = False) -> dict[str, Any]:
     """Describe every stage of the repository at `root`, in the order in which `dvc repro` runs them."""
     from dvc.repo import Repo
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
-    with contextlib.chdir(root), contextlib.closing(Repo(".")) as repo:
+    with contextlib.chdir(root), contextlib.closing(Repo(".", _wait_for_lock=True)) as repo:
+        if checkout:
+            repo.checkout(force=True, allow_missing=True)
         graph = repo.index.graph
         active = get_active_graph(graph)
         # `dvc repro` runs what ./dvc.yaml needs; `dvc repro --all-pipelines` the rest.
@@ -31,7 +36,13 @@ def export(root: Path) -> dict[str, Any]:
         order = plan_repro(active, own) if own else []
         order += [stage for stage in plan_repro(active) if stage not in order]
         stages = [_describe(stage, graph) for stage in order if stage.cmd is not None]
-    return {"format": FORMAT, "stages": stages, "parameter_files": _parameter_files(stages)}
+        files = {Path(stage.path) for stage in order}
+        return {
+            "format": FORMAT,
+            "stages": stages,
+            "parameter_files": _parameter_files(stages),
+            "templated": _templated(files),
+        }
 
 
 def _describe(stage: Any, graph: Any) -> dict[str, Any]:
@@ -60,6 +71,12 @@ def _parameter_files(stages: list[dict[str, Any]]) -> list[str]:
     return sorted(found | {"params.yaml"})
 
 
+def _templated(files: set[Path]) -> list[str]:
+    """Names between `${` and `}`: values that shape the graph itself, commands too, and not only a stage's work."""
+    texts = [file.read_text(encoding="utf-8") for file in sorted(files) if file.suffix in {".yaml", ".yml"}]
+    return sorted({name for text in texts for name in re.findall(r"\$\{\s*([^}\s]+)\s*\}", text)})
+
+
 def render(graph: dict[str, Any]) -> str:
     """The graph as it stands in the file: one stage a paragraph, keys in a fixed order."""
     return json.dumps(graph, indent=1, ensure_ascii=False) + "\n"
@@ -71,8 +88,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: the working directory)")
     parser.add_argument("--check", action="store_true", help=f"only say whether {GRAPH} is stale")
     parser.add_argument("--stdout", action="store_true", help="only show the graph")
+    parser.add_argument("--checkout", action="store_true", help="do `dvc checkout --force --allow-missing` before")
     given = parser.parse_args(arguments)
-    text = render(export(given.root))
+    text = render(export(given.root, checkout=given.checkout))
     file = given.root / GRAPH
     if given.stdout:
         sys.stdout.write(text)

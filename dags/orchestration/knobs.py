@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .request import RequestError
+
+# What may stand in a command without meaning anything to a shell; no leading dash, which would be an option.
+PLAIN = r"[A-Za-z0-9_./:@%+=,][A-Za-z0-9_./:@%+=,-]*\Z"
 
 
 def look_up(tree: Any, path: str) -> tuple[bool, Any]:
@@ -24,6 +28,35 @@ def look_up(tree: Any, path: str) -> tuple[bool, Any]:
 def read(path: Path) -> Any:
     """A YAML file's content; an empty mapping where there is no such file."""
     return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+
+
+def shaping(overrides: Mapping[str, Any], *, templated: Sequence[str]) -> list[str]:
+    """Knobs that shape the graph itself, since `dvc.yaml` names them in `${...}`; their values must be plain.
+
+    DVC writes them into commands, which a shell reads; every other value only ever reaches a parameter file.
+    """
+    names = [re.split(r"[.\[\]]+", name) for name in templated]
+    found = [knob for knob in overrides if any(_related(knob.split("."), name) for name in names)]
+    for knob in found:
+        for text in _texts(overrides[knob]):
+            if text and not re.match(PLAIN, text):
+                raise RequestError(
+                    f"overrides: {knob} = {overrides[knob]!r} is refused: dvc.yaml writes it into its stages; "
+                    "right would be plain letters, digits and ._/:@%+=,-"
+                )
+    return found
+
+
+def _related(one: Sequence[str], other: Sequence[str]) -> bool:
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for pair in value.items() for part in pair for text in _texts(part)]
+    if isinstance(value, list | tuple):
+        return [text for part in value for text in _texts(part)]
+    return [value] if isinstance(value, str) else []
 
 
 def apply(workspace: Path, overrides: Mapping[str, Any], *, files: list[str], target: str = "params.yaml") -> bool:
@@ -42,7 +75,7 @@ def apply(workspace: Path, overrides: Mapping[str, Any], *, files: list[str], ta
             known = known or sorted({str(name) for tree in trees.values() for name in tree})
             raise RequestError(f"overrides: no knob {knob!r} in {', '.join(trees)}; there are: {', '.join(known)}")
         try:
-            json.dumps(value, allow_nan=False)
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError) as error:
             raise RequestError(f"overrides: {knob} = {value!r} is no plain value: {error}") from error
         text = with_value(text, knob, value)
@@ -144,5 +177,6 @@ def _end(node: Any) -> int:
 
 
 def _flow(value: Any) -> str:
-    """One value on one line: JSON, which is YAML too."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    """One value on one line: JSON, which is YAML too once letters that end a line or are unseen there are escaped."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return re.sub("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -121,17 +121,17 @@ class PrepareOperator(WorkspaceOperator):
             made = self._write_down(context, workspace, request)
         else:
             self.log.info("this run was prepared before: it goes on at its own commit %s", workspace.head)
-            workspace.export_graph()
         return {"commit": workspace.head, "branch": workspace.branch, "workspace": str(workspace.path), **made}
 
     def _write_down(self, context: Any, workspace: Workspace, request: Request) -> dict[str, Any]:
         base = workspace.head
-        graph = workspace.export_graph() if self.expected is not None else {"parameter_files": []}
+        graph = workspace.graph()
         window = self._window(context, workspace, request, files=graph["parameter_files"])
         overrides = {**request.overrides, **window}
         if overrides:
-            knobs.apply(workspace.path, overrides, files=graph["parameter_files"] or ["params.yaml"])
-            if self.expected is not None:
+            shaping = knobs.shaping(overrides, templated=graph["templated"])
+            knobs.apply(workspace.path, overrides, files=graph["parameter_files"])
+            if shaping:
                 graph = workspace.export_graph()
         if self.expected is not None:
             workspace.ignore_outputs()
@@ -358,6 +358,9 @@ class CommandOperator(WorkspaceOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Settle what an earlier try left and run the command."""
+        for argument in self.arguments:
+            if "\0" in argument or any("\ud800" <= letter <= "\udfff" for letter in argument):
+                raise AirflowFailException(f"{self.task_id}: {argument!r} is no text that a program can be given")
         workspace = self.workspace(context)
         workspace.restore()
         command = self.start(workspace, self.task_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from airflow.sdk import Param
 REF = r"^[A-Za-z0-9](?:[A-Za-z0-9_+-]|[./](?=[A-Za-z0-9_+-])){0,199}\Z"
 KEY = r"^[A-Za-z0-9](?:[A-Za-z0-9_+:-]|[.](?=[A-Za-z0-9_+:-])){0,199}\Z"
 KNOB = r"^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z"
+MOST_BYTES, MOST_LEVELS = 50_000, 20
 DATE = r"^\d{4}-\d{2}-\d{2}\Z"
 
 
@@ -88,7 +90,7 @@ class Request:
             ref=_matching("ref", given.get("ref"), REF, "a branch, tag or commit of plain letters, digits and ._/+-"),
             start=_date("start", given.get("start")),
             end=_date("end", given.get("end")),
-            overrides=_knobs(given.get("overrides")),
+            overrides=_overrides(given.get("overrides")),
             reason=_text("reason", given.get("reason")),
             approval=_boolean("approval", given.get("approval")),
             key=_matching("key", given.get("key"), KEY, "letters, digits and ._:+-"),
@@ -133,6 +135,25 @@ def _boolean(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise RequestError(f"{name} = {value!r} is refused; right would be true or false")
     return value
+
+
+def _overrides(value: Any) -> dict[str, Any]:
+    """Checked overrides; they travel in a commit message, so there is an end to their size."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        size = len(text.encode())  # half a surrogate pair is no text
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RequestError(f"overrides: no plain values: {error}") from None
+    if size > MOST_BYTES or _depth(value) > MOST_LEVELS:
+        raise RequestError(
+            f"overrides of {size} bytes are refused; right would be at most {MOST_BYTES}, {MOST_LEVELS} levels deep"
+        )
+    return _knobs(value)
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _knobs(value: Any) -> dict[str, Any]:

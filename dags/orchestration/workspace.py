@@ -23,6 +23,7 @@ from .request import RequestError
 logger = logging.getLogger(__name__)
 
 PREPARED = "Run-Prepared"  # trailer of the commit that ends `prepare`; what stands before it is only done once
+GRAPH_FORMAT = 2  # of what `scripts/export_graph.py` writes; a run that began before a change of it gets a new one
 SETTINGS = ["-c", "core.hooksPath=/dev/null", "-c", "commit.gpgsign=false", "-c", "gc.auto=0"]
 SETTINGS += ["-c", "user.name=orchestration", "-c", "user.email=orchestration@localhost"]
 
@@ -95,11 +96,18 @@ class Clone:
         git(self.path, "update-ref", "refs/remotes/origin/HEAD", "FETCH_HEAD", "--no-deref", keep=keep)
 
     def _unlock(self) -> None:
-        """Remove lock files of a git that was killed: whoever holds the clone's lock knows that none is at work."""
+        """Remove lock files of a git that was killed: whoever holds the clone's lock knows that none is at work.
+
+        But for the runs' own branches: a stage of another run commits to its branch without this lock.
+        """
         folder = self.path / ".git"
+        own = folder / "refs" / "heads" / "runs"
         for left in [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]:
-            if not left.name.startswith("index"):
+            if not left.name.startswith("index") and own not in left.parents:
                 left.unlink(missing_ok=True)
+        # A worktree that a killed git left half made names no commit, and every later fetch would fail on it.
+        for half in (folder / "worktrees").glob("*/locked"):
+            shutil.rmtree(half.parent, ignore_errors=True)
 
     def commit_of(self, ref: str) -> str:
         """The commit that a branch, tag or commit name of the origin stands for."""
@@ -153,10 +161,21 @@ class Workspace:
 
     @property
     def exists(self) -> bool:
-        """True when the worktree is there and git knows it."""
-        if not (self.path / ".git").is_file():
-            return False
-        return bool(git(self.path, "rev-parse", "--verify", "--quiet", "HEAD", check=False))
+        """True when the worktree is there, whole, and git knows it."""
+        mark = self._whole()
+        return (
+            mark is not None
+            and mark.is_file()
+            and bool(git(self.path, "rev-parse", "--verify", "--quiet", "HEAD", check=False))
+        )
+
+    def _whole(self) -> Path | None:
+        """The file that says that the worktree was once made to its end; git's own folder of the worktree holds it."""
+        try:
+            said = (self.path / ".git").read_text(encoding="utf-8")
+        except OSError:
+            return None
+        return Path(said.removeprefix("gitdir: ").strip()) / "whole"
 
     def known(self) -> bool:
         """True when the run has a branch, here or at the origin: it was prepared before, at least in part."""
@@ -171,26 +190,40 @@ class Workspace:
         """Bring the worktree back at its run's last commit, or make it at `base`; True when it was not there."""
         if self.exists:
             return False
-        with self.clone.locked() as held:
-            if base is None or not (self.clone.path / ".git" / "HEAD").is_file():
-                self.clone.update(keep=[held])
-            git(self.clone.path, "worktree", "prune", keep=[held])
-            if self.path.exists():
-                shutil.rmtree(self.path)
-            if not self._ref(f"refs/heads/{self.branch}"):
-                start = self._ref(f"refs/remotes/origin/{self.branch}") or base
-                if not start:
-                    raise WorkspaceError(
-                        f"run {self.run_id} has no workspace and no branch {self.branch}: clear `prepare`"
-                    )
-                git(self.clone.path, "branch", "--no-track", self.branch, start, keep=[held])
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            git(self.clone.path, "worktree", "add", "--quiet", "--force", str(self.path), self.branch, keep=[held])
-        self.configure()
-        if self.prepared() is not None:
-            self.ignore_outputs()
-        self.checkout()
+        with locked(self.project.runs / "work" / f"{self.slug}.making.lock") as making:
+            if self.exists:  # another task of this run was first
+                return True
+            with self.clone.locked() as held:
+                self._add_worktree(base, keep=[held])
+            self.configure()
+            self.export_graph(checkout=True, keep=[making])
+            if self.prepared() is not None:
+                self.ignore_outputs()
+            mark = self._whole()
+            assert mark is not None
+            mark.write_text("")
         return True
+
+    def _add_worktree(self, base: str | None, *, keep: Sequence[int]) -> None:
+        if base is None or not (self.clone.path / ".git" / "HEAD").is_file():
+            self.clone.update(keep=keep)
+        # What a killed try made in part: git itself would refuse to go on from it.
+        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self.clone.path / ".git" / "worktrees" / self.slug, ignore_errors=True)
+        git(self.clone.path, "worktree", "prune", keep=keep)
+        with self.locked():
+            self._branch_lock.unlink(missing_ok=True)
+        if not self._ref(f"refs/heads/{self.branch}"):
+            start = self._ref(f"refs/remotes/origin/{self.branch}") or base
+            if not start:
+                raise WorkspaceError(f"run {self.run_id} has no workspace and no branch {self.branch}: clear `prepare`")
+            git(self.clone.path, "branch", "--no-track", self.branch, start, keep=keep)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        git(self.clone.path, "worktree", "add", "--quiet", "--force", str(self.path), self.branch, keep=keep)
+
+    @property
+    def _branch_lock(self) -> Path:
+        return self.clone.path / ".git" / "refs" / "heads" / f"{self.branch}.lock"
 
     def configure(self) -> None:
         """Point DVC at the shared cache; without `.dvc` this is no DVC repository and the run cannot start."""
@@ -216,19 +249,8 @@ class Workspace:
 
     def checkout(self) -> None:
         """Fetch back what the cache holds of the outputs that the lock file names."""
-        if (self.path / "dvc.lock").exists() or list(self.path.rglob("*.dvc")):
-            self.run(
-                [
-                    self.dvc,
-                    "--cd",
-                    str(self.path),
-                    "--wait-for-lock",
-                    "checkout",
-                    "--quiet",
-                    "--allow-missing",
-                    "--force",
-                ]
-            )
+        arguments = ["checkout", "--quiet", "--allow-missing", "--force"]
+        self.run([self.dvc, "--cd", str(self.path), "--wait-for-lock", *arguments])
 
     def lacks_inputs(self, stage: str) -> list[str]:
         """Outputs of the stages before this one that are not on disk."""
@@ -248,7 +270,7 @@ class Workspace:
         if missing := self.lacks_inputs(stage):
             raise WorkspaceError(f"{stage} reads {', '.join(missing)}, which neither the cache nor the remote holds")
 
-    def run(self, arguments: Sequence[str]) -> str:
+    def run(self, arguments: Sequence[str], *, keep: Sequence[int] = ()) -> str:
         """Run a short command here and return its stdout; WorkspaceError with its last lines when it fails."""
         answer = subprocess.run(
             list(arguments),
@@ -258,6 +280,7 @@ class Workspace:
             capture_output=True,
             text=True,
             check=False,
+            pass_fds=tuple(keep),
         )
         if answer.returncode:
             last = "\n".join((answer.stderr.strip() or answer.stdout.strip()).splitlines()[-8:])
@@ -299,24 +322,28 @@ class Workspace:
 
     def _unlock(self) -> None:
         """Remove lock files that a killed git left: nobody else commits here while this lock is held."""
-        common = self.clone.path / ".git"
         folder = Path(git(self.path, "rev-parse", "--path-format=absolute", "--git-dir"))
-        for left in (folder / "index.lock", folder / "HEAD.lock", common / "refs" / "heads" / f"{self.branch}.lock"):
+        for left in (folder / "index.lock", folder / "HEAD.lock", self._branch_lock):
             if left.exists():
                 logger.warning("%s was left by a killed git: removed", left)
                 left.unlink(missing_ok=True)
 
     def graph(self) -> dict[str, Any]:
         """The stage graph of this run's own commit, as `prepare` kept it."""
-        try:
-            return dict(json.loads((self.tasks / "graph.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            return self.export_graph()
+        with contextlib.suppress(OSError, ValueError):
+            found = dict(json.loads((self.tasks / "graph.json").read_text(encoding="utf-8")))
+            if found.get("format") == GRAPH_FORMAT:
+                return found
+        return self.export_graph()
 
-    def export_graph(self) -> dict[str, Any]:
-        """Let DVC resolve the graph of this workspace (its own dvc.yaml and parameters) and keep it for the run."""
-        script = self.project.root / "scripts" / "export_graph.py"
-        text = self.run([str(self.project.tools / "python"), str(script), "--stdout", "--root", str(self.path)])
+    def export_graph(self, *, checkout: bool = False, keep: Sequence[int] = ()) -> dict[str, Any]:
+        """Let DVC resolve the graph of this workspace (its own dvc.yaml and parameters) and keep it for the run.
+
+        With `checkout`, what the cache holds of the outputs is fetched back first.
+        """
+        arguments = [str(self.project.tools / "python"), str(self.project.root / "scripts" / "export_graph.py")]
+        arguments += ["--stdout", "--root", str(self.path), *(["--checkout"] if checkout else [])]
+        text = self.run(arguments, keep=keep)
         write_whole(self.tasks / "graph.json", text)
         return dict(json.loads(text))
 
@@ -366,7 +393,8 @@ class Workspace:
             git(self.clone.path, "worktree", "prune", keep=[held])
             if forget:
                 git(self.clone.path, "branch", "--quiet", "-D", self.branch, check=False, keep=[held])
-            (self.project.runs / "work" / f"{self.slug}.lock").unlink(missing_ok=True)
+            for name in (f"{self.slug}.lock", f"{self.slug}.making.lock"):
+                (self.project.runs / "work" / name).unlink(missing_ok=True)
 
 
 def describe(request: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -10,14 +11,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowException
+from conftest import copy_of
 from flow import Flow
 from lightly import LIGHT, LightRepository, git
 from orchestration.process import alive, marked
-from orchestration.workspace import Workspace, slug
+from orchestration.project import Project
+from orchestration.workspace import Clone, Workspace, slug
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,9 +36,9 @@ SLOW = {"overrides": {"pace": 0.6}}
 STAGES = ["ingest", "split@en", "train@de-2", "gate", "merge", "promote"]
 
 
-def start(light: LightRepository, run_id: str, *tasks: str, **more: str) -> subprocess.Popen[str]:
+def start(light: LightRepository, run_id: str, *tasks: str, conf: dict = SLOW, **more: str) -> subprocess.Popen[str]:
     """A process that runs tasks of a run, as Airflow's task process would."""
-    command = [sys.executable, str(LIGHT.parent / "flow.py"), run_id, json.dumps(SLOW), *tasks]
+    command = [sys.executable, str(LIGHT.parent / "flow.py"), run_id, json.dumps(conf), *tasks]
     return subprocess.Popen(
         command,
         env={**light.environment, **more},
@@ -53,6 +58,18 @@ def command_of(mark: str, *, seconds: float = 60) -> list[int]:
             return sorted(found)
         time.sleep(0.01)
     raise TimeoutError(f"no process has the mark {mark}")
+
+
+def wait_for(seen: Callable[[], bool], task: subprocess.Popen[str], *, seconds: float = 120) -> None:
+    """Wait until something is to be seen; a task that ends without it is an error."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if seen():
+            return
+        if task.poll() is not None:
+            raise AssertionError(f"the task ended first: {task.communicate()[0]}")
+        time.sleep(0.001)
+    raise TimeoutError(f"not seen in {seconds} s")
 
 
 def kill(victim: str, task: subprocess.Popen[str], mark: str, moment: float) -> None:
@@ -78,10 +95,15 @@ def expected_lock(light: LightRepository, tag: str, folder: Path) -> tuple[str, 
     return recorded, (folder / "dvc.lock").read_text()
 
 
-def finish(light: LightRepository, flow: Flow, folder: Path) -> None:
+def finish(light: LightRepository, flow: Flow, folder: Path, *, left: int = 0) -> None:
     """Let the run come to its end and compare it with an undisturbed one."""
     flow.do_stages()
     flow.do(flow.release)
+    end(light, flow, folder, left=left)
+
+
+def end(light: LightRepository, flow: Flow, folder: Path, *, left: int = 0) -> None:
+    """Record and clean up a run that is released, and compare it with an undisturbed one."""
     tag = flow.do(flow.record)["tag"]
     flow.do(flow.cleanup)
     assert marked(f"{light.home}#", prefix=True) == []
@@ -90,31 +112,27 @@ def finish(light: LightRepository, flow: Flow, folder: Path) -> None:
     state = light.registry()
     assert len(state["versions"]) == state["champion"] == 1
     cache = light.home / "dvc-cache"
-    assert not [path for path in (light.home / "runs" / "work").glob("*") if path.is_dir()]
-    import hashlib
-
+    assert len([path for path in (light.home / "runs" / "work").glob("*") if path.is_dir()]) == left
     for path in (cache / "files" / "md5").rglob("*"):
         if path.is_file() and "." not in path.name:
             digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
             assert digest == path.parent.name + path.name, f"{path} is corrupt"
 
 
-@pytest.mark.parametrize("victim", ["dvc", "command", "task", "all"])
-def test_killed_in_a_stage(light, project, tmp_path: Path, victim: str) -> None:
-    draw = random.Random(victim)
+def test_killed_in_a_stage(light, project, tmp_path: Path) -> None:
     flow = Flow(project, "chaos", SLOW)
     flow.do(flow.prepare)
-    for stage in ("ingest", "merge"):
-        if stage == "merge":
-            for name in flow.stages:
-                if name not in {"merge", "promote"}:
-                    flow.do(flow.stages[name])
-        task = start(light, "chaos", stage)
-        mark = Workspace(project, "chaos").mark(stage)
-        kill(victim, task, mark, draw.uniform(0.0, 0.9))
-        flow.do(flow.stages[stage])  # the retry, at once: what the dead try left may still be writing
-        said, _ = task.communicate()
-        assert marked(mark) == [], said
+    victims = {"ingest": "dvc", "split@en": "command", "gate": "task", "merge": "all"}
+    for stage in flow.stages:
+        if stage in victims:
+            task = start(light, "chaos", stage)
+            mark = Workspace(project, "chaos").mark(stage)
+            kill(victims[stage], task, mark, random.Random(stage).uniform(0.0, 0.9))
+            flow.do(flow.stages[stage])  # the retry, at once: what the dead try left may still be writing
+            said, _ = task.communicate()
+            assert marked(mark) == [], said
+        elif stage != "promote":
+            flow.do(flow.stages[stage])
     finish(light, flow, tmp_path / "undisturbed")
 
 
@@ -137,17 +155,133 @@ def test_killed_in_every_stage(light, project, tmp_path: Path, stage: str, victi
     finish(light, flow, tmp_path / "undisturbed")
 
 
-@pytest.mark.parametrize("moment", [0.1, 0.6])
-def test_killed_between_registration_and_alias_there_is_one_version(light, project, moment: float) -> None:
-    flow = Flow(project, "release")
+def half_made(light: LightRepository, workspace: Workspace) -> dict[str, Callable[[], bool]]:
+    """Moments of a `prepare`, each as what can be seen on disk at its beginning."""
+    clone = light.home / "runs" / "clone"
+    return {
+        "clone": lambda: clone.with_name("clone.partial").exists(),
+        "fetch": lambda: clone.exists(),
+        "worktree": lambda: (clone / ".git" / "worktrees" / workspace.slug).exists(),
+        "files": lambda: (workspace.path / ".git").exists(),
+        "graph": lambda: (workspace.path / ".dvc" / "config.local").exists(),
+        "knobs": lambda: workspace.exists,
+        "pin": lambda: bool(marked(workspace.mark("prepare"))),
+        "commit": lambda: workspace.exists and "rows: 11" in (workspace.path / "params.yaml").read_text(),
+    }
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ("clone", "worktree", "pin"),
+        pytest.param(("fetch", "files", "graph", "knobs", "commit"), marks=pytest.mark.long),
+    ],
+    ids=" ".join,
+)
+def test_killed_while_it_prepares(light, project, tmp_path: Path, moments: tuple[str, ...]) -> None:
+    conf = {"overrides": {"ingest.rows": 11}}
+    for number, moment in enumerate(moments):
+        run = f"prepares-{moment}"
+        workspace = Workspace(project, run)
+        task = start(light, run, "prepare", conf=conf)
+        wait_for(half_made(light, workspace)[moment], task)
+        os.kill(task.pid, signal.SIGKILL) if number % 2 else os.killpg(task.pid, signal.SIGKILL)
+        flow = Flow(project, run, conf)
+        flow.do(flow.prepare, tries=1)
+        task.communicate()
+    folders = [Workspace(project, f"prepares-{moment}").path for moment in moments]
+    assert len({git(folder, "rev-parse", "HEAD^{tree}") for folder in folders}) == 1
+    assert {git(folder, "status", "--porcelain", "--untracked-files=no") for folder in folders} == {""}
+    finish(light, flow, tmp_path / "undisturbed", left=len(moments) - 1)
+
+
+def test_a_worktree_that_a_killed_git_left_half_made_and_locked_is_made_again(light, project) -> None:
+    flow = Flow(project, "half")
     flow.do(flow.prepare)
-    flow.do_stages()
-    task = start(light, "release", "release", LIGHT_RELEASE_PAUSE="1.0")
-    mark = Workspace(project, "release").mark("release")
-    command_of(mark)
+    workspace = Workspace(project, "half")
+    kept = light.home / "runs" / "clone" / ".git" / "worktrees" / workspace.slug
+    (kept / "locked").write_text("initializing")
+    (kept / "whole").unlink()
+    (kept / "index.lock").write_text("")
+    (light.home / "runs" / "clone" / ".git" / "refs" / "heads" / f"{workspace.branch}.lock").write_text("")
+    (workspace.path / "dvc.yaml").unlink()
+    assert flow.do(flow.stages["ingest"], tries=1)["outcome"] == "ran"
+
+
+def test_tasks_that_miss_the_workspace_at_once_make_it_once(light, project) -> None:
+    flow = Flow(project, "at-once", SLOW)
+    flow.do(flow.prepare)
+    flow.do(flow.stages["ingest"])
+    shutil.rmtree(Workspace(project, "at-once").path)
+    with ThreadPoolExecutor(3) as pool:
+        made = [pool.submit(flow.do, flow.stages[name], 1) for name in ("split@en", "split@de", "gate")]
+        assert {result.result()["outcome"] for result in made} == {"ran"}
+    lock = git(Workspace(project, "at-once").path, "show", "HEAD:dvc.lock")
+    assert lock.count("cmd:") == 4
+
+
+def test_a_fetch_leaves_the_ref_lock_of_another_runs_commit_alone(light, project) -> None:
+    flow = Flow(project, "first")
+    flow.do(flow.prepare)
+    refs = light.home / "runs" / "clone" / ".git" / "refs"
+    at_work, dead = refs / "heads" / "runs" / "other-1.lock", refs / "remotes" / "origin" / "main.lock"
+    for lock in (at_work, dead):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text("")
+    clone = Clone(project)
+    with clone.locked() as held:
+        clone.update(keep=[held])
+    assert (at_work.exists(), dead.exists()) == (True, False)
+
+
+def test_a_stage_that_outlives_its_task_is_ended_with_it(light, project) -> None:
+    flow = Flow(project, "timed-out", {"overrides": {"pace": 30}})
+    flow.do(flow.prepare)
+    mark = Workspace(project, "timed-out").mark("ingest")
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(flow.do, flow.stages["ingest"], 1)
+        while len(marked(mark)) < 2 and not made.done():  # dvc, and the stage below it
+            time.sleep(0.02)
+        flow.stages["ingest"].on_kill()  # what Airflow calls at a time limit, and when a person ends a task
+        with pytest.raises(AirflowException, match="ingest: dvc ended with exit code"):
+            made.result()
+    assert marked(mark) == []
+
+
+@pytest.fixture(scope="module")
+def _done(_templates: LightRepository, tmp_path_factory: pytest.TempPathFactory):
+    """A light repository with a run whose stages are all done, in the place where each test finds a copy of it."""
+    folder = tmp_path_factory.mktemp("done")
+    light = copy_of(_templates, folder / "light")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in light.environment.items():
+            if name.startswith("LIGHT_"):
+                patch.setenv(name, value)
+        project = Project.from_environment("LIGHT", root=light.origin)
+        flow = Flow(project, "done")
+        flow.do(flow.prepare)
+        flow.do_stages()
+        light.folder.rename(folder / "kept")
+        yield light, project, folder / "kept"
+
+
+@pytest.fixture
+def done(_done) -> tuple[LightRepository, Project]:
+    """A run whose stages are all done: nothing is released or recorded yet."""
+    light, project, kept = _done
+    shutil.rmtree(light.folder, ignore_errors=True)
+    shutil.copytree(kept, light.folder, symlinks=True)  # the same place, since worktrees name it
+    return light, project
+
+
+@pytest.mark.parametrize("moment", [0.1, pytest.param(0.6, marks=pytest.mark.long)])
+def test_killed_between_registration_and_alias_there_is_one_version(done, moment: float) -> None:
+    light, project = done
+    flow = Flow(project, "done")
+    task = start(light, "done", "release", LIGHT_RELEASE_PAUSE="1.0")
+    mark = Workspace(project, "done").mark("release")
     registry = light.home / "registry" / "registry.json"
-    while not registry.exists() or not json.loads(registry.read_text())["versions"]:
-        time.sleep(0.02)
+    wait_for(lambda: registry.exists() and bool(json.loads(registry.read_text())["versions"]), task)
     time.sleep(moment)
     assert json.loads(registry.read_text())["champion"] is None
     for pid in (task.pid, *marked(mark)):
@@ -157,36 +291,39 @@ def test_killed_between_registration_and_alias_there_is_one_version(light, proje
     assert (len(light.registry()["versions"]), light.registry()["champion"]) == (1, 1)
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.25, 0.7])
-def test_killed_while_record_pushes(light, project, tmp_path: Path, moment: float) -> None:
-    flow = Flow(project, "record", SLOW)
-    flow.do(flow.prepare)
-    flow.do_stages()
+MOMENTS = [0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5]
+
+
+@pytest.mark.parametrize(
+    "moment", [pytest.param(moment, marks=[] if moment in {0.25, 0.7} else pytest.mark.long) for moment in MOMENTS]
+)
+def test_killed_while_record_pushes(done, tmp_path: Path, moment: float) -> None:
+    light, project = done
+    flow = Flow(project, "done")
     flow.do(flow.release)
-    task = start(light, "record", "record")
-    mark = Workspace(project, "record").mark("record")
+    task = start(light, "done", "record")
+    mark = Workspace(project, "done").mark("record")
     command_of(mark)
     time.sleep(moment)
     os.killpg(task.pid, signal.SIGKILL)
     task.communicate()
     left = marked(mark)
     tags = light.tags()
-    finish(light, flow, tmp_path / "undisturbed")
+    end(light, flow, tmp_path / "undisturbed")
     assert not any(alive(pid) for pid in left)
     if any(name.startswith("runs/") for name in tags):
         assert tags == light.tags(), "a run's tag is the last thing that is pushed"
 
 
-def test_a_push_that_was_killed_leaves_no_lock_behind(light, project, tmp_path: Path) -> None:
-    flow = Flow(project, "locked")
-    flow.do(flow.prepare)
-    flow.do_stages()
+def test_a_push_that_was_killed_leaves_no_lock_behind(done, tmp_path: Path) -> None:
+    light, project = done
+    flow = Flow(project, "done")
     flow.do(flow.release)
-    refs, name = light.origin / ".git" / "refs", slug("locked")
+    refs, name = light.origin / ".git" / "refs", slug("done")
     for left in (f"heads/runs/{name}.lock", f"tags/runs/{name}.lock", f"tags/released/{name}.lock"):
         (refs / left).parent.mkdir(parents=True, exist_ok=True)
         (refs / left).write_text("")
-    finish(light, flow, tmp_path / "undisturbed")
+    end(light, flow, tmp_path / "undisturbed")
     assert not list(refs.rglob("*.lock"))
 
 

@@ -96,3 +96,42 @@ def test_a_value_cannot_break_out_of_its_place(tmp_path: Path) -> None:
     evil = "z\n  c: owned\n# $(touch owned) '\""
     knobs.apply(tmp_path, {"a.b": evil}, files=["params.yaml"])
     assert yaml.safe_load((tmp_path / "params.yaml").read_text()) == {"a": {"b": evil, "c": "y"}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a\x85b",
+        "a\u2028b\u2029",
+        "\ufeffa",
+        "\x00",
+        "\x7f",
+        "\ufffe",
+        "é😀",
+        "# no comment",
+        "- a: b",
+        "*x",
+        "${domain}",
+    ],
+)
+def test_a_text_comes_back_as_it_was_whatever_yaml_thinks_of_its_letters(value: str) -> None:
+    assert yaml.safe_load(knobs.with_value(TEXT, "domain", value))["domain"] == value
+
+
+TEMPLATED = ["domain", "train.lr", "item.lang", "list[0]"]
+
+
+@pytest.mark.parametrize("knob", ["domain", "train", "train.lr", "train.lr.deep", "list"])
+@pytest.mark.parametrize(
+    "value", ["a b", "a;b", "$(x)", "`x`", "-x", "a\nb", "'", '"', "a|b", "a>b", "~", ["-a"], {"a b": 1}]
+)
+def test_what_dvc_writes_into_a_stage_is_plain(knob: str, value) -> None:
+    with pytest.raises(RequestError, match=r"is refused: dvc\.yaml writes it into its stages"):
+        knobs.shaping({knob: value}, templated=TEMPLATED)
+
+
+def test_other_knobs_take_any_text_and_plain_values_shape_the_graph() -> None:
+    free = {"owner": "$(touch owned); `x`", "trained": "-x", "train2.lr": "'", "ingest.list": ["a b"]}
+    assert knobs.shaping(free, templated=TEMPLATED) == []
+    shaping = {"domain": "tests/domains/x-1", "train.lr": 0.1, "list": ["en", None, True]}
+    assert knobs.shaping({**free, **shaping}, templated=TEMPLATED) == list(shaping)

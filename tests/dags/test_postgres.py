@@ -58,6 +58,6 @@ def test_from_trigger_to_a_promoted_champion_on_postgresql(_templates, tmp_path,
         client.dags({"light"})
         runs = [client.trigger("light", {"overrides": {"ingest.rows": rows}}) for rows in (30, 31)]  # two at once
         for run in runs:
-            assert client.wait("light", run, seconds=400) == "success", client.states("light", run)
+            assert client.wait("light", run, seconds=400) == "success", client.why("light", run)
     assert len(light.registry()["versions"]) == 2
     assert not (light.airflow / "airflow.db").exists()

@@ -78,6 +78,14 @@ def test_an_override_of_no_knob_is_refused(knob: str) -> None:
         Request.of({"overrides": {knob: 1}})
 
 
+@pytest.mark.parametrize(
+    "value", ["x" * 60_000, "\ud800", float("nan"), [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]], ["a"] * 20_000]
+)
+def test_an_override_that_no_file_or_commit_could_hold_is_refused(value) -> None:
+    with pytest.raises(RequestError, match="overrides"):
+        Request.of({"overrides": {"a": {"b": value}}})
+
+
 def test_a_reason_becomes_one_line_and_is_never_read_as_anything() -> None:
     assert Request.of({"reason": "a\nRun-Prepared: x\x00 $(b)"}).reason == "a Run-Prepared: x $(b)"
 

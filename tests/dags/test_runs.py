@@ -14,6 +14,7 @@ import yaml
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from flow import Flow
 from lightly import LIGHT, LightRepository, git
+from orchestration.operators import CommandOperator
 from orchestration.process import marked
 from orchestration.workspace import Workspace, slug
 
@@ -177,6 +178,25 @@ def test_run_ids_and_overrides_are_never_shell(light, project, tmp_path: Path) -
     assert workspace.path.parent == light.home / "runs" / "work"
     assert not list(tmp_path.rglob("owned"))
     assert yaml.safe_load((workspace.path / "params.yaml").read_text())["owner"].startswith("$(touch owned)")
+
+
+def test_an_override_that_dvc_writes_into_a_command_is_never_shell(light, project, tmp_path: Path) -> None:
+    for evil in (["en", "de; touch owned"], ["en", "$(touch owned)"], ["en", "--help"], ["en", "de\ntouch owned"]):
+        flow = Flow(project, "shell", {"overrides": {"langs": evil}})
+        with pytest.raises(AirflowFailException, match=r"langs = .* is refused"):
+            flow.do(flow.prepare)
+    assert not list(tmp_path.rglob("owned"))
+    fewer = Flow(project, "fewer", {"overrides": {"langs": ["de"]}})  # a stage that this run does not have
+    fewer.do_all()
+    assert fewer.results["split_en"]["outcome"] == "absent"
+    assert fewer.results["split_de"]["outcome"] == "ran"
+
+
+@pytest.mark.parametrize("reason", ["no\x00thing", "half a pair \ud800"])
+def test_an_argument_that_no_program_can_be_given_is_refused(light, project, reason: str) -> None:
+    task = CommandOperator(task_id="back", project=project, arguments=["python", f"--reason={reason}"])
+    with pytest.raises(AirflowFailException, match="is no text that a program can be given"):
+        task.execute(Flow(project, "argument").context("back"))
 
 
 def test_an_unknown_knob_is_refused_before_anything_runs(light, project) -> None:
