@@ -1,10 +1,11 @@
 """Scoring against transformers' pipeline(): the same fine-tuned model, the same texts, one thread each.
 
-    python -m benchmarks.scoring MODEL_FOLDER [--texts 300] [--rounds 3]
+    python -m benchmarks.scoring MODEL_FOLDER [--texts 400] [--rounds 3]
 
 MODEL_FOLDER is a fine-tuned model (data/finetune/model). Texts are the real narratives ($PERENNIAL_REAL_DATA) where
-they are, else simulated. Rounds alternate; medians. CPU seconds of the process are compared, which other work on the
-machine hardly moves; each way runs on one thread, so without other work they are the seconds that pass.
+they are, else simulated. pipeline() is run with three batch sizes, and what must be beaten is its best. Rounds
+alternate; medians. CPU seconds of the process are compared, which other work on the machine hardly moves; each way
+runs on one thread, so without other work they are the seconds that pass.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,12 @@ from pipelines.core.base_model import find_base_model
 from pipelines.core.domain import load_domain
 from pipelines.core.params import section
 from pipelines.core.predictor import Predictor
-from pipelines.score.export import compiled, convert
+from pipelines.score.export import compiled, convert_network
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED_RATIO, REQUIRED_AGREEMENT = 3.5, 0.995
+THEIRS, BATCH_SIZES = "transformers pipeline()", (1, 8, 32)
+EXPORTED = "Predictor, exported (OpenVINO)"
 
 
 def read_texts(n: int) -> tuple[list[str], str]:
@@ -51,8 +55,8 @@ def read_texts(n: int) -> tuple[list[str], str]:
     return pd.concat(frames)["narrative"].dropna().head(n).tolist(), "simulated narratives (no real data here)"
 
 
-def huggingface(predictor: Predictor) -> Callable[[list[str]], np.ndarray]:
-    """What a user writes: pipeline("text-classification") on the merged model, in batches, in float32."""
+def huggingface(predictor: Predictor) -> Callable[[list[str], int], Any]:
+    """What a user writes: pipeline("text-classification") on the merged model, in float32, texts as they come."""
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, pipeline
 
     scorer: Any = predictor._scorer
@@ -63,7 +67,7 @@ def huggingface(predictor: Predictor) -> Callable[[list[str]], np.ndarray]:
     tokenizer = AutoTokenizer.from_pretrained(base)
     run = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
     most = predictor.manifest.encoder.max_tokens
-    return lambda texts: run(texts, batch_size=32, truncation=True, max_length=most)
+    return lambda texts, size: run(texts, batch_size=size, truncation=True, max_length=most)
 
 
 def main() -> None:
@@ -72,7 +76,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--texts", type=int, default=300)
+    parser.add_argument("--texts", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -82,18 +86,17 @@ def main() -> None:
     records = pd.DataFrame({"id": [str(n) for n in range(len(texts))], "text": texts, **features})
     reduced, exported = Predictor.load(given.model), Predictor.load(given.model, precision="float32")
     with tempfile.TemporaryDirectory() as folder:
-        convert(Predictor.load(given.model, precision="float32"), Path(folder))
-        exported.exchange_encoder(compiled(Path(folder), threads=1))
+        convert_network(exported, Path(folder))
+        exported.exchange_encoder(compiled(Path(folder), threads=1, streams=1))
     theirs = huggingface(exact)
     ways: dict[str, Callable[[], Any]] = {
-        "transformers pipeline(), batches of 32": lambda: theirs(texts),
+        **{f"{THEIRS}, batches of {size}": partial(theirs, texts, size) for size in BATCH_SIZES},
         "Predictor, float32": lambda: exact.predict_proba(records),
         "Predictor as released (bfloat16)": lambda: reduced.predict_proba(records),
-        "Predictor, exported (OpenVINO bfloat16)": lambda: exported.predict_proba(records),
+        EXPORTED: lambda: exported.predict_proba(records),
     }
-    truth = exact.predict_proba(records).argmax(axis=1)
     laps: dict[str, list[float]] = {name: [] for name in ways}
-    agreement: dict[str, float] = {}
+    answers: dict[str, np.ndarray] = {}
     for turn in range(given.rounds + 1):
         for name, way in ways.items():
             began = time.process_time()
@@ -101,19 +104,18 @@ def main() -> None:
             if turn:  # the first round warms up
                 laps[name].append(time.process_time() - began)
             if isinstance(answer, np.ndarray):
-                agreement[name] = float((answer.argmax(axis=1) == truth).mean())
-    first = statistics.median(next(iter(laps.values())))
-    lines = ["| way | texts per CPU second | times pipeline() | label as in float32 |", "|---|---|---|---|"]
-    for name, seconds in laps.items():
-        median = statistics.median(seconds)
+                answers[name] = answer.argmax(axis=1)
+    seconds = {name: statistics.median(found) for name, found in laps.items()}
+    first = min(seconds[name] for name in seconds if name.startswith(THEIRS))  # the batch size that suits it best
+    agreement = {name: float((said == answers["Predictor, float32"]).mean()) for name, said in answers.items()}
+    lines = ["| way | texts per CPU second | times the best pipeline() | label as in float32 |", "|---|---|---|---|"]
+    for name, median in seconds.items():
         said = f"{agreement[name]:.4f}" if name in agreement else "-"
         lines.append(f"| {name} | {len(texts) / median:.1f} | {first / median:.2f} | {said} |")
-    best = first / statistics.median(laps["Predictor, exported (OpenVINO bfloat16)"])
-    agreed = agreement["Predictor, exported (OpenVINO bfloat16)"]
-    kept = best >= REQUIRED_RATIO and agreed >= REQUIRED_AGREEMENT
+    kept = first / seconds[EXPORTED] >= REQUIRED_RATIO and agreement[EXPORTED] >= REQUIRED_AGREEMENT
     text = (
         "### Scoring (`python -m benchmarks.scoring data/finetune/model`)\n\n"
-        f"{len(texts)} {what}, one thread, medians of {given.rounds} alternating rounds; wanted: "
+        f"{len(texts)} {what}, one thread, CPU seconds, medians of {given.rounds} alternating rounds; wanted: "
         f"{REQUIRED_RATIO:g} times pipeline() at agreement {REQUIRED_AGREEMENT:g}: "
         f"{'reached' if kept else '**not reached here**'}.\n\n" + "\n".join(lines)
     )

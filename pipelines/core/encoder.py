@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 MIN_BATCH_TOKENS = 384
 MAX_BATCH_TOKENS = 4096  # 32 texts of 128 tokens; larger batches were no faster on two cores
 Tokens = list[list[int]]
+Vectors = Callable[[Tokens], NDArray[np.float32]]  # token ids of any lengths -> one vector a text
 
 
 def load_tokenizer(folder: Path, *, max_tokens: int, max_characters: int) -> Callable[[Sequence[str]], Tokens]:
@@ -104,7 +105,9 @@ def pool(hidden: torch.Tensor, *, mask: torch.Tensor | None, pooling: str) -> to
     if pooling == "last":
         if mask is None:
             return hidden[:, -1]
-        return hidden[range(len(hidden)), mask.sum(1) - 1]
+        import torch
+
+        return hidden[torch.arange(hidden.shape[0], device=hidden.device), mask.sum(1) - 1]
     if mask is None:
         return hidden.mean(1)
     weights = mask.unsqueeze(-1).float()
@@ -135,9 +138,13 @@ class Encoder:
         self.spec = spec
         self.device = device
         self.tokenise = load_tokenizer(folder, max_tokens=spec.max_tokens, max_characters=spec.max_characters)
-        self.network = load_network(folder).to(device=device, dtype=compute_type(spec.precision, device=device))
+        self.network = (
+            load_network(folder)
+            .requires_grad_(False)
+            .to(device=device, dtype=compute_type(spec.precision, device=device))
+        )
         self.width = int(self.network.config.hidden_size)
-        self.encode: Callable[[torch.Tensor], torch.Tensor] = self._pooled  # token ids -> one vector a text
+        self.exchanged: Vectors | None = None  # another form of the same network, where one has been put in its place
 
     @classmethod
     def load(cls, spec: BaseModelParams, *, folder: Path | None = None, device: str = "cpu") -> Encoder:
@@ -146,7 +153,12 @@ class Encoder:
 
     def embed(self, texts: Sequence[str], *, say: str = "") -> NDArray[np.float32]:
         """One vector a text, in order."""
-        return run_by_length(self.tokenise(texts), self.encode, width=self.width, device=self.device, say=say)
+        tokens = self.tokenise(texts)
+        if self.exchanged is not None:
+            return self.exchanged(tokens)
+        return run_by_length(tokens, self.encode, width=self.width, device=self.device, say=say)
 
-    def _pooled(self, ids: torch.Tensor) -> torch.Tensor:
-        return pool(self.network(input_ids=ids).last_hidden_state, mask=None, pooling=self.spec.pooling)
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """One vector a text of one batch; `mask` is 0 where a shorter text was padded."""
+        hidden = self.network(input_ids=ids, attention_mask=mask).last_hidden_state
+        return pool(hidden, mask=mask, pooling=self.spec.pooling)

@@ -128,6 +128,8 @@ def _add(frame: pd.DataFrame, *, root: Path, stamp: str, key: list[str]) -> int:
             if new.empty:
                 continue
             whole = pd.concat([known, new]) if len(known) else new
+            for stale in file.parent.glob(f".{file.name}.*.partial"):  # of a writer that was killed; the lock is ours
+                stale.unlink(missing_ok=True)
             buffer = io.BytesIO()
             whole.sort_values([stamp, *key], ignore_index=True).to_parquet(buffer, index=False, compression="zstd")
             write_atomic(file, buffer.getvalue())

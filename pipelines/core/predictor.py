@@ -20,6 +20,9 @@ from pipelines.core.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+
+    from pipelines.core.encoder import Vectors
 
 MANIFEST = "predictor.json"
 BOOSTING_FILE = "boosting.txt"
@@ -93,11 +96,10 @@ class Scorer(Protocol):
     def logits(self, records: pd.DataFrame, *, say: str) -> Floats:
         """One logit a label for every record."""
 
-    @property
-    def encode(self) -> Any:
-        """What turns a tensor of token ids into one vector a text."""
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """One vector a text of one batch; `mask` is 0 where a shorter text was padded."""
 
-    def exchange_encoder(self, encode: Any) -> None:
+    def exchange_encoder(self, vectors: Vectors) -> None:
         """Compute the vectors of texts with another form of the same network."""
 
 
@@ -138,14 +140,13 @@ class Predictor:
             scorer = FinetuneScorer(manifest, folder=folder, base=base, device=device)
         return cls(manifest, scorer, folder=folder)
 
-    @property
-    def encode(self) -> Any:
-        """What turns a tensor of token ids into one vector a text: the network, or what it was exchanged for."""
-        return self._scorer.encode
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """One vector a text of one batch, by the network as it was loaded: what an export is made of."""
+        return self._scorer.encode(ids, mask)
 
-    def exchange_encoder(self, encode: Any) -> None:
+    def exchange_encoder(self, vectors: Vectors) -> None:
         """Answer with another form of the same network, which must have passed a parity gate."""
-        self._scorer.exchange_encoder(encode)
+        self._scorer.exchange_encoder(vectors)
 
     def predict_logits(self, records: pd.DataFrame, *, say: str = "") -> Floats:
         """Logits before the temperature; InputError where the model gives NaN or infinity."""

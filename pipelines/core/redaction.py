@@ -35,16 +35,22 @@ NAMED_ACCOUNT = (
 BARE_ACCOUNT = rf"(^|[^A-Za-z0-9_.$,{{-])((?:[A-Z]{{2}}[0-9]{{2}}[A-Z0-9]{{11,30}}|[0-9]{{9,34}}){B})"
 
 KINDS = ("email", "card", "ssn", "phone", "account")
+FEW = 64  # live requests: one look for all patterns at once; of more texts some hold one nearly always
 
 
 def clean(texts: pl.Series) -> pl.Series:
     """Texts in Unicode NFC, every line end a newline, without control characters but tab and newline."""
-    return texts.str.normalize("NFC").str.replace_all(LINE_ENDS, "\n").str.replace_all(CONTROL, "")
+    import polars as pl
+
+    column = pl.lit(texts).str.normalize("NFC").str.replace_all(LINE_ENDS, "\n").str.replace_all(CONTROL, "")
+    return pl.select(column.alias(texts.name)).to_series()  # one call of the engine: three cost a live record more
 
 
 def redact(texts: pl.Series) -> tuple[pl.Series, dict[str, int]]:
     """Texts with `[EMAIL]`, `[CARD]`, `[SSN]`, `[PHONE]`, `[ACCOUNT]` in place of such data, and how many of each."""
     counts = dict.fromkeys(KINDS, 0)
+    if len(texts) <= FEW and not _holds_any(texts):
+        return texts, counts
     texts, counts["email"] = _replace(texts, EMAIL, "[EMAIL]")
     texts, counts["card"] = _replace_cards(texts)
     texts, counts["ssn"] = _replace(texts, SSN, "[SSN]")
@@ -53,6 +59,15 @@ def redact(texts: pl.Series) -> tuple[pl.Series, dict[str, int]]:
     texts, bare = _replace(texts, BARE_ACCOUNT, "${1}[ACCOUNT]")
     counts["account"] = named + bare
     return texts, counts
+
+
+def _holds_any(texts: pl.Series) -> bool:
+    """Whether any pattern matches anywhere: if none does, no replacement can make another match."""
+    import polars as pl
+
+    patterns = (EMAIL, CARD.replace(r"\b", B), SSN, NAMED_ACCOUNT, PHONE, BARE_ACCOUNT)
+    found = [pl.lit(texts).str.contains(pattern).any().alias(str(n)) for n, pattern in enumerate(patterns)]
+    return any(pl.select(found).row(0))
 
 
 def passes_luhn(digits: str) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipelines.core.adapter import HEAD_FILE, load_merged
-from pipelines.core.encoder import Encoder, compute_type, load_network, load_tokenizer, pool, run_by_length
+from pipelines.core.encoder import Encoder, Vectors, compute_type, load_network, load_tokenizer, pool, run_by_length
 from pipelines.core.errors import InputError
 from pipelines.core.linear import LinearModel, unit_length
 from pipelines.core.predictor import BOOSTING_FILE, Floats, Manifest, feature_matrix, texts_of
@@ -17,8 +16,6 @@ from pipelines.core.predictor import BOOSTING_FILE, Floats, Manifest, feature_ma
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-
-    Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 class BaselineScorer:
@@ -48,14 +45,13 @@ class BaselineScorer:
         matrix = boosting_matrix(feature_matrix(records, self.columns), vectors, linear)
         return linear + np.asarray(self.booster.predict(matrix, raw_score=True)).reshape(len(records), self.n_labels)
 
-    @property
-    def encode(self) -> Encode:
-        """What turns token ids into one vector a text."""
-        return self.encoder.encode
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """One vector a text of one batch."""
+        return self.encoder.encode(ids, mask)
 
-    def exchange_encoder(self, encode: Encode) -> None:
+    def exchange_encoder(self, vectors: Vectors) -> None:
         """Compute the vectors of texts with another form of the same network."""
-        self.encoder.encode = encode
+        self.encoder.exchanged = vectors
 
 
 class FinetuneScorer:
@@ -77,7 +73,7 @@ class FinetuneScorer:
                 f"{folder / HEAD_FILE}: shape {tuple(self.weight.shape)} does not fit labels and base model"
             )
         self._linear = torch.nn.functional.linear
-        self.encode: Encode = self._pooled
+        self._exchanged: Vectors | None = None
 
     def logits(self, records: pd.DataFrame, *, say: str) -> Floats:
         """One logit a label for every record."""
@@ -86,15 +82,20 @@ class FinetuneScorer:
             return self._linear(self.encode(ids), self.weight, self.bias)
 
         tokens = self.tokenise(texts_of(records))
+        if self._exchanged is not None:
+            vectors = self._exchanged(tokens)
+            return np.asarray(vectors @ self.weight.cpu().numpy().T + self.bias.cpu().numpy(), dtype=np.float64)
         out = run_by_length(tokens, scores, width=self.n_labels, device=self.device, say=say)
         return np.asarray(out, dtype=np.float64)
 
-    def exchange_encoder(self, encode: Encode) -> None:
-        """Compute the vectors of texts with another form of the same network."""
-        self.encode = encode
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """One vector a text of one batch; `mask` is 0 where a shorter text was padded."""
+        hidden = self.network(input_ids=ids, attention_mask=mask).last_hidden_state
+        return pool(hidden, mask=mask, pooling=self.pooling)
 
-    def _pooled(self, ids: torch.Tensor) -> torch.Tensor:
-        return pool(self.network(input_ids=ids).last_hidden_state, mask=None, pooling=self.pooling)
+    def exchange_encoder(self, vectors: Vectors) -> None:
+        """Compute the vectors of texts with another form of the same network."""
+        self._exchanged = vectors
 
 
 def boosting_matrix(features: Floats, vectors: Floats, linear: Floats) -> Floats:

@@ -32,7 +32,7 @@ class Live:
         self.domain = load_domain()
         self.params = load_params("serve", ServeParams)
         self.metrics = Metrics()
-        self.models = Models(registry, domain=self.domain)
+        self.models = Models(registry, domain=self.domain, threads=load_resources().threads)
         self.journal = Journal(
             journal_folder(), segment_bytes=self.params.segment_bytes, fsync_seconds=self.params.fsync_seconds
         )

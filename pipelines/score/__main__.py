@@ -12,9 +12,12 @@ import logging
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import InputError, PerennialError
+
+if TYPE_CHECKING:
+    from pipelines.core.encoder import Vectors
 
 logger = logging.getLogger(__name__)
 
@@ -111,17 +114,17 @@ def export(*, version: int | None) -> dict[str, Any]:
     from pipelines.core.params import load_params
     from pipelines.core.predictor import Predictor
     from pipelines.score import parity
-    from pipelines.score.export import Encode, write_export
+    from pipelines.score.export import write_export
     from pipelines.score.params import ScoreParams
 
     params, schema = load_params("score", ScoreParams).parity, load_domain().schema
     version, package = package_of(version)
     records = parity.gold_rows(package, root=Path.cwd(), rows=params.rows)
 
-    def judge(encode: Encode) -> Any:
+    def judge(vectors: Vectors) -> Any:
         exact = Predictor.load(package / "model", precision="float32")
         before = exact.predict_proba(records, say="float32")
-        exact.exchange_encoder(encode)
+        exact.exchange_encoder(vectors)
         after = exact.predict_proba(records, say="export")
         return parity.judge(records, exact=before, exported=after, schema=schema, params=params)
 

@@ -1,7 +1,8 @@
 """A faster form of a model's base network: exported to OpenVINO, used only where its parity gate has passed.
 
 `PERENNIAL_HOME/exports/<digest of the model>/` holds `encoder.xml`, `encoder.bin` and `verdict.json`, which names the
-sha256 of both, so that neither a changed export nor one of another model is ever used.
+sha256 of both and the runtime that they were judged with, so that no changed export, none of another model, and none
+that another OpenVINO or number format would compute, is ever used.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.core.encoder import Vectors
 from pipelines.core.predictor import MANIFEST, Predictor
 from pipelines.core.state import home, locked, write_atomic
 from pipelines.core.store import file_digest
+from pipelines.core.verdict import read_verdict
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +32,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NETWORK, WEIGHTS, VERDICT = "encoder.xml", "encoder.bin", "verdict.json"
-Encode = Callable[["torch.Tensor"], "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class PassedExport:
+    """An export whose gate is open: what computes, and the digest of the verdict that let it."""
+
+    vectors: Vectors
+    verdict: str
 
 
 def export_folder(model: Path) -> Path:
@@ -36,15 +47,23 @@ def export_folder(model: Path) -> Path:
     return home() / "exports" / file_digest(model / MANIFEST)
 
 
-def write_export(model: Path, *, judge: Callable[[Encode], Verdict]) -> dict[str, Any]:
-    """Export the network of a model folder, let `judge` compare it, and keep it with its verdict, passed or not."""
+def write_export(
+    model: Path,
+    *,
+    judge: Callable[[Vectors], Verdict],
+    convert: Callable[[Predictor, Path], None] | None = None,
+) -> dict[str, Any]:
+    """Export the network of a model folder, let `judge` compare it, and keep it with its verdict, passed or not.
+
+    `convert` writes another form than the plain one, a quantised one for example; the gate is the same.
+    """
     target = export_folder(model)
     with locked(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".export-"))
         try:
-            convert(Predictor.load(model, precision="float32"), staging)
-            record = with_verdict(staging, judge(compiled(staging, threads=os.cpu_count() or 1)))
+            (convert or convert_network)(Predictor.load(model, precision="float32"), staging)
+            record = with_verdict(staging, judge(compiled(staging, threads=os.cpu_count() or 1, streams=1)))
             shutil.rmtree(target, ignore_errors=True)
             staging.rename(target)
         finally:
@@ -52,23 +71,33 @@ def write_export(model: Path, *, judge: Callable[[Encode], Verdict]) -> dict[str
     return record
 
 
-def convert(predictor: Predictor, folder: Path) -> None:
-    """Write the network with its pooling, token ids in and one vector a text out, any batch and length."""
+def convert_network(predictor: Predictor, folder: Path) -> None:
+    """Write the network with its pooling: token ids and mask in, one vector a text out, any batch and length."""
     import openvino
     import torch
 
     class Network(torch.nn.Module):
         """Traced by the converter."""
 
-        def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             """One vector a text."""
-            return predictor.encode(input_ids)
+            return predictor.encode(ids, mask)
 
+    example = torch.ones(2, 16, dtype=torch.long)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network = openvino.convert_model(Network().eval(), example_input=torch.ones(2, 16, dtype=torch.long))
-    network.reshape({0: [-1, -1]})
+        network = openvino.convert_model(Network().eval(), example_input=(example, example))
+    network.reshape({0: [-1, -1], 1: [-1, -1]})
     openvino.save_model(network, folder / NETWORK, compress_to_fp16=False)
+
+
+def runtime() -> dict[str, str]:
+    """What computes an export here; another version or number format would give other numbers than were judged."""
+    import openvino
+
+    from pipelines.score.exported import native_precision
+
+    return {"openvino": str(openvino.get_version()), "precision": native_precision()}
 
 
 def with_verdict(folder: Path, verdict: Verdict) -> dict[str, Any]:
@@ -76,47 +105,48 @@ def with_verdict(folder: Path, verdict: Verdict) -> dict[str, Any]:
     record = {
         "passed": verdict.passed,
         "files": {name: file_digest(folder / name) for name in (NETWORK, WEIGHTS)},
+        "runtime": runtime(),
         "verdict": verdict.to_dict(),
     }
     write_atomic(folder / VERDICT, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
     return record
 
 
-def passed_export(model: Path, *, threads: int) -> Encode | None:
+def passed_export(model: Path, *, threads: int, streams: int) -> PassedExport | None:
     """The exported network of a model, or None where there is none that has passed its gate unchanged since."""
-    folder = export_folder(model)
     try:
+        folder = export_folder(model)
         record = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
         changed = [name for name in (NETWORK, WEIGHTS) if record["files"][name] != file_digest(folder / name)]
-        passed = record["passed"] is True
+        verdict = read_verdict(record["verdict"], stage="export")
+        passed, judged_with = record["passed"] is True and verdict.passed, record["runtime"]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s is broken (%r): the export is not used", folder / VERDICT, error)
         return None
-    if changed or not passed:
-        why = f"{changed[0]} was changed" if changed else "its parity gate is closed"
+    why = None
+    if changed:
+        why = f"{changed[0]} was changed"
+    elif not passed:
+        why = "its parity gate is closed"
+    elif judged_with != runtime():
+        why = f"it was judged with {judged_with}, here is {runtime()}; export it again (make score-export)"
+    if why is not None:
         logger.warning("the export in %s is not used: %s", folder, why)
         return None
-    return compiled(folder, threads=threads)
+    digest = verdict.to_dict()["digest"]
+    try:
+        vectors = compiled(folder, threads=threads, streams=streams)
+    except RuntimeError as error:  # OpenVINO's kind for all that it cannot do
+        logger.warning("the export in %s is not used: OpenVINO cannot load it: %s", folder, error)
+        return None
+    logger.info("the exported network answers, by verdict %s", digest[:12])
+    return PassedExport(vectors, digest)
 
 
-def compiled(folder: Path, *, threads: int) -> Encode:
+def compiled(folder: Path, *, threads: int, streams: int) -> Vectors:
     """The exported network in memory, in bfloat16 where the processor multiplies it."""
-    import numpy as np
-    import openvino
-    import torch
+    from pipelines.score.exported import Exported, native_precision
 
-    core = openvino.Core()
-    knows_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    settings = {
-        "INFERENCE_PRECISION_HINT": "bf16" if knows_bf16 else "f32",
-        "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    request = core.compile_model(folder / NETWORK, "CPU", settings).create_infer_request()
-
-    def encode(ids: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(np.array(request.infer({0: ids.numpy()})[0]))
-
-    return encode
+    return Exported(folder / NETWORK, precision=native_precision(), threads=threads, streams=streams)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.core.errors import PerennialError
 from pipelines.core.predictions import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -33,10 +36,16 @@ def score(partitions: list[pd.DataFrame], *, model: Path, workers: int, threads:
     with ProcessPoolExecutor(
         min(workers, len(partitions)),
         mp_context=get_context("spawn"),
-        initializer=_load,
+        initializer=_begin,
         initargs=(str(model), max(1, threads // workers)),
     ) as pool:
-        yield from pool.map(_predict, partitions)
+        try:
+            yield from pool.map(_predict, partitions)
+        except BrokenProcessPool as error:
+            raise PerennialError(
+                "a scoring process ended before its answer: it was killed (out of memory?) or could not load the "
+                "model. What was written stays; run again, with fewer score.workers if memory was short"
+            ) from error
 
 
 def as_rows(
@@ -56,6 +65,19 @@ def as_rows(
     return rows
 
 
+def _begin(model: str, threads: int) -> None:
+    """Load the model in a worker process that ends when its parent does, however that ends."""
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)  # after kill -9 of the parent a worker would wait for its next partition for ever
+
+    threading.Thread(target=follow, daemon=True).start()
+    _load(model, threads)
+
+
 def _load(model: str, threads: int) -> None:
     global _predictor  # noqa: PLW0603  one predictor a worker process, loaded once
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -66,9 +88,9 @@ def _load(model: str, threads: int) -> None:
 
     torch.set_num_threads(threads)
     _predictor = Predictor.load(Path(model))
-    encode = passed_export(Path(model), threads=threads)
-    if encode is not None:
-        _predictor.exchange_encoder(encode)
+    export = passed_export(Path(model), threads=threads, streams=threads)
+    if export is not None:
+        _predictor.exchange_encoder(export.vectors)
 
 
 def _predict(partition: pd.DataFrame) -> pd.DataFrame:

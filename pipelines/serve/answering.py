@@ -102,7 +102,7 @@ class Answerer:
     def _seen(self, frame: pd.DataFrame) -> list[Row]:
         """What the log says of each record, whoever answers."""
         features = [feature.name for feature in self._domain.schema.features]
-        columns = {name: frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in features}
+        columns = {name: _cells(frame[name]) for name in features}
         names, received = frame["id"].astype(str).tolist(), frame["received_at"].tolist()
         lengths, now = frame["text"].str.len().tolist(), _iso(datetime.now(UTC))
         return [
@@ -125,6 +125,11 @@ def _said(seen: list[Row], answer: pd.DataFrame, *, version: int, roles: list[st
         {**row, "model_version": version, "role": role, "label": str(label), "confidence": float(confidence)}
         for row, role, label, confidence in zip(seen, roles, labels, confidences, strict=True)
     ]
+
+
+def _cells(column: pd.Series) -> list[Any]:
+    """Plain values, None where null; pandas' own `where` takes longer than a small network's answer."""
+    return [cell if there else None for cell, there in zip(column.tolist(), column.notna().tolist(), strict=True)]
 
 
 def _iso(moment: datetime) -> str:

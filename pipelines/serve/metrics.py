@@ -36,6 +36,12 @@ class Metrics:
         self._version = Gauge(
             "perennial_model_version", "Version in a role, 0 for none", ["role"], registry=self.registry
         )
+        self._export = Gauge(
+            "perennial_export",
+            "1 for a version whose exported network answers, by the digest of its parity verdict",
+            ["version", "verdict"],
+            registry=self.registry,
+        )
         self._lock = threading.Lock()
         self._calls: Counter[int] = Counter()
         self._failures: Counter[int] = Counter()
@@ -75,10 +81,14 @@ class Metrics:
         """Mean time that a version takes for one record; None before it has answered one."""
         return self._microseconds[version] / self._records[version] / 1000 if self._records[version] else None
 
-    def serving(self, *, champion: int, challenger: int | None) -> None:
-        """Say which versions are in memory."""
+    def serving(self, *, champion: int, challenger: int | None, exports: dict[int, str | None] | None = None) -> None:
+        """Say which versions are in memory, and by which parity verdicts exported networks answer for them."""
         self._version.labels("champion").set(champion)
         self._version.labels("challenger").set(challenger or 0)
+        self._export.clear()
+        for version, verdict in (exports or {}).items():
+            if verdict is not None:
+                self._export.labels(str(version), verdict).set(1)
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

@@ -37,6 +37,7 @@ class Loaded:
 
     version: int
     predictor: Answers
+    export: str | None = None  # digest of the parity verdict by which its network is an exported one
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ class Pair:
 class Models:
     """Keeps a `Pair` that is replaced as a whole: a request that began with one pair ends with it."""
 
-    def __init__(self, registry: Registry, *, domain: Domain) -> None:
+    def __init__(self, registry: Registry, *, domain: Domain, threads: int) -> None:
         self._registry = registry
         self._domain = domain
+        self._threads = threads
         self._lock = threading.Lock()
         self._pair: Pair | None = None
         self.refused: dict[int, str] = {}  # versions that could not be loaded, and why
@@ -102,18 +104,23 @@ class Models:
             if known is not None and known.version == version:
                 return known
         from pipelines.core.predictor import Predictor
+        from pipelines.score.export import passed_export
 
         try:
-            predictor = Predictor.load(self._registry.package(version) / "model")
+            model = self._registry.package(version) / "model"
+            predictor = Predictor.load(model)
             if tuple(predictor.labels) != tuple(self._domain.schema.labels):
                 raise InputError(f"version {version} answers other labels than the domain has")
+            export = passed_export(model, threads=self._threads, streams=1)  # by the same rule as in scoring
+            if export is not None:
+                predictor.exchange_encoder(export.vectors)
             predictor.predict(self._probe())
         except Exception as error:  # whatever is wrong with a new version, the one in memory goes on answering
             self.refused[version], self._retry_at[version] = str(error), time.monotonic() + RETRY_SECONDS
             logger.error("version %s is refused: %s", version, error)
             return None
         self.refused.pop(version, None)
-        return Loaded(version, predictor)
+        return Loaded(version, predictor, export.verdict if export else None)
 
     def _probe(self) -> pd.DataFrame:
         import pandas as pd

@@ -45,7 +45,7 @@ class Service:
         self.domain = load_domain()
         self.metrics = Metrics()
         self.registry = Registry(model_name())
-        self.models = Models(self.registry, domain=self.domain)
+        self.models = Models(self.registry, domain=self.domain, threads=load_resources().threads)
         self.journal = Journal(
             journal_folder(), segment_bytes=self.params.segment_bytes, fsync_seconds=self.params.fsync_seconds
         )
@@ -97,7 +97,8 @@ class Service:
         if self.models.refresh():
             pair = self.models.pair
             challenger = pair.challenger.version if pair.challenger else None
-            self.metrics.serving(champion=pair.champion.version, challenger=challenger)
+            exports = {item.version: item.export for item in (pair.champion, pair.challenger) if item is not None}
+            self.metrics.serving(champion=pair.champion.version, challenger=challenger, exports=exports)
         elif not self.models.ready:
             why = "; ".join(self.models.refused.values()) or "there is no champion yet, release one first (make demo)"
             if why != self._told:

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from pipelines.core.base_model import BaseModelParams
-from pipelines.core.encoder import Encoder
+from pipelines.core.encoder import Encoder, run_by_length
 from pipelines.core.errors import InputError
 from pipelines.core.linear import LinearModel, Vocabulary
 from pipelines.core.predictor import (
@@ -162,10 +162,16 @@ def test_the_encoder_that_lies_in_the_folder_is_used(folder, records, models, mo
 def test_the_network_can_be_exchanged(folder, records):
     predictor = Predictor.load(folder)
     expected = predictor.predict_proba(records)
-    encode = Encoder.load(predictor.manifest.encoder).encode
-    predictor.exchange_encoder(encode)
-    assert predictor.encode is encode
+    other = Encoder.load(predictor.manifest.encoder)
+    asked = []
+
+    def vectors(tokens):
+        asked.append(len(tokens))
+        return run_by_length(tokens, other.encode, width=other.width, device="cpu")
+
+    predictor.exchange_encoder(vectors)
     np.testing.assert_array_equal(predictor.predict_proba(records), expected)
+    assert asked == [len(records)]
 
 
 def test_features_become_numbers_and_what_is_unknown_becomes_nan():

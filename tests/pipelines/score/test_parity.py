@@ -101,23 +101,37 @@ def kept(tmp_path, schema, params, monkeypatch):
     (folder / WEIGHTS).write_bytes(b"weights")
     records, logits = rows(schema)
     with_verdict(folder, judge(records, exact=logits, exported=logits, schema=schema, params=params))
-    monkeypatch.setattr(export_module, "compiled", lambda folder, threads: "the export")
+    monkeypatch.setattr(export_module, "compiled", lambda folder, threads, streams: "the export")
     return model, folder
 
 
 def test_an_export_that_has_passed_is_used(kept):
-    assert passed_export(kept[0], threads=1) == "the export"
+    found = passed_export(kept[0], threads=1, streams=1)
+    assert found.vectors == "the export"
+    assert found.verdict == json.loads((kept[1] / VERDICT).read_text())["verdict"]["digest"]
+
+
+def _edit(folder, **changed):
+    record = json.loads((folder / VERDICT).read_text())
+    (folder / VERDICT).write_text(json.dumps({**record, **changed}))
 
 
 def _refuse(folder):
-    record = json.loads((folder / VERDICT).read_text())
-    (folder / VERDICT).write_text(json.dumps({**record, "passed": False}))
+    _edit(folder, passed=False)
+
+
+def _forge(folder):
+    """A closed verdict edited to say that it is open."""
+    verdict = json.loads((folder / VERDICT).read_text())["verdict"]
+    _edit(folder, verdict={**verdict, "checks": [{**check, "value": 0.9} for check in verdict["checks"]]})
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
         _refuse,
+        _forge,
+        lambda folder: _edit(folder, runtime={"openvino": "another", "precision": "bf16"}),
         lambda folder: (folder / WEIGHTS).write_bytes(b"others"),
         lambda folder: (folder / NETWORK).unlink(),
         lambda folder: (folder / VERDICT).write_text("{"),
@@ -126,9 +140,9 @@ def _refuse(folder):
 )
 def test_a_refused_changed_or_broken_export_is_not_used(kept, spoil):
     spoil(kept[1])
-    assert passed_export(kept[0], threads=1) is None
+    assert passed_export(kept[0], threads=1, streams=1) is None
 
 
 def test_the_export_of_another_model_is_not_used(kept):
     (kept[0] / "predictor.json").write_text('{"other": 1}')
-    assert passed_export(kept[0], threads=1) is None
+    assert passed_export(kept[0], threads=1, streams=1) is None
