@@ -32,15 +32,22 @@ def apply_temperature(scores: Floats, *, temperature: float) -> Floats:
 
 
 def fit_temperature(scores: Floats, gold: Codes) -> float:
-    """The temperature with the least log loss on gold rows (Guo et al. 2017); 1.0 where there is nothing to fit on."""
+    """The temperature with the least log loss on gold rows (Guo et al. 2017); 1.0 where there is nothing to fit on.
+
+    The truth of n rows counts (n + 1) / (n + k) and not 1, each other class 1 / (n + k), as Platt (1999) has it: a few
+    rows that are all right are no proof of certainty, and would make the temperature as small as it may be.
+    """
     from scipy.optimize import minimize_scalar
 
     if len(gold) == 0:
         return 1.0
     bounds = tuple(np.log(TEMPERATURE_BOUNDS))
+    n, k = np.shape(scores)
 
     def loss(log_temperature: float) -> float:
-        return log_loss(apply_temperature(scores, temperature=float(np.exp(log_temperature))), gold)
+        said = apply_temperature(scores, temperature=float(np.exp(log_temperature)))
+        logs = np.log(np.clip(said, SMALLEST_PROBABILITY, 1.0))
+        return float(-(n * logs[np.arange(n), gold].sum() + logs.sum()) / (n * (n + k)))
 
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))

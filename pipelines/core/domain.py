@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipelines.core.errors import InputError
+from pipelines.core.errors import InputError, PerennialError
 from pipelines.core.params import domain_path
 
 if TYPE_CHECKING:
@@ -141,7 +142,19 @@ class Domain:
         file = self.folder / f"{name}.py"
         if not file.exists():
             raise InputError(f"domain {self.folder}: {file.name} is missing")
-        return importlib.import_module(f"{package}.{name}")
+        try:
+            return importlib.import_module(f"{package}.{name}")
+        except PerennialError:
+            raise
+        except SyntaxError as error:
+            raise InputError(f"{file}, line {error.lineno}: {error.msg}") from error
+        except Exception as error:
+            lines = [
+                f", line {at.lineno}" for at in traceback.extract_tb(error.__traceback__) if at.filename == str(file)
+            ]
+            raise InputError(
+                f"{file}{lines[-1] if lines else ''}: it cannot be imported: {type(error).__name__}: {error}"
+            ) from error
 
     def _attribute(self, module: str, name: str) -> Any:
         try:

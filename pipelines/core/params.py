@@ -29,12 +29,28 @@ class ResourceParams(StageParams):
     seed: int  # root of every random generator
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error: else the first one's values vanish."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping whose keys differ."""
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping; ParamsError names the file and the line where it is none."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  a SafeLoader
     except FileNotFoundError:
-        raise ParamsError(f"{path} is missing; run from the repository root") from None
+        raise ParamsError(
+            f"{path} is missing; run from the repository root, with a domain that has one (docs/your-own-domain.md)"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not readable as YAML: {error}") from None
     if not isinstance(content, dict):
@@ -98,6 +114,8 @@ def _explain(name: str, error: ValidationError, known: tuple[str, ...]) -> str:
             lines.append(f"  {knob} is missing: give it a value there or in the domain's {PARAMS_FILE}")
         elif item["type"] == "extra_forbidden":
             lines.append(f"  {knob} is unknown; there are: {', '.join(known)}")
+        elif item["type"] == "value_error":  # about several knobs together, or it says the value itself
+            lines.append(f"  {knob}: {item['msg'].removeprefix('Value error, ')}")
         else:
             lines.append(f"  {knob} = {item['input']!r}: {item['msg']}")
     return "\n".join(lines)

@@ -31,17 +31,20 @@ def as_canonical(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
             f"there are: {', '.join(map(str, frame.columns))}"
         )
     typed = frame[wanted].copy()
+    name = "id"
     try:
         for name in ("id", "text", "entity", "gold"):
             typed[name] = typed[name].astype("string")
         for name in ("received_at", "gold_at"):
             typed[name] = typed[name].astype(TIMESTAMP)
         for feature in schema.features:
-            typed[feature.name] = typed[feature.name].astype("string" if feature.kind == "category" else "float64")
+            name = feature.name
+            typed[name] = typed[name].astype("string" if feature.kind == "category" else "float64")
         for attribute in schema.protected:
-            typed[attribute.name] = typed[attribute.name].astype("Int8")
+            name = attribute.name
+            typed[name] = typed[name].astype("Int8")
     except (TypeError, ValueError) as error:
-        raise InputError(f"domain {schema.name!r}: a column of to_records has a wrong type: {error}") from error
+        raise InputError(f"domain {schema.name!r}: column {name!r} of to_records has a wrong type: {error}") from error
     for name in ("id", "text", "received_at"):
         if typed[name].isna().any():
             row = int(typed[name].isna().to_numpy().argmax())

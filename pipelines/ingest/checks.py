@@ -47,8 +47,9 @@ def check_rejected(rejected: int, *, rows: int, limit: float) -> Check:
     )
 
 
-def check_rows(rows: int, *, limit: int, start: date, end: date) -> Check:
+def check_rows(rows: int, *, limit: int, start: date, end: date, outside: int) -> Check:
     """Enough rows to go on with."""
+    elsewhere = f"; {outside} more are dated outside it" if outside else ""
     return Check.at_least(
         "rows",
         rows,
@@ -56,7 +57,7 @@ def check_rows(rows: int, *, limit: int, start: date, end: date) -> Check:
         rows=rows,
         min_rows=0,
         required=True,
-        sentence=f"{rows} rows were accepted in {start}..{end} (without the last day)",
+        sentence=f"{rows} rows were accepted in {start}..{end} (without the last day){elsewhere}",
     )
 
 

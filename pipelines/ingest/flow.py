@@ -120,7 +120,13 @@ def judge(
     whole = (params.end - params.start).days // 7
     found: list[Check] = [
         checks.check_rejected(rejected, rows=in_window, limit=limits.max_rejected_share),
-        checks.check_rows(rows, limit=limits.min_rows, start=params.start, end=params.end),
+        checks.check_rows(
+            rows,
+            limit=limits.min_rows,
+            start=params.start,
+            end=params.end,
+            outside=tally.counts.get("outside_window", 0),
+        ),
         checks.check_freshness(days, end=params.end, limit=limits.max_stale_days),
         checks.check_volume(profile.weeks, limit=limits.volume, min_weeks=limits.min_weeks, whole=whole),
         checks.check_nulls(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,15 +75,12 @@ def sort_out(
     placed = raw.assign(**{FILE: batch.files, ROW: batch.rows})
     frame = _normalised(placed, domain=domain, batch=batch)
     valid, reasons = _validated(frame, schema=domain.raw_schema, file=str(batch.files[0]) if len(raw) else "input")
-    records = domain.to_records(valid)
-    if len(records) != len(valid):
-        raise InputError(
-            f"domain {domain.schema.name!r}: to_records gave {len(records)} of {len(valid)} rows; it may drop none"
-        )
+    records = _recorded(valid, domain=domain, batch=batch)
     places = valid.index.to_numpy()
     since, until = (pd.Timestamp(day, tz="UTC") for day in (start, end))
     received = records["received_at"]
     ids, texts = records["id"].str.strip(), records["text"]
+    records["id"] = ids  # blanks around an id are no part of it
     refused = np.select(
         [received < EPOCH, ids == "", texts.str.len() > max_text_chars],
         ["received_at is before 1970-01-01", "id is empty", f"text has more than {max_text_chars} characters"],
@@ -167,6 +166,10 @@ def _normalised(raw: pd.DataFrame, *, domain: Domain, batch: Batch) -> pd.DataFr
         frame = domain.normalise(raw.assign(_file=batch.files, _row=batch.rows))
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
+    except Exception as error:
+        columns = ", ".join(str(column) for column in raw.columns if column not in (FILE, ROW))
+        raise InputError(f"{file}: {_raised('normalise', error, domain=domain)}. Columns: {columns}") from error
+    _refuse_names_that_meet(frame, raw=raw, file=file)
     if len(frame) != len(raw) or not frame.index.equals(raw.index):
         raise InputError(f"domain {domain.schema.name!r}: normalise changed the rows; it may drop or reorder none")
     for name in domain.schema.required_columns:
@@ -175,6 +178,9 @@ def _normalised(raw: pd.DataFrame, *, domain: Domain, batch: Batch) -> pd.DataFr
             candidates = {column.lower().replace(" ", "_"): column for column in found}
             near = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.5)
             hint = f"; the nearest is {candidates[near[0]]!r} (was it renamed?)" if near else ""
+            sign = next((sign for sign in ";\t|" if len(found) == 1 and sign in found[0]), None)
+            if sign is not None:
+                hint = f"; fields seem to be separated by {sign!r}, commas would be right"
             raise InputError(f"{file}: column {name!r} is missing{hint}. Found: {', '.join(found)}")
     return frame
 
@@ -190,9 +196,15 @@ def _validated(frame: pd.DataFrame, *, schema: Any, file: str) -> tuple[pd.DataF
     whole = cases[cases["index"].isna()]
     if len(whole):
         case = whole.iloc[0]
+        found = ", ".join(str(name) for name in frame.columns if name not in (FILE, ROW))
+        if case["check"] == "column_in_dataframe":
+            raise InputError(
+                f"{file}: column {case['failure_case']!r}, which RawSchema wants, is missing; where it may be absent, "
+                f"let normalise add it. Found: {found}"
+            )
         raise InputError(
             f"{file}: column {case['column']!r} fails {case['check']!r} as a whole (found {case['failure_case']!r}); "
-            f"columns: {', '.join(map(str, frame.columns))}"
+            f"columns: {found}"
         )
     reasons: dict[int, list[str]] = {}
     for place, column, check, value in zip(
@@ -202,6 +214,72 @@ def _validated(frame: pd.DataFrame, *, schema: Any, file: str) -> tuple[pd.DataF
         reasons.setdefault(place, []).append(f"{column}: {check}; found {shown}")
     good = frame.drop(index=list(reasons))
     return schema.validate(good), {place: "; ".join(dict.fromkeys(items)) for place, items in sorted(reasons.items())}
+
+
+def _recorded(valid: pd.DataFrame, *, domain: Domain, batch: Batch) -> pd.DataFrame:
+    """Canonical records of the valid rows; InputError names the first row that the domain cannot turn into one."""
+    try:
+        records = domain.to_records(valid)
+    except InputError:
+        raise
+    except Exception as error:
+        row = _first_that_fails(valid, domain=domain)
+        where = f"{batch.files[row]}, row {batch.rows[row]}" if row is not None else str(batch.files[0])
+        raise InputError(
+            f"{where}: {_raised('to_records', error, domain=domain)}; a row that cannot become a record is one for "
+            "RawSchema to refuse, with a reason"
+        ) from error
+    if len(records) != len(valid):
+        raise InputError(
+            f"domain {domain.schema.name!r}: to_records gave {len(records)} of {len(valid)} rows; it may drop none"
+        )
+    undated = (records["gold"].notna() & records["gold_at"].isna()).to_numpy()
+    if undated.any():
+        row = valid.index[int(undated.argmax())]
+        raise InputError(
+            f"{batch.files[row]}, row {batch.rows[row]}: domain {domain.schema.name!r}: to_records gave a gold label "
+            "without gold_at; when a label arrived decides whether it is known yet"
+        )
+    return records
+
+
+def _first_that_fails(rows: pd.DataFrame, *, domain: Domain) -> int | None:
+    """Place of the first row that to_records fails on, by halving; None where only rows together fail."""
+    while len(rows):
+        half = rows.iloc[: (len(rows) + 1) // 2]
+        try:
+            domain.to_records(half)
+        except Exception:
+            if len(rows) == 1:
+                return int(rows.index[0])
+            rows = half
+        else:
+            rows = rows.iloc[len(half) :]
+    return None
+
+
+def _raised(function: str, error: Exception, *, domain: Domain) -> str:
+    """What a function of the domain failed with, and where in its files."""
+    lines = [
+        f"{Path(frame.filename).name}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(domain.folder)
+    ]
+    place = f" ({lines[-1]})" if lines else ""
+    first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+    return f"domain {domain.schema.name!r}: {function} failed with {type(error).__name__}: {first}{place}"
+
+
+def _refuse_names_that_meet(frame: pd.DataFrame, *, raw: pd.DataFrame, file: str) -> None:
+    """InputError where two columns have one name after normalise, such as `day` and `Day`."""
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        name = str(twice[0])
+        meant = [str(column) for column in raw.columns if str(column).strip().lower() == name.strip().lower()]
+        raise InputError(
+            f"{file}: {len(frame.columns[frame.columns == twice[0]])} columns are named {name!r} after normalise"
+            f"{' (' + ', '.join(map(repr, meant)) + ')' if len(meant) > 1 else ''}; keep one"
+        )
 
 
 def _redacted(records: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -57,13 +57,28 @@ def refuse_duplicated_columns(names: Iterable[str], *, file: str) -> None:
         )
 
 
+def whole_characters(text: str) -> str:
+    """The text with halves of characters (lone surrogates, as of a cut emoji in JSON) replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def strings_of(table: pa.Table, *, file: str) -> pa.Table:
-    """The table with every column as strings; times in ISO form, null stays null."""
+    """The table with every column as strings; times in ISO form, lists and structs as JSON, null stays null."""
+    import json
+
     import pyarrow as pa
 
     columns = []
     for name, given in zip(table.column_names, table.columns, strict=True):
         kind = given.type
+        if pa.types.is_nested(kind):
+            cells = [None if cell is None else json.dumps(cell, default=str) for cell in given.to_pylist()]
+            columns.append(pa.array(cells, pa.large_string()))
+            continue
         try:
             exact = given.cast(pa.timestamp("us", tz=kind.tz), safe=False) if pa.types.is_timestamp(kind) else given
             columns.append(exact if kind == pa.large_string() else exact.cast(pa.large_string()))

@@ -16,7 +16,14 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.core.errors import InputError
-from pipelines.ingest.sources.chunk import CHUNK_BYTES, RawChunk, UnreadableRow, refuse_duplicated_columns, strings_of
+from pipelines.ingest.sources.chunk import (
+    CHUNK_BYTES,
+    RawChunk,
+    UnreadableRow,
+    refuse_duplicated_columns,
+    strings_of,
+    whole_characters,
+)
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -41,11 +48,15 @@ class FilesSource:
             if kind == ".parquet":
                 yield from _parquet(name, system, address, chunk_rows)
                 continue
+            keys: list[str] = []
+            if kind in JSON_LINES:
+                with system.open(address, "rb", compression="infer") as stream:
+                    keys = _json_keys(name, stream, self.encoding)
             with system.open(address, "rb", compression="infer") as stream:
                 if kind == ".csv":
                     yield from _csv(name, stream, self.encoding, chunk_rows)
                 elif kind in JSON_LINES:
-                    yield from _json_lines(name, stream, self.encoding, chunk_rows)
+                    yield from _json_lines(name, stream, self.encoding, chunk_rows, keys=keys)
                 else:
                     raise InputError(f"{name}: its kind is unknown; .csv, .csv.gz, .parquet or .jsonl would be right")
 
@@ -56,13 +67,22 @@ class FilesSource:
         found: dict[str, tuple[Any, str]] = {}
         for pattern in self.paths:
             local = "://" not in pattern and "::" not in pattern
-            system, address = url_to_fs(str(self.root / pattern) if local else pattern)
+            try:
+                system, address = url_to_fs(str(self.root / pattern) if local else pattern)
+            except (ImportError, ValueError) as error:
+                raise InputError(f"ingest.files.paths: {pattern!r} cannot be opened: {error}") from error
             matches = sorted(map(str, system.glob(address))) if any(sign in address for sign in "*?[") else [address]
             matches = [match for match in matches if system.isfile(match)]
+            if not matches and local and system.isdir(address):
+                files = f"{pattern.rstrip('/')}/*.csv"
+                raise InputError(
+                    f"ingest.files.paths: {pattern!r} is a folder; its files, as in {files!r}, would be right"
+                )
             if not matches:
+                where = "relative paths start at PERENNIAL_DATA, or else at the repository root"
                 raise InputError(
                     f"ingest.files.paths: {pattern!r} names no file (looked for {address}); "
-                    "relative paths start at PERENNIAL_DATA, or else at the repository root"
+                    + (where if local else "is the address right, and does its server answer?")
                 )
             for match in matches:
                 found[_shown(match, self.root) if local else system.unstrip_protocol(match)] = (system, match)
@@ -153,38 +173,56 @@ class _LastLines:
         return False
 
 
-def _json_lines(name: str, stream: IO[bytes], encoding: str, chunk_rows: int) -> Iterator[RawChunk]:
-    """Objects, one a line; keys that only some lines have are null in the others of a chunk."""
-    chunk: _Chunk | None = None
-    for number, line in enumerate(_text_of(name, stream, encoding), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, object_pairs_hook=_object)
-        except ValueError as error:
-            row = f"not JSON: {error}"
-        if not isinstance(row, dict):
-            chunk = chunk or _Chunk(name, [])
-            chunk.refuse(number, row if isinstance(row, str) else "no JSON object", line)
-            continue
-        if chunk is None or not row.keys() <= set(chunk.header) or chunk.full(chunk_rows):
-            if chunk is not None:
-                yield chunk.take()
-            chunk = _Chunk(name, list(dict.fromkeys([*(chunk.header if chunk else ()), *row])))
-        chunk.add(number, [_cell(row.get(key)) for key in chunk.header])
-    if chunk is None:
+def _json_keys(name: str, stream: IO[bytes], encoding: str) -> list[str]:
+    """Every key that any line has: a line lacks those it has no value for, the first one too."""
+    keys: dict[str, None] = {}
+    lines, first = 0, ""
+    for line in _text_of(name, stream, encoding):
+        row = _object(line)
+        if isinstance(row, dict):
+            keys |= dict.fromkeys(row)
+        elif row is not None:
+            lines, first = lines + 1, first or line.strip()
+    if not keys and lines:
+        raise InputError(
+            f"{name}: none of its {lines} lines is a JSON object (the first is {first[:60]!r}); one object a line "
+            "would be right, not one array or object over many"
+        )
+    if not keys:
         raise InputError(f"{name} is empty: it has no line; one JSON object a line would be right")
+    return list(keys)
+
+
+def _json_lines(name: str, stream: IO[bytes], encoding: str, chunk_rows: int, *, keys: list[str]) -> Iterator[RawChunk]:
+    """Objects, one a line; a key that a line lacks is null there."""
+    chunk = _Chunk(name, [whole_characters(key) for key in keys])
+    for number, line in enumerate(_text_of(name, stream, encoding), start=1):
+        row = _object(line)
+        if isinstance(row, dict):
+            chunk.add(number, [_cell(row.get(key)) for key in keys])
+        elif row is not None:
+            chunk.refuse(number, row, line)
+        if chunk.full(chunk_rows):
+            yield chunk.take()
     yield chunk.take()
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return dict(pairs)  # of a key that stands twice the last one counts, as everywhere in JSON
+def _object(line: str) -> dict[str, Any] | str | None:
+    """The object that stands in a line, None where nothing does, or why it is none."""
+    if not line.strip():
+        return None
+    try:
+        row = json.loads(line)  # of a key that stands twice the last one counts, as everywhere in JSON
+    except (ValueError, RecursionError) as error:
+        return f"not JSON: {error}"
+    return row if isinstance(row, dict) else "no JSON object"
 
 
 def _cell(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value or None
-    return json.dumps(value, ensure_ascii=False)
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return whole_characters(text) or None
 
 
 class _Chunk:

@@ -37,6 +37,16 @@ def test_nothing_to_fit_on_leaves_the_scores_alone():
     assert fit_temperature(np.zeros((0, 3)), np.zeros(0, dtype=int)) == 1.0
 
 
+@pytest.mark.parametrize(("n", "k"), [(20, 2), (69, 2), (200, 9)])
+def test_a_few_rows_that_are_all_right_are_no_proof_of_certainty(n, k):
+    draw = np.random.default_rng(1)
+    gold = draw.integers(0, k, n)
+    logits = 8.0 * np.eye(k)[gold] + draw.normal(0, 1, (n, k))
+    said = apply_temperature(logits, temperature=fit_temperature(logits, gold))
+    assert (said.argmax(axis=1) == gold).all()
+    assert said[np.arange(n), gold].mean() == pytest.approx((n + 1) / (n + k), abs=0.01)
+
+
 @given(st.integers(0, 1000), st.floats(0.1, 10))
 @settings(max_examples=30, deadline=None)
 def test_a_temperature_keeps_the_answer_and_gives_probabilities(seed, temperature):

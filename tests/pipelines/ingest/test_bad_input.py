@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import gzip
+import importlib.util
 import json
+from datetime import date
 
 import pandas as pd
 import pytest
@@ -263,3 +265,146 @@ def test_paths_start_at_perennial_data(checkout, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PERENNIAL_DATA", str(tmp_path / "elsewhere"))
     checkout.run()
     assert len(checkout.records()) == 560
+
+
+def put(checkout, name: str, content: bytes) -> None:
+    (checkout.folder / "in").mkdir(exist_ok=True)
+    (checkout.folder / "in" / name).write_bytes(content)
+
+
+def lines_of(rows) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def change_schema(checkout, old: str, new: str) -> None:
+    schema = checkout.folder / "domain" / "schema.py"
+    text = schema.read_text()
+    assert text.count(old) == 1
+    schema.write_text(text.replace(old, new))
+
+
+def test_a_folder_for_a_file(checkout) -> None:
+    checkout.csv(tickets(3))
+    checkout.set(files={"paths": ["in"]})
+    assert "'in' is a folder; its files, as in 'in/*.csv', would be right" in refusal(checkout)
+
+
+@pytest.mark.parametrize(("path", "why"), [("foo://x/y.csv", "foo"), ("s3://bucket/x.csv", "s3fs")])
+def test_an_address_that_nothing_here_opens(checkout, path, why) -> None:
+    if why == "s3fs" and importlib.util.find_spec("s3fs"):
+        pytest.skip("s3fs is installed, so this address can be opened")
+    checkout.set(files={"paths": [path]})
+    message = refusal(checkout)
+    assert f"{path!r} cannot be opened" in message and why in message
+
+
+def test_one_json_array_is_no_json_lines(checkout) -> None:
+    put(checkout, "tickets.json", json.dumps(tickets(3)).encode())
+    message = refusal(checkout)
+    assert "none of its 1 lines is a JSON object" in message and "not one array" in message
+
+
+@pytest.mark.parametrize("chunk_rows", [2, 50_000])
+def test_keys_that_the_first_lines_lack(checkout, chunk_rows) -> None:
+    rows = [ticket(number) if number >= 3 else {"ticket": f"t{number}", "day": "2024-01-01"} for number in range(300)]
+    put(checkout, "tickets.jsonl", b"{broken\n" + lines_of(rows))
+    checkout.set(chunk_rows=chunk_rows)
+    checkout.run()
+    assert len(checkout.records()) == 297
+    assert checkout.quarantine()["kind"].tolist() == ["rejected", *["without_text"] * 3]
+
+
+def test_half_a_character_in_json_is_replaced(checkout) -> None:
+    rows = tickets(300)
+    put(checkout, "tickets.jsonl", lines_of(rows[:-1]) + lines_of(rows[-1:]).replace(b"please", b"\\ud83d please"))
+    checkout.run()
+    assert checkout.records()["text"].str.contains("\N{REPLACEMENT CHARACTER}").sum() == 1
+
+
+def test_columns_that_differ_only_in_case(checkout) -> None:
+    checkout.csv([{**row, "Day": row["day"]} for row in tickets(3)])
+    assert "2 columns are named 'day' after normalise ('day', 'Day'); keep one" in refusal(checkout)
+
+
+def test_fields_separated_by_semicolons(checkout) -> None:
+    put(checkout, "tickets.csv", b"ticket;day;words\n1;2024-01-01;hello\n")
+    assert "fields seem to be separated by ';', commas would be right" in refusal(checkout)
+
+
+def test_blanks_around_an_id_are_no_part_of_it(after_ingest) -> None:
+    checkout = after_ingest([*tickets(300), *[ticket(number, ticket=f" t{number:05d} ") for number in range(20)]])
+    assert len(checkout.records()) == 300 and checkout.metrics()["rows"]["repeated"] == 20
+
+
+def test_lists_in_parquet_become_json(checkout) -> None:
+    (checkout.folder / "in").mkdir()
+    pd.DataFrame(tickets(300)).assign(channel=[["web", "mail"]] * 300).to_parquet(
+        checkout.folder / "in/tickets.parquet"
+    )
+    checkout.run()
+    assert set(checkout.records()["channel"]) == {'["web", "mail"]'}
+
+
+def test_a_window_without_rows_says_where_they_are(after_ingest) -> None:
+    checkout = after_ingest(tickets(300), start=date(2031, 1, 6), end=date(2032, 1, 5))
+    verdict = json.loads((checkout.folder / "data/ingest/verdict.json").read_text())
+    assert not verdict["passed"]
+    assert any("300 more are dated outside it" in check["sentence"] for check in verdict["checks"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('raw["channel"]', 'raw["chanel"]', "row 1: domain 'tickets': to_records failed with KeyError: 'chanel'"),
+        (
+            "frame = raw.rename(",
+            'raw["nope"]; frame = raw.rename(',
+            "normalise failed with KeyError: 'nope' (schema.py:",
+        ),
+        ("import pandas as pd", "import nopackage", "it cannot be imported: ModuleNotFoundError"),
+        ("class RawSchema(pa.DataFrameModel):", "class RawSchema(:", "schema.py, line"),
+        (
+            '.where(raw["label"].notna())',
+            '.where(raw["ticket"] != "t00007")',
+            "row 8: domain 'tickets': to_records gave",
+        ),
+        (', utc=True, format="ISO8601").astype("datetime64[us, UTC]")', ")", "column 'received_at' of to_records"),
+        (
+            '("price", "label", "channel", "senior")',
+            '("price", "channel", "senior")',
+            "column 'label', which RawSchema wants",
+        ),
+    ],
+)
+def test_mistakes_in_a_domain_are_one_message(checkout, old, new, message) -> None:
+    change_schema(checkout, old, new)
+    rows = tickets(30)
+    for row in rows:
+        if "RawSchema wants" in message:
+            del row["label"]
+    checkout.csv(rows)
+    assert message in refusal(checkout)
+
+
+def test_a_row_that_to_records_fails_on_is_named(checkout) -> None:
+    change_schema(checkout, '(\\.\\d+)?$"', '.*"')
+    checkout.csv([*tickets(20), ticket(20, price="3 euros"), *tickets(5)])
+    assert "in/tickets.csv, row 21: domain 'tickets': to_records failed with ValueError" in refusal(checkout)
+
+
+def test_a_knob_that_stands_twice(checkout) -> None:
+    checkout.csv(tickets(3))
+    file = checkout.folder / "params.yaml"
+    file.write_text(file.read_text() + "ingest:\n  source: files\n")
+    assert checkout.exit_code() == 64
+    with pytest.raises(ParamsError, match=r"'ingest' stands twice"):
+        checkout.run()
+
+
+def test_a_rule_about_several_knobs_is_not_buried_in_their_values(checkout) -> None:
+    checkout.set(start="2024-03-01")
+    with pytest.raises(ParamsError) as refused:
+        checkout.run()
+    assert str(refused.value) == (
+        "params.yaml is wrong:\n  ingest: start = 2024-03-01 is not before end = 2024-02-26; the window is half-open"
+    )
