@@ -62,6 +62,7 @@ with DAG(
         subject="Release this model?",
         decision=(DECISION, "action", "release"),
         evidence=["data/evaluate/metrics.json"],
+        overrides="data/overrides",
     )
     release = ReleaseOperator(task_id="release", project=PROJECT, arguments=[*RELEASE, "apply"])
     record = RecordOperator(

@@ -73,6 +73,7 @@ def settings(home: Path, *, port: int, database: str | None, prefix: str, root: 
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW_CONN_FS_DEFAULT": '{"conn_type": "fs"}',  # what a FileSensor looks for
         f"{prefix}_ROOT": str(root),
         f"{prefix}_SCHEDULES_FROM": kept["created"],
         "PYTHONUNBUFFERED": "1",
@@ -229,15 +230,20 @@ class Client:
             headers["Authorization"] = f"Bearer {self.token}"
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.address + path, data=data, headers=headers, method=method)
-        for left in reversed(range(3 if method == "GET" else 1)):  # a busy machine answers late; asking again is safe
+        # A busy machine answers late, and a read may be asked again. 503 says that SQLite was locked by the scheduler
+        # and nothing was done: anything may be asked again.
+        for left in reversed(range(10)):
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:
                     return json.loads(answer.read() or b"null")
             except urllib.error.HTTPError as error:
-                raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from None
+                if error.code != 503 or not left:
+                    said = error.read().decode(errors="replace")
+                    raise RuntimeError(f"{method} {path}: {error.code} {said}") from None
             except OSError:
-                if not left:
+                if method != "GET" or left < 8:
                     raise
+            time.sleep(0.5)
         return None
 
     def trigger(self, dag: str, conf: dict[str, Any] | None = None, *, run_id: str | None = None) -> str:
@@ -329,7 +335,8 @@ def main(arguments: list[str] | None = None) -> int:
     def interrupted(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell starts what it puts in the background with SIGINT ignored, and the components inherit that.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
     print("Airflow: starting (the first time takes half a minute) ...", flush=True)
     try:

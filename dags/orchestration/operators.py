@@ -284,10 +284,7 @@ class DvcStageOperator(WorkspaceOperator):
             self.log.warning("the gate is closed, and let pass by the override record %s", gate.overridden_by)
         if not gate.passed:
             context["ti"].xcom_push(key="gate", value=gate.evidence())
-            records = "".join(
-                f"\n  record: {json.dumps(row, ensure_ascii=False, default=str)}" for row in gate.shown_records
-            )
-            raise AirflowFailException(f"{gate.headline()}{records}")
+            raise AirflowFailException(gate.reason())
 
 
 def _outcome(lines: Sequence[str]) -> str:
@@ -300,10 +297,17 @@ class ApproveOperator(ApprovalOperator):
     """Ask a person, with the evidence in front of them; without the run parameter `approval` nobody is asked."""
 
     def __init__(
-        self, *, project: Project, decision: tuple[str, str, str], evidence: Sequence[str], **rest: Any
+        self,
+        *,
+        project: Project,
+        decision: tuple[str, str, str],
+        evidence: Sequence[str],
+        overrides: str | None = None,
+        **rest: Any,
     ) -> None:
         super().__init__(body="", **rest)
         self.project = project
+        self.overrides = overrides  # folder of records that let a closed gate pass
         self.decision = decision  # file, key and value of a decision that there is something to approve for
         self.evidence = list(evidence)
 
@@ -329,13 +333,16 @@ class ApproveOperator(ApprovalOperator):
             f"**Reason of the run:** {made.get('reason') or 'none given'} (commit `{workspace.head[:12]}`)",
             "\n".join(["| decision | |", "|---|---|", *(f"| {name} | {value} |" for name, value in plain.items())]),
         ]
-        for stage in workspace.stages.values():
-            if verdict := stage["airflow"].get("verdict"):
-                gate = Gate.read(workspace.path, stage=stage["name"], verdict=verdict, overrides=None)
-                parts.append(f"### {stage['name']}\n{gate.page()}")
+        gates = [
+            Gate.read(workspace.path, stage=stage["name"], verdict=verdict, overrides=self.overrides)
+            for stage in workspace.stages.values()
+            if (verdict := stage["airflow"].get("verdict"))
+        ]
+        parts.append("\n".join(["| gate | | checks | |", "|---|---|---|---|", *(gate.row() for gate in gates)]))
         for name in self.evidence:
             text = json.dumps(_read(workspace.path / name), indent=1, ensure_ascii=False)
             parts.append(f"### {name}\n```json\n{text[:6000]}\n```")
+        parts += [f"### {gate.stage}\n{gate.page()}" for gate in reversed(gates)]  # the last gate stands nearest to it
         return "\n\n".join(parts)
 
 

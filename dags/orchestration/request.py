@@ -27,7 +27,7 @@ def run_params() -> dict[str, Param]:
     """Parameters of a run for a DAG's `params`: the form that Airflow shows, and the schema that its API checks."""
     optional = ["null", "string"]
     # Python's \Z is $ in JSON schema's dialect; the Python check is made again when the run starts.
-    ref, key, date = (pattern.replace(r"\Z", "$") for pattern in (REF, KEY, DATE))
+    ref, key = (pattern.replace(r"\Z", "$") for pattern in (REF, KEY))
     return {
         "ref": Param(
             None,
@@ -37,14 +37,18 @@ def run_params() -> dict[str, Param]:
             description="Branch, tag or commit to run. Empty: the commit that these DAGs come from.",
         ),
         "start": Param(
-            None, type=optional, pattern=date, title="Window start", description="First day of the window, YYYY-MM-DD."
+            None,
+            type=optional,
+            format="date",
+            title="Window start",
+            description="First day of the window. Empty: the window's length before its end.",
         ),
         "end": Param(
             None,
             type=optional,
-            pattern=date,
+            format="date",
             title="Window end",
-            description="Day after the window's last, YYYY-MM-DD.",
+            description="Day after the window's last. Empty: the window of the parameter file.",
         ),
         "overrides": Param(
             {},

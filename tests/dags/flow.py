@@ -97,8 +97,8 @@ class Flow:
         return None
 
     def do_stages(self, *, workers: int = 4) -> None:
-        """Run every stage, several at once, each after those above it."""
-        done: set[str] = set()
+        """Run every stage that this flow has not run yet, several at once, each after those above it."""
+        done = {name for name, task in self.stages.items() if task.task_id in self.results}
         running: dict[Future[Any], str] = {}
         with ThreadPoolExecutor(workers) as pool:
             while len(done) < len(self.stages):

@@ -36,9 +36,30 @@ def test_a_closed_gate_says_check_value_limit_rows_and_three_records(tmp_path: P
     gate = read(tmp_path, CLOSED)
     assert not gate.passed
     assert [check["name"] for check in gate.closed_by] == ["kappa", "groups"]
-    assert "kappa = 0.6123, at least 0.7, on 150 rows: failed (weak labels agree with gold)" in gate.headline()
+    assert "kappa = 0.6123, at least 0.7, on 150 rows: failed" in gate.headline()
+    assert "kappa: weak labels agree with gold" in gate.reason()
+    assert gate.reason().count("record: ") == 3
     assert gate.evidence()["shown_records"] == [{"id": 0}, {"id": 1}, {"id": 2}]
     assert "| kappa | 0.6123 | at least 0.7 | 150 | failed |" in gate.page()
+
+
+def test_what_is_shown_of_a_closed_gate_fits_a_log_and_airflow(tmp_path: Path) -> None:
+    checks = [CHECK | {"outcome": "failed", "value": float("nan"), "sentence": "labels agree " * 30}]
+    long = {"id": 1, "text": "a word " * 2000, "share": float("inf"), "inner": {"text": "x" * 5000}}
+    gate = read(tmp_path, {"passed": False, "checks": checks, "shown_records": [long]})
+    json.dumps(gate.evidence(), allow_nan=False)
+    assert len(json.dumps(gate.evidence())) < 3000
+    assert max(len(line) for line in gate.reason().splitlines()) <= 120
+    assert len(gate.page()) < 3000
+
+
+@pytest.mark.parametrize("content", ['{"checks": 5}', '{"checks": [3, null, "x"]}', '{"shown_records": {"a": 1}}'])
+def test_a_verdict_of_another_shape_is_closed_and_not_a_fault(tmp_path: Path, content: str) -> None:
+    gate = read(tmp_path, content)
+    assert not gate.passed
+    assert gate.reason() == "gate label is closed: no check was made"
+    assert gate.page()
+    assert gate.evidence()["checks"] == []
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"passed": 1}', '{"passed": "true"}', '{"checks": []}'])
@@ -63,3 +84,5 @@ def test_only_an_override_of_this_verdict_lets_it_pass(tmp_path: Path) -> None:
     gate = read(tmp_path, CLOSED)
     assert gate.passed
     assert gate.overridden_by == "label-abc.json"
+    assert gate.row() == "| label | closed, let pass by label-abc.json | 4 | 1 passed, 1 failed, 2 undecided |"
+    assert "is closed by kappa" in gate.headline(), "a person who approves sees what was let pass"
