@@ -89,7 +89,9 @@ class Gate:
     def row(self) -> str:
         """One row of a table of gates: what came of it, and how its checks ended."""
         ends = [str(check.get("outcome")) for check in self.checks]
-        counts = ", ".join(f"{ends.count(end)} {end}" for end in sorted(set(ends), key=lambda end: (end != "passed", end)))
+        counts = ", ".join(
+            f"{ends.count(end)} {end}" for end in sorted(set(ends), key=lambda end: (end != "passed", end))
+        )
         state = (
             f"closed, let pass by {self.overridden_by}" if self.overridden_by else "open" if self.passed else "closed"
         )
