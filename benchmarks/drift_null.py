@@ -1,6 +1,6 @@
 """How often does the drift alarm ring when nothing happened, and how surely when something did?
 
-`python -m benchmarks.drift_null [--replicates 1000]` (ten minutes on two cores). Every replicate draws a reference of K
+`python -m benchmarks.drift_null [--replicates 1000] [--seed 7000]` (ten minutes on two cores). Every replicate draws a reference of K
 weeks and two live weeks of 50 columns, with a weekday cycle (0.3 sd) and day effects (0.2 sd; independent, or
 autocorrelated at 0.7), freezes ten quantile bins on the reference, and asks the code that production asks. Plain
 PSI > 0.2 is asked too.
@@ -144,6 +144,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--replicates", type=int, default=1000)
     arguments.add_argument("--processes", type=int, default=2)
+    arguments.add_argument("--seed", type=int, default=7_000)
     options = arguments.parse_args()
     base = {"replicates": options.replicates}
     null = [
@@ -162,7 +163,7 @@ def main() -> None:
         for K in (26, 52)
         for move in moves
     ]
-    tasks = [{**task, "seed": 7_000 + index} for index, task in enumerate([*null, *power])]
+    tasks = [{**task, "seed": options.seed + index} for index, task in enumerate([*null, *power])]
     with ProcessPoolExecutor(options.processes) as pool:
         answers = list(pool.map(ask, tasks))
     OUT.parent.mkdir(parents=True, exist_ok=True)

@@ -97,8 +97,12 @@ def read_predictions(
 
 
 def add_labels(frame: pd.DataFrame, *, root: Path | None = None) -> int:
-    """Add late labels (`record_id`, `label`, `labeled_at`) to the days they came in; returns how many were new."""
-    typed = frame[["record_id", "label", "labeled_at"]].astype({"record_id": "string", "label": "string"})
+    """Add late labels (`record_id`, `label`, `labeled_at`) to the days they came in; returns how many were new.
+
+    `source`, who gave the label, is kept where it is told: `model` for one that only repeats what a model answered.
+    """
+    names = ["record_id", "label", *(["source"] if "source" in frame.columns else []), "labeled_at"]
+    typed = frame[names].astype(dict.fromkeys(names[:-1], "string"))
     typed["labeled_at"] = typed["labeled_at"].astype("datetime64[us, UTC]")
     return _add(typed, root=root or labels_root(), stamp="labeled_at", key=["record_id"])
 

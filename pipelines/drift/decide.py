@@ -141,6 +141,7 @@ def _retrain(
     verdict: dict[str, Any], *, account: Account, params: DecisionParams, now: datetime, trial: int | None
 ) -> Action:
     version, names = int(verdict["model_version"]), ", ".join(causes(verdict))
+    breached = f"{names} breached" + (f", since {verdict['since']}" if verdict["breaches"] else "")
     until = account.cooldown_until(days=params.cooldown_days)
     cooling = until is not None and now < until
     handled = [line for line in account.runs if line["model_version"] == version]
@@ -177,7 +178,7 @@ def _retrain(
     key = proposed["key"] if proposed else trigger_key(verdict, attempt=account.attempts(version))
     return Action(
         "retrain",
-        f"{names} breached, since {verdict['since']}: retrain on the window that ends {verdict['window']['end']}",
+        f"{breached}: retrain on the window that ends {verdict['window']['end']}",
         branch="breach",
         retrain=True,
         key=key,

@@ -9,6 +9,11 @@ from pipelines.core.verdict import Check
 OWN = "model"
 
 
+def sources_known(labels: pd.DataFrame) -> bool:
+    """Whether every late label says who gave it."""
+    return labels.empty or ("source" in labels.columns and bool(labels["source"].notna().all()))
+
+
 def self_labeled(
     training: pd.DataFrame, predictions: pd.DataFrame, labels: pd.DataFrame, *, own_sources: Collection[str] = (OWN,)
 ) -> pd.Series:
@@ -35,14 +40,15 @@ def self_labeled(
     return ids.map(trained).astype("string").eq(training["label"].astype("string")).fillna(False).astype(bool)
 
 
-def feedback_check(own: pd.Series, *, at_most: float) -> Check:
-    """The share of training rows that the model labeled itself, against its cap."""
+def feedback_check(own: pd.Series, *, at_most: float, known: bool) -> Check:
+    """The share of training rows that the model labeled itself, against its cap; from 0 on where nobody says who."""
     rows = len(own)
     share = float(own.mean()) if rows else 0.0
     return Check.at_most(
         "self_labeled",
         share,
         limit=at_most,
+        interval=None if known else (0.0, share),
         rows=rows,
         min_rows=1,
         required=True,

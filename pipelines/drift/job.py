@@ -145,21 +145,46 @@ def audit(*, training: Path, start: date, end: date) -> dict[str, Any]:
     """The feedback check of training rows; InputError names the file that cannot be read."""
     import pandas as pd
 
-    from pipelines.core import predictions as log
     from pipelines.core.errors import GateClosed
-    from pipelines.drift.feedback import feedback_check, self_labeled
 
     try:
         rows = pd.read_parquet(training, columns=["id", "label"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{training} is no parquet with the columns id and label: {error}") from None
-    asked = log.read_predictions(start=start, end=end)
-    labels = log.read_labels(start=start, end=end)
-    cap = load_drift_params().decision.most_self_labeled
-    check = feedback_check(self_labeled(rows, asked, labels), at_most=cap)
-    if check.outcome == "failed":
-        raise GateClosed(f"feedback loop: {check.sentence}; at most {cap:.0%} may")
+    check = _feedback(rows, start=start, end=end)
+    if check.closes:
+        raise GateClosed(f"feedback loop: {check.sentence}; at most {check.limit:.0%} may")
     return {"check": check.name, "share": check.value, "rows": check.rows, "outcome": check.outcome}
+
+
+def audit_retraining(root: Path) -> dict[str, Any]:
+    """The feedback check of what a checkout was just trained on; GateClosed where more than the cap is surely its own.
+
+    Late labels that do not say who gave them leave it open between none and all that agree: that is written down.
+    """
+    import pandas as pd
+
+    from pipelines.core.errors import GateClosed
+
+    split = pd.read_parquet(root / "data" / "split" / "records.parquet", columns=["id", "part", "received_at"])
+    weak = pd.read_parquet(root / "data" / "label" / "records.parquet", columns=["id", "weak_label"])
+    rows = split[split["part"] == "train"].merge(weak.dropna(), on="id").rename(columns={"weak_label": "label"})
+    start, end = rows["received_at"].min().date(), split["received_at"].max().date() + timedelta(days=1)
+    check = _feedback(rows, start=start, end=end)
+    if check.outcome == "failed":
+        raise GateClosed(f"feedback loop: {check.sentence}; at most {check.limit:.0%} may. Nothing was registered")
+    logger.info("feedback loop: %s (%s)", check.sentence, check.outcome)
+    return {"share": check.value, "rows": check.rows, "outcome": check.outcome}
+
+
+def _feedback(training: Any, *, start: date, end: date) -> Any:
+    """The feedback check of training rows against what was answered and labeled in a window."""
+    from pipelines.core import predictions as log
+    from pipelines.drift.feedback import feedback_check, self_labeled, sources_known
+
+    asked, labels = log.read_predictions(start=start, end=end), log.read_labels(start=start, end=end)
+    cap = load_drift_params().decision.most_self_labeled
+    return feedback_check(self_labeled(training, asked, labels), at_most=cap, known=sources_known(labels))
 
 
 def read_verdict(path: Path) -> dict[str, Any]:

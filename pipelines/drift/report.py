@@ -44,6 +44,7 @@ def drift_page(verdict: dict[str, Any], *, decision: dict[str, Any] | None, limi
             "shown": [{**c, "bars": bars(c)} for c in shown if c.get("bins")],
             "limits": limits,
             "broken": broken,
+            "years": any(c.get("last_year_psi") is not None for c in columns),
         },
     )
 

@@ -288,7 +288,7 @@ def make_verdict(
         "undecided": [name for name, facts in columns.items() if facts["method"] == "undecided"],
         "optimistic": [name for name, facts in columns.items() if facts["method"] == "optimistic"],
         "slow": [name for name, facts in columns.items() if facts.get("slow", {}).get("drifting")],
-        "since": min(since) if since else (end.isoformat() if worse else None),
+        "since": min(since) if since else None,  # late labels do not tell the day
         "upstream": feed.to_dict(),
         "concept": concept,
         "columns": columns,

@@ -180,6 +180,9 @@ def _register(
     registry: Registry, decision: dict[str, Any], *, domain: Domain, params: ReleaseParams, root: Path
 ) -> tuple[int, dict[str, Any]]:
     """Package, pre-flight and register the candidate; returns its version and the pre-flight."""
+    from pipelines.drift.job import audit_retraining
+
+    feedback = audit_retraining(root)
     staging = home() / "staging" / str(decision["model_digest"])[:16]
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -198,6 +201,7 @@ def _register(
             "dvc_lock": str(manifest["dvc_lock"]),
             "domain": domain.schema.name,
             "preflight": json.dumps(preflight["figures"], sort_keys=True),
+            "feedback": json.dumps(feedback, sort_keys=True),
         }
         version = registry.register(saved, candidate_digest=decision["model_digest"], tags=tags)
         logger.info("registered version %s of %s", version, registry.model_name)

@@ -77,7 +77,7 @@ class Watch:
         run = self.client.trigger("drift_watch", {"end": end.isoformat(), **asked})
         outcome = self.client.wait("drift_watch", run, seconds=RUN_S)
         assert outcome == "success", self.client.states("drift_watch", run)
-        path = f"/api/v2/dags/drift_watch/dagRuns/{run}/taskInstances?limit=200"
+        path = f"/api/v2/dags/drift_watch/dagRuns/{run}/taskInstances?limit=100"
         states = {
             item["rendered_map_index"] or item["task_id"]: item["state"]
             for item in self.client.call("GET", path)["task_instances"]
@@ -86,7 +86,7 @@ class Watch:
 
     def trained(self) -> list[dict[str, Any]]:
         """The runs of `retrain`, oldest first."""
-        found = self.client.call("GET", "/api/v2/dags/retrain/dagRuns?limit=300&order_by=run_after")["dag_runs"]
+        found = self.client.call("GET", "/api/v2/dags/retrain/dagRuns?limit=100&order_by=run_after")["dag_runs"]
         return [run for run in found if run["run_type"] != "scheduled"]
 
 
@@ -202,8 +202,9 @@ def _storm(world: World, airflow: Airflow, client: Client, watch: Watch) -> None
         runs.append(client.trigger("storm", conf | {"go": str(go)}, run_id=f"storm-{folder.name}"))
 
     def states(task: str) -> list[str]:
-        path = f"/api/v2/dags/storm/dagRuns/~/taskInstances?task_id={task}&limit=300"
-        return [item["state"] for item in client.call("GET", path)["task_instances"]]
+        path = f"/api/v2/dags/storm/dagRuns/~/taskInstances?task_id={task}&limit=100"
+        pages = [client.call("GET", f"{path}&offset={offset}") for offset in (0, 100)]  # a page holds no more
+        return [item["state"] for page in pages for item in page["task_instances"]]
 
     breaches = EVENTS["columns"] * EVENTS["days"]
     until(lambda: states("psi_sensor").count("deferred") == breaches)
