@@ -1,9 +1,9 @@
 """How often does the drift alarm ring when nothing happened, and how surely when something did?
 
-`python -m benchmarks.drift_null [--replicates 1000] [--seed 7000]` (ten minutes on two cores). Every replicate draws a reference of K
-weeks and two live weeks of 50 columns, with a weekday cycle (0.3 sd) and day effects (0.2 sd; independent, or
-autocorrelated at 0.7), freezes ten quantile bins on the reference, and asks the code that production asks. Plain
-PSI > 0.2 is asked too.
+`python -m benchmarks.drift_null [--replicates 1000] [--seed 7000]` (ten minutes on two cores). Every replicate draws a
+reference of K weeks and two live weeks of 50 columns, with a weekday cycle (0.3 sd) and day effects (0.2 sd;
+independent, or autocorrelated at 0.7), freezes ten quantile bins on the reference, and asks the code that production
+asks. Plain PSI > 0.2 is asked too.
 """
 
 import argparse
