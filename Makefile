@@ -86,8 +86,9 @@ airflow-smoke: setup ## Airflow comes up, finds every DAG and stops
 collect: setup ## Garbage: workspaces and runs that nobody needs, and their data (DRY=1 only says what)
 	@$(AIRFLOW_PY) -m orchestration.collect --root . --prefix PERENNIAL --keep-days "$(or $(KEEP_DAYS),90)" $(if $(DRY),--dry-run)
 
-metrics: setup-pipeline ## Metrics of every stage against the last commit
-	@.venv/bin/dvc metrics diff --md || true
+metrics: setup-pipeline ## What a person compares between commits, and what has changed since the last one
+	@.venv/bin/dvc metrics show data/*/metrics.json || true
+	@.venv/bin/dvc metrics diff --md data/*/metrics.json || true
 	@.venv/bin/dvc params diff --md || true
 
 clean: ## Forget state, environments and outputs of this checkout

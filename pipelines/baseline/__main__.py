@@ -40,7 +40,8 @@ def main() -> None:
             seed=resources.seed,
         )
         tracking.log({f"validation_{name}": value for name, value in metrics["validation"].items()}, step=0)
-    store.write_metrics("baseline", metrics)
+    scores = {name: metrics["validation"][name] for name in ("macro_f1", "log_loss")}
+    store.write_metrics("baseline", metrics, headline={"rows": metrics["train_rows"], **scores})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ logger = logging.getLogger("pipelines.bias_gate")
 
 def main() -> None:
     """Read what every stage so far wrote, judge parity, and write weights, verdict, parity and the data report."""
-    from pipelines.bias_gate.gate import judge
+    from pipelines.bias_gate.gate import judge, least_ratio
     from pipelines.bias_gate.params import BiasGateParams
     from pipelines.bias_gate.report import data_report
     from pipelines.bias_gate.upstream import fates, fates_by_group
@@ -27,7 +27,7 @@ def main() -> None:
     records = store.read_records("split")
     ingested = store.read_records("ingest", columns=["id", *attributes])
     labeled, votes = store.read_records("label"), store.read_records("label", name="votes")
-    metrics = {name: store.read_json(name, "metrics.json") for name in ("ingest", "dedupe", "split", "label")}
+    metrics = {name: store.read_metrics(name) for name in ("ingest", "dedupe", "split", "label")}
     fate = fates(
         ingested,
         dropped=store.read_records("dedupe", name="dropped"),
@@ -58,7 +58,8 @@ def main() -> None:
     )
     store.write_records("bias_gate", evidence.weights)
     store.write_table("bias_gate", "parity.csv", evidence.parity)
-    store.write_metrics("bias_gate", evidence.metrics)
+    headline = {"rows": len(evidence.weights), "least_parity": least_ratio(evidence.parity)}
+    store.write_metrics("bias_gate", evidence.metrics, headline=headline)
     store.write_text("bias_gate", "report.html", page)
     store.write_verdict(verdict)
 

@@ -157,6 +157,12 @@ def _parity_rows(
     return rows
 
 
+def least_ratio(parity: pd.DataFrame) -> float | None:
+    """The worst ratio of rates between two groups over all measures; None where nothing was measured."""
+    ratios = parity["ratio"].dropna().astype("float64")
+    return float(ratios.min()) if len(ratios) else None
+
+
 def _favour_checks(
     records: pd.DataFrame,
     *,

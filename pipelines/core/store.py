@@ -9,7 +9,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,9 +83,22 @@ def write_json(stage: str, name: str, content: Any) -> None:
     write_atomic(path(stage, name), to_json(content))
 
 
-def write_metrics(stage: str, metrics: dict[str, Any]) -> None:
-    """Write `data/<stage>/metrics.json`."""
-    write_json(stage, "metrics.json", metrics)
+def write_metrics(stage: str, metrics: dict[str, Any], *, headline: Mapping[str, float | str | None]) -> None:
+    """Write `data/<stage>/metrics.json`: the few numbers that a person compares between commits, then everything.
+
+    DVC shows every number of a mapping as a column of its table and leaves lists alone, so everything stands in a list.
+    """
+    shown = {name: value for name, value in headline.items() if value is not None}
+    write_json(stage, "metrics.json", {**shown, "details": [metrics]})
+
+
+def read_metrics(stage: str) -> dict[str, Any]:
+    """Everything in `data/<stage>/metrics.json`; InputError when it is missing or no such file."""
+    content = read_json(stage, "metrics.json")
+    try:
+        return dict(content["details"][0])
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise InputError(f"{DATA / stage / 'metrics.json'} has no details: run `dvc repro {stage}`") from None
 
 
 def write_text(stage: str, name: str, text: str) -> None:

@@ -27,7 +27,7 @@ def main() -> None:
     store.write_records("dedupe", found.kept)
     store.write_records("dedupe", found.dropped, name="dropped")
     store.write_table("dedupe", "dropped.csv", table)
-    store.write_metrics("dedupe", summarise(found, table=table))
+    store.write_metrics("dedupe", summarise(found, table=table), headline={"rows": len(found.kept)})
     store.write_verdict(judge(found, params=params, overrides=overrides))
 
 

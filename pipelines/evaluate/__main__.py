@@ -51,7 +51,9 @@ def main() -> None:
         "behaviours": {name: {item["name"]: item["pass_rate"] for item in items} for name, items in behaviours.items()},
     }
     store.write_records("evaluate", pd.concat(tables, ignore_index=True), name="predictions")
-    store.write_metrics("evaluate", metrics)
+    recent = metrics[chosen]["recent"]
+    scores = {name: recent[name] for name in ("rows", "macro_f1", "macro_f1_lower", "accuracy", "log_loss")}
+    store.write_metrics("evaluate", metrics, headline={**scores, "candidate": chosen})
     store.write_table("evaluate", "reliability.csv", reliability_table(found.scores))
     store.write_table("evaluate", "slices.csv", found.slice_table())
     store.write_verdict(verdict)
@@ -66,7 +68,7 @@ def main() -> None:
         behaviours=behaviours[chosen],
         verdict=verdict,
         gates={name: store.read_json(name, "verdict.json") for name in GATES},
-        metrics={name: store.read_json(name, "metrics.json") for name in MEASURED},
+        metrics={name: store.read_metrics(name) for name in MEASURED},
         lineage=_lineage(domain, models),
         confidence=params.confidence,
         min_slice_rows=params.slices.min_rows,

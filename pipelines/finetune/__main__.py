@@ -40,7 +40,8 @@ def main() -> None:
             on_look=lambda numbers, step: tracking.log(numbers, step=step),
         )
     store.write_table("finetune", "curve.csv", pd.DataFrame(curve))
-    store.write_metrics("finetune", metrics)
+    scores = {name: metrics["validation"][name] for name in ("macro_f1", "log_loss")}
+    store.write_metrics("finetune", metrics, headline={"rows": metrics["train_rows"], **scores})
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def main() -> None:
             quarantine=quarantine,
         )
     store.write_records("ingest", result.per_day, name="per_day")
-    store.write_metrics("ingest", result.metrics)
+    store.write_metrics("ingest", result.metrics, headline={"rows": result.metrics["rows"]["accepted"]})
     store.write_verdict(result.verdict)
 
 

@@ -62,7 +62,7 @@ def main() -> None:
     params = load_params("ingest", IngestParams)
     content = summary(
         store.read_records("ingest", name="per_day"),
-        metrics=store.read_json("ingest", "metrics.json"),
+        metrics=store.read_metrics("ingest"),
         end=params.end.isoformat(),
     )
     write_atomic(Path(params.reference), store.to_json(content))

@@ -63,7 +63,8 @@ def main() -> None:
     store.write_records("label", votes, name="votes")
     store.write_records("label", queue, name="queue")
     store.write_table("label", "functions.csv", summary)
-    store.write_metrics("label", {**metrics, "queue_rows": len(queue)})
+    headline = {"rows": metrics["labeled"], **{name: metrics[name] for name in ("coverage", "kappa", "kappa_low")}}
+    store.write_metrics("label", {**metrics, "queue_rows": len(queue)}, headline=headline)
     store.write_verdict(Verdict.of("label", checks, shown_records=shown, overrides=overrides))
 
 

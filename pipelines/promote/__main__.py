@@ -26,7 +26,7 @@ def main() -> None:
     params, seed = load_params("promote", PromoteParams), load_resources().seed
     used = require_open(*GATES)
     schema, champion = load_domain().schema, read_champion()
-    evaluated, split = store.read_json("evaluate", "metrics.json"), store.read_records("split")
+    evaluated, split = store.read_metrics("evaluate"), store.read_records("split")
     candidate = str(evaluated["choice"]["candidate"])
     predictions = store.read_records("evaluate", name="predictions")
     mine = predictions[predictions["candidate"] == candidate]
@@ -62,12 +62,16 @@ def main() -> None:
             "model_digest": digest,
             "champion": _summary(champion),
             "decisions_used": uses,
-            "test_sets": {
-                "recent": describe_rows(recent, decisions_used=1),
-                "anchor": describe_rows(gold_rows(split, part="anchor", without=set()), decisions_used=uses),
-            },
-            "seed": seed,
-            "params": params.model_dump(mode="json", exclude={"profile", "predicted_rows", "embedded_rows"}),
+            "details": [  # in a list, which `dvc metrics show` leaves out of its table
+                {
+                    "test_sets": {
+                        "recent": describe_rows(recent, decisions_used=1),
+                        "anchor": describe_rows(gold_rows(split, part="anchor", without=set()), decisions_used=uses),
+                    },
+                    "seed": seed,
+                    "params": params.model_dump(mode="json", exclude={"profile", "predicted_rows", "embedded_rows"}),
+                }
+            ],
         },
     )
     reference = store.read_records("ingest")

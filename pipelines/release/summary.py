@@ -66,8 +66,8 @@ def closed_gates(root: Path, *, stale: Collection[str] = ()) -> list[str]:
 
 def _rows(read: _Evidence) -> Table:
     table = _plain_table("step", "rows", "what happened to the rest")
-    ingest, dedupe, split = (read(name, "metrics.json") for name in ("ingest", "dedupe", "split"))
-    label = read("label", "metrics.json")
+    ingest, dedupe, split = (read.metrics(name) for name in ("ingest", "dedupe", "split"))
+    label = read.metrics("label")
     if ingest:
         rows = ingest["rows"]
         gone = [
@@ -93,7 +93,7 @@ def _rows(read: _Evidence) -> Table:
 
 
 def _labels(read: _Evidence) -> Text:
-    label = read("label", "metrics.json")
+    label = read.metrics("label")
     if not label:
         return Text("  no labels were made")
     if label.get("kappa") is None:
@@ -124,7 +124,7 @@ def _gates(read: _Evidence) -> Table:
 
 
 def _candidates(read: _Evidence) -> Table | None:
-    metrics = read("evaluate", "metrics.json")
+    metrics = read.metrics("evaluate")
     if not metrics:
         return None
     table = _plain_table("candidate", "macro-F1", "accuracy", "log loss", "macro-F1, anchor", "")
@@ -216,3 +216,8 @@ class _Evidence:
             return json.loads((self.root / "data" / stage / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
+
+    def metrics(self, stage: str) -> Any:
+        """Everything that a stage measured."""
+        content = self(stage, "metrics.json")
+        return content["details"][0] if content and "details" in content else None

@@ -28,7 +28,7 @@ def main() -> None:
     metrics = summarise(parted, labels=schema.labels, protected=schema.protected)
     logger.info("%d records in, parts %s, discarded %s", len(records), metrics["parts"], metrics["discarded"])
     store.write_records("split", parted.output)
-    store.write_metrics("split", metrics)
+    store.write_metrics("split", metrics, headline={"rows": len(parted.output)})
     store.write_verdict(judge(parted, schema=schema, params=params, overrides=overrides, **seeds))
 
 

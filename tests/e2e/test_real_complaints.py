@@ -50,10 +50,10 @@ def run_to(checkout: Checkout, real_data, *, stage: str) -> Checkout:
 
 def check_gated_data(checkout: Checkout) -> None:
     """What these 12,689 rows are known to be."""
-    rows = checkout.json("data/ingest/metrics.json")["rows"]
+    rows = checkout.metrics("ingest")["rows"]
     assert rows["read"] == 12_689 == sum(count for name, count in rows.items() if name != "read")
     assert rows["accepted"] == 2_020
-    label = checkout.json("data/label/metrics.json")
+    label = checkout.metrics("label")
     assert label["kappa"] > 0.7 and label["coverage"] > 0.75
     assert label["kappa_low"] < label["kappa"] < label["kappa_high"]
     assert all(passed(checkout, stage) for stage in ("ingest", "dedupe", "split", "label", "bias_gate"))

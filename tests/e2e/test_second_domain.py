@@ -40,16 +40,16 @@ def test_every_stage(checkout, real_data) -> None:
     evaluated = checkout.json("data/evaluate/verdict.json")
     assert evaluated["passed"], evaluated
     assert checkout.json("data/promote/decision.json")["action"] == "release"
-    metrics = checkout.json("data/evaluate/metrics.json")
+    metrics = checkout.metrics("evaluate")
     print({name: metrics[name]["recent"]["macro_f1"] for name in ("baseline", "finetune")})
     assert metrics[metrics["choice"]["candidate"]]["recent"]["macro_f1"] > 0.8
 
 
 def check_gated_data(checkout: Checkout) -> None:
     """The five files hold 1,956 comments, 245 of them without a date."""
-    rows = checkout.json("data/ingest/metrics.json")["rows"]
+    rows = checkout.metrics("ingest")["rows"]
     assert (rows["read"], rows["rejected"]) == (1_956, 245)
-    label = checkout.json("data/label/metrics.json")
+    label = checkout.metrics("label")
     assert label["kappa_low"] > 0.85 and label["coverage"] > 0.8
     for stage in ("ingest", "dedupe", "split", "label", "bias_gate"):
         assert checkout.json(f"data/{stage}/verdict.json")["passed"], stage

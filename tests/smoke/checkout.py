@@ -113,6 +113,10 @@ class Checkout:
         """A JSON file of the checkout."""
         return json.loads((self.root / name).read_text(encoding="utf-8"))
 
+    def metrics(self, stage: str) -> Any:
+        """Everything in a stage's metrics.json."""
+        return self.json(f"data/{stage}/metrics.json")["details"][0]
+
     def graph(self) -> dict[str, list[str]]:
         """Every stage of dvc.yaml with the paths it writes."""
         stages = yaml.safe_load((self.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]

@@ -44,7 +44,17 @@ def test_a_broken_file_is_an_input_error():
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_json_refuses_what_is_no_number_and_names_its_place(bad):
     with pytest.raises(StoreError, match=r"a\.b\.1 is not a finite number"):
-        store.write_metrics("label", {"a": {"b": [1.0, bad]}})
+        store.write_metrics("label", {"a": {"b": [1.0, bad]}}, headline={})
+
+
+def test_metrics_show_a_headline_and_keep_everything():
+    """DVC's table has a column for every number outside a list."""
+    store.write_metrics("label", {"by_class": {"a": 1}, "kappa": 0.5}, headline={"kappa": 0.5, "coverage": None})
+    assert store.read_json("label", "metrics.json").keys() == {"kappa", "details"}
+    assert store.read_metrics("label") == {"by_class": {"a": 1}, "kappa": 0.5}
+    store.write_json("split", "metrics.json", {"rows": 3})
+    with pytest.raises(InputError, match="has no details: run `dvc repro split`"):
+        store.read_metrics("split")
 
 
 def test_a_full_disk_leaves_the_old_file_whole(monkeypatch):

@@ -50,7 +50,7 @@ def workspace(tmp_path, monkeypatch):
     for stage in evaluate.GATES:
         gate(stage)
     for stage in evaluate.MEASURED:
-        store.write_metrics(stage, {"rows": 5})
+        store.write_metrics(stage, {"rows": 5}, headline={})
     for name in ("baseline", "finetune"):
         store.write_json(name, "model/predictor.json", {"kind": name, "encoder": {"name": "tiny", "sha256": "ab" * 32}})
 
@@ -80,7 +80,9 @@ def read(root, name):
 def test_everything_that_is_promised_is_written(workspace):
     root, _ = workspace
     evaluate.main()
-    metrics, verdict = read(root, "metrics.json"), read(root, "verdict.json")
+    verdict, content = read(root, "verdict.json"), read(root, "metrics.json")
+    metrics = content.pop("details")[0]
+    assert content["candidate"] == "finetune" and content["macro_f1"] == metrics["finetune"]["recent"]["macro_f1"]
     assert metrics["choice"]["candidate"] == "finetune"
     assert metrics["models"]["finetune"] == store.folder_digest(root / "data/finetune/model")
     assert metrics["behaviours"]["finetune"] == {"case": 1.0, "odd_input": 1.0}

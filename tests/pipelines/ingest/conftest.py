@@ -135,7 +135,7 @@ class Checkout:
         return pd.read_parquet(self.folder / "data/ingest/quarantine.parquet")
 
     def metrics(self) -> Row:
-        return json.loads((self.folder / "data/ingest/metrics.json").read_text())
+        return json.loads((self.folder / "data/ingest/metrics.json").read_text())["details"][0]
 
     def outcomes(self) -> dict[str, str]:
         verdict = json.loads((self.folder / "data/ingest/verdict.json").read_text())

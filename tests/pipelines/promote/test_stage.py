@@ -84,8 +84,8 @@ class Workspace:
             frame["label"] = frame["label"].sample(frac=1, random_state=1).to_numpy()
         store.write_records("evaluate", frame, name="predictions")
         model = digest or store.folder_digest(store.path("baseline", "model"))
-        store.write_json(
-            "evaluate", "metrics.json", {"choice": {"candidate": "baseline"}, "models": {"baseline": model}}
+        store.write_metrics(
+            "evaluate", {"choice": {"candidate": "baseline"}, "models": {"baseline": model}}, headline={}
         )
 
     def champion(self, *, right=0.8, best=0.8, **changes):
@@ -156,7 +156,7 @@ def test_a_better_candidate_replaces_the_champion_and_uses_are_counted(workspace
     decision, verdict = workspace.run()
     assert decision["action"] == "release"
     assert decision["champion"]["version"] == 3
-    assert decision["decisions_used"] == decision["test_sets"]["anchor"]["decisions_used"] == 5
+    assert decision["decisions_used"] == decision["details"][0]["test_sets"]["anchor"]["decisions_used"] == 5
     assert [item["test_set"] for item in decision["comparisons"]] == ["recent", "anchor"]
     assert verdict["passed"]
 
