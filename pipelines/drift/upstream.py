@@ -46,7 +46,11 @@ def upstream_checks(
             rows=n_rows,
             min_rows=0,
             required=False,
-            sentence=f"no row since {last}" if silent else "rows came up to the window's last day",
+            sentence="rows came up to the window's last day"
+            if not silent
+            else f"no row since {last}"
+            if last
+            else f"no row in {live.n_days} days",
         ),
         Check.at_least(
             "volume",

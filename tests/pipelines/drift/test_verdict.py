@@ -8,6 +8,7 @@ import pytest
 import toy
 
 from pipelines.drift.live import count_live
+from pipelines.drift.report import drift_page
 from pipelines.drift.verdict import make_verdict
 
 WEEKS = 6
@@ -163,6 +164,14 @@ def test_a_shrunken_feed_is_seen_and_is_no_drift(profile):
 def test_no_rows_at_all_are_undecided_and_a_broken_feed(profile):
     verdict = judge(profile, live_rows().iloc[:0])
     assert verdict["outcome"] == "undecided" and {"stale", "volume"} <= set(broken(verdict))
+
+
+def test_the_page_of_a_silent_feed_and_of_an_older_verdict(profile):
+    verdict = judge(profile, live_rows().iloc[:0])
+    assert f"no row in {7 * WEEKS} days" in [check["sentence"] for check in verdict["upstream"]["checks"]]
+    del verdict["reference"]["moved_since"]  # as verdicts were before models knew what they were trained for
+    page = drift_page(verdict, decision=None, limits={"alert_excess": 0.1, "breach_excess": 0.2})
+    assert "The feed is broken" in page and f"no row in {7 * WEEKS} days" in page
 
 
 def test_too_few_rows_are_undecided_not_steady(profile):
