@@ -412,15 +412,17 @@ def test_a_full_disk_is_said_and_the_next_try_goes_on(light, project, tmp_path: 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_eight_runs_at_once_over_twenty_rounds(light, project) -> None:
-    for turn in range(20):
-        runs = [start(light, f"r{turn}-{number}", LIGHT_SEED=str(number)) for number in range(8)]
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("rounds", [1, 20])
+def test_eight_runs_at_once_over_and_over(light, project, rounds: int) -> None:
+    for turn in range(rounds):
+        confs = [{"overrides": {"ingest.seed": 8 * turn + number, "pace": 0.1}} for number in range(8)]
+        runs = [start(light, f"r{turn}-{number}", conf=conf) for number, conf in enumerate(confs)]
         for process in runs:
             said, _ = process.communicate()
             assert process.returncode == 0, said[-3000:]
             assert "TRY AGAIN" not in said, said[-3000:]
-    assert len([name for name in light.tags() if name.startswith("runs/")]) == 160
+    assert len([name for name in light.tags() if name.startswith("runs/")]) == 8 * rounds
     for tag in light.tags():
         lock = git(light.origin, "show", f"{tag}:dvc.lock")
         assert lock.count("cmd:") == 10, f"{tag} has lost an entry"

@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,19 +24,18 @@ pytestmark = [
 
 
 @pytest.fixture
-def database(tmp_path_factory: pytest.TempPathFactory):
+def database():
     """SQLAlchemy address of an empty database; the server ends with the test."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(p) for p in [shutil.which("initdb")] if p]
     if not found:
         pytest.skip("no PostgreSQL server programs here (Debian: apt-get install postgresql)")
     tools = found[-1].parent
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not below pytest's own folder, which every session that starts closes to other users again.
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     options: dict = {}
     if os.geteuid() == 0:  # the server refuses to run as root
         user = pwd.getpwnam("postgres")
         os.chown(folder, user.pw_uid, user.pw_gid)
-        for above in (folder.parent, *folder.parent.parents):
-            above.chmod(above.stat().st_mode | 0o011) if above != Path("/") else None
         options = {"user": user.pw_uid, "group": user.pw_gid}
     port = free_port()
     data = folder / "data"
@@ -48,6 +48,7 @@ def database(tmp_path_factory: pytest.TempPathFactory):
         yield f"postgresql+psycopg2://airflow@127.0.0.1:{port}/airflow"
     finally:
         subprocess.run([tools / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+        shutil.rmtree(folder)
 
 
 def test_from_trigger_to_a_promoted_champion_on_postgresql(_templates, tmp_path, monkeypatch, database: str) -> None:

@@ -66,7 +66,8 @@ def test_from_trigger_to_a_promoted_champion_and_back(up) -> None:
     events = client.call("GET", "/api/v2/assets/events?limit=10")["asset_events"]
     assert [(event["name"], event["extra"]["version"]) for event in events] == [("light-champion", 1)]
     assert events[0]["extra"]["tag"] in light.tags()
-    second = client.trigger("light", {"overrides": {"ingest.rows": 31}})
+    second = client.trigger("light", {"approval": True, "overrides": {"ingest.rows": 31}, "reason": "look at it"})
+    _answer(up, second, "Approve")
     assert client.wait("light", second, seconds=300) == "success"
     assert light.registry()["champion"] == 2
     began = time.monotonic()
@@ -97,30 +98,37 @@ def test_a_closed_gate_is_red_without_a_retry_and_names_the_owner(up) -> None:
     assert now == before
 
 
-@pytest.mark.parametrize("answer", ["Approve", "Reject"])
-def test_a_person_decides_where_the_run_asks_for_it(up, answer: str) -> None:
-    light, airflow, client = up
-    run = client.trigger(
-        "light", {"approval": True, "overrides": {"ingest.rows": 40 + len(answer)}, "reason": "look at it"}
-    )
+def test_a_person_may_say_no(up) -> None:
+    light, _, client = up
+    before = _versions(light)
+    run = client.trigger("light", {"approval": True, "overrides": {"ingest.rows": 46}, "reason": "look at it"})
+    _answer(up, run, "Reject")
+    assert client.wait("light", run, seconds=120) == "success", client.why("light", run)
+    states = client.states("light", run)
+    assert (states["release"], states["record"]) == ("skipped", "success"), "a rejected run is recorded too"
+    assert _versions(light) == before
+
+
+def _answer(up, run: str, answer: str) -> None:
+    """Wait until the run asks a person, look at what it shows, and answer."""
+    _, airflow, client = up
     path = f"/api/v2/dags/light/dagRuns/{run}/taskInstances/approve/-1/hitlDetails"
-    until = time.monotonic() + 200
-    while client.states("light", run).get("approve") != "awaiting_input" and time.monotonic() < until:
-        time.sleep(0.5)
     # A person takes longer to read than the scheduler to hear from its worker that the task now waits.
     heard = f"state success for task instance TaskInstanceKey(dag_id='light', task_id='approve', run_id='{run}'"
-    while heard not in (airflow.logs / "scheduler.log").read_text() and time.monotonic() < until:
-        time.sleep(0.1)
-    shown = client.call("GET", path)
-    assert "enough_rows" in shown["body"]
-    assert "look at it" in shown["body"]
-    before = len(light.registry()["versions"]) if (light.home / "registry" / "registry.json").exists() else 0
+    until = time.monotonic() + 300
+    while heard not in (airflow.logs / "scheduler.log").read_text():
+        assert time.monotonic() < until, client.why("light", run)
+        time.sleep(0.2)
+    assert client.states("light", run)["approve"] == "awaiting_input"
+    shown = client.call("GET", path)["body"]
+    assert "look at it" in shown
+    assert "| gate | open | 1 | 1 passed |" in shown
+    assert "| enough_rows | " in shown
     client.call("PATCH", path, {"chosen_options": [answer], "params_input": {}})
-    assert client.wait("light", run, seconds=120) == "success"
-    states = client.states("light", run)
-    assert states["release"] == ("success" if answer == "Approve" else "skipped")
-    assert states["record"] == "success", "a rejected run is recorded too"
-    assert len(light.registry()["versions"]) == before + (answer == "Approve")
+
+
+def _versions(light: LightRepository) -> int:
+    return len(light.registry()["versions"]) if (light.home / "registry" / "registry.json").exists() else 0
 
 
 @pytest.mark.long
@@ -281,7 +289,7 @@ def _check(light: LightRepository, client: Client, run: str, folder: Path, *, ve
 @pytest.mark.parametrize("victim", ["task", "supervisor"])
 def test_killed_at_work_a_run_ends_as_if_undisturbed(up, tmp_path: Path, victim: str) -> None:
     light, _, client = up
-    before = len(light.registry()["versions"]) if (light.home / "registry" / "registry.json").exists() else 0
+    before = _versions(light)
     _, task = _begin(light, client, f"killed-{victim}")
     os.kill(task if victim == "task" else _parent(task), signal.SIGKILL)
     _check(light, client, f"killed-{victim}", tmp_path / "undisturbed", versions=before + 1)
