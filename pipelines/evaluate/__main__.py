@@ -13,6 +13,7 @@ from pipelines.core.predictor import Predictor
 from pipelines.core.verdict import Verdict
 from pipelines.evaluate.behaviours import run_behaviours
 from pipelines.evaluate.card import NAMES, Evidence, day_span, render_card
+from pipelines.evaluate.checks import evidence_check
 from pipelines.evaluate.measurement import CANDIDATES, TEST_SETS, checks_of, measure
 from pipelines.evaluate.params import EvaluateParams
 from pipelines.evaluate.predictions import answers_of, gold_rows, prediction_table
@@ -43,17 +44,23 @@ def main() -> None:
     behaviours = {
         name: run_behaviours(domain.behaviours, predictor, schema=schema) for name, predictor in predictors.items()
     }
-    checks = checks_of(found, answers, behaviours[chosen], params=params)
-    verdict = Verdict.of("evaluate", checks, overrides=used)
     models = {name: store.folder_digest(store.path(name, "model")) for name in CANDIDATES}
     metrics = found.as_metrics() | {
         "models": models,
         "behaviours": {name: {item["name"]: item["pass_rate"] for item in items} for name, items in behaviours.items()},
     }
-    store.write_records("evaluate", pd.concat(tables, ignore_index=True), name="predictions")
+    table = pd.concat(tables, ignore_index=True)
+    store.write_records("evaluate", table, name="predictions")
+    metrics["predictions"] = store.file_digest(store.path("evaluate", "predictions.parquet"))
     recent = metrics[chosen]["recent"]
     scores = {name: recent[name] for name in ("rows", "macro_f1", "macro_f1_lower", "accuracy", "log_loss")}
     store.write_metrics("evaluate", metrics, headline={**scores, "candidate": chosen})
+    checks = checks_of(found, answers, behaviours[chosen], params=params)
+    asked = len(CANDIDATES) * sum(len(rows) for rows in tests.values())
+    checks.append(
+        evidence_check(len(table), asked=asked, metrics=store.file_digest(store.path("evaluate", "metrics.json")))
+    )
+    verdict = Verdict.of("evaluate", checks, overrides=used)
     store.write_table("evaluate", "reliability.csv", reliability_table(found.scores))
     store.write_table("evaluate", "slices.csv", found.slice_table())
     store.write_verdict(verdict)
@@ -80,7 +87,8 @@ def _lineage(domain: Domain, models: dict[str, str]) -> list[tuple[str, str]]:
     """Digests of the files that this evidence rests on."""
     files = {"Split records": store.path("split", "records.parquet")}
     files |= {f"Domain {name}": domain.folder / name for name in ("schema.py", "behaviours.py")}
-    found = [(what, store.file_digest(file)) for what, file in files.items()]
+    found = [("Raw input, as ingest read it", str(store.read_metrics("ingest").get("raw_digest")))]
+    found += [(what, store.file_digest(file)) for what, file in files.items()]
     for name, digest in models.items():
         found.append((f"{NAMES[name]}, data/{name}/model", digest))
         base = store.read_json(name, "model/predictor.json").get("encoder") or {}

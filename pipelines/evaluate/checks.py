@@ -46,6 +46,20 @@ def soundness_checks(candidate: str, answers: Answers, *, min_rows: int) -> list
     ]
 
 
+def evidence_check(written: int, *, asked: int, metrics: str) -> Check:
+    """Every answer is written down; `metrics`, the digest of the figures, ties this verdict to them and to its run."""
+    return Check.equals(
+        "answers_written",
+        written,
+        limit=asked,
+        rows=written,
+        min_rows=0,
+        required=True,
+        sentence="each candidate's answer to each gold row of both test sets is kept",
+        details={"metrics": metrics},
+    )
+
+
 def prior_check(lift: Estimate, *, limit: float, min_rows: int) -> Check:
     """The candidate has learned something: it is far above always answering the most frequent class."""
     return Check.at_least(

@@ -5,6 +5,10 @@ from pipelines.core.stage import run
 
 def main() -> None:
     """Read, train, write."""
+    import os
+    from pathlib import Path
+    from typing import Any
+
     import pandas as pd
     import torch
 
@@ -12,11 +16,12 @@ def main() -> None:
     from pipelines.core.domain import load_domain
     from pipelines.core.gates import require_open
     from pipelines.core.params import load_params, load_resources
-    from pipelines.core.tracking import tracked
+    from pipelines.core.tracking import Silent, Tracking, tracked
     from pipelines.core.training import training_set
     from pipelines.finetune.candidate import train
     from pipelines.finetune.checkpoint import code_digest
     from pipelines.finetune.params import FinetuneParams
+    from pipelines.finetune.processes import together
 
     require_open("bias_gate")
     params, resources, schema = load_params("finetune", FinetuneParams), load_resources(), load_domain().schema
@@ -29,8 +34,9 @@ def main() -> None:
         soft=params.soft_labels,
         balanced=params.class_weights == "balanced",
     )
-    with store.writing_folder("finetune", "model") as folder, tracked("finetune", params.model_dump()) as tracking:
-        metrics, curve = train(
+
+    def trained(folder: Path, tracking: Tracking | Silent) -> Any:
+        return train(
             data,
             folder=folder,
             labels=schema.labels,
@@ -39,6 +45,13 @@ def main() -> None:
             code=code_digest(),
             on_look=lambda numbers, step: tracking.log(numbers, step=step),
         )
+
+    with together(params.processes) as writes:
+        if not writes:
+            trained(Path(os.devnull), Silent())
+            return
+        with store.writing_folder("finetune", "model") as folder, tracked("finetune", params.model_dump()) as tracking:
+            metrics, curve = trained(folder, tracking)
     store.write_table("finetune", "curve.csv", pd.DataFrame(curve))
     scores = {name: metrics["validation"][name] for name in ("macro_f1", "log_loss")}
     store.write_metrics("finetune", metrics, headline={"rows": metrics["train_rows"], **scores})

@@ -36,7 +36,10 @@ def train(
     code: str,
     on_look: Callable[[dict[str, Any], int], None],
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Train, write the folder, and give the metrics and the curve; `code` is a digest of the code that matters."""
+    """Train, write the folder, and give the metrics and the curve; `code` is a digest of the code that matters.
+
+    Where accelerate joins several processes, the first one writes, and the others give no metrics.
+    """
     from accelerate import Accelerator
 
     spec = params.base_model
@@ -93,12 +96,11 @@ def train(
         gold=gold,
         on_look=on_look,
     )
-    if accelerator.is_main_process:
-        _write(folder, classifier, labels=labels, params=params, temperature=1.0)
-    accelerator.wait_for_everyone()
+    if not accelerator.is_main_process:
+        return {}, standing.curve
+    _write(folder, classifier, labels=labels, params=params, temperature=1.0)
     metrics = _metrics(data, folder=folder, rows=len(rows), params=params, device=device)
-    if accelerator.is_main_process:
-        _write(folder, classifier, labels=labels, params=params, temperature=metrics["temperature"])
+    _write(folder, classifier, labels=labels, params=params, temperature=metrics["temperature"])
     metrics.update(
         steps=standing.step,
         best_step=standing.best_step if standing.best_score is not None else standing.step,

@@ -44,7 +44,7 @@ def code_digest() -> str:
 
 
 def save(folder: Path, *, standing: Standing, tensors: Tensors) -> None:
-    """Write one file, whole or not at all; weights, optimizer, generator and standing are from the same step."""
+    """Write one file, whole or not at all; weights, optimizer and standing are from the same step."""
     from safetensors.torch import save as to_bytes
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

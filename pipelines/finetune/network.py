@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from pipelines.core.adapter import put_on
 from pipelines.core.encoder import load_network, pool
 from pipelines.core.errors import InputError
 
+STACKS = ("encoder.layer", "transformer.layer", "layers", "h")  # BERT and its kin, DistilBERT, Llama and its kin, GPT-2
 DUMMY_TARGET = "dummy-target-modules"  # PEFT's word for "no low-rank adapter, only modules_to_save"
 
 
@@ -38,9 +40,10 @@ class Classifier(nn.Module):
 class PassEmbeddings(nn.Module):
     """Stands for embeddings that were computed before."""
 
-    def forward(self, inputs_embeds: torch.Tensor, **_: Any) -> torch.Tensor:
-        """What was given."""
-        return inputs_embeds
+    def forward(self, *given: Any, **named: Any) -> torch.Tensor:
+        """What was given: ids are integers or absent, hidden states are not."""
+        tensors = [value for value in (*given, *named.values()) if isinstance(value, torch.Tensor)]
+        return next(tensor for tensor in tensors if tensor.is_floating_point())
 
 
 class PassLayer(nn.Module):
@@ -51,31 +54,45 @@ class PassLayer(nn.Module):
         return hidden
 
 
-def layers_of(network: Any) -> nn.ModuleList:
-    """The stack of layers of a base model, as BERT-like encoders name it, or as decoders do."""
-    stack = getattr(getattr(network, "encoder", None), "layer", None)
-    if stack is None:
-        stack = getattr(network, "layers", None)
-    if stack is None:
-        raise InputError(
-            f"{type(network).__name__} names its layers in a way that is not known here; "
-            "set finetune.mode: lora, finetune.train_layers: null and finetune.cache_frozen: false"
-        )
-    return stack
+def layers_of(network: Any) -> tuple[str, nn.ModuleList]:
+    """The stack of layers of a base model and its name in it, as the families of transformers have it."""
+    for name in STACKS:
+        stack: Any = network
+        for part in name.split("."):
+            stack = getattr(stack, part, None)
+        if isinstance(stack, nn.ModuleList):
+            return name, stack
+    raise InputError(
+        f"{type(network).__name__} names its layers in a way that is not known here; "
+        "set finetune.mode: lora, finetune.train_layers: null and finetune.cache_frozen: false"
+    )
 
 
 def split_at(network: Any, *, n_frozen: int) -> tuple[nn.Module, nn.Module]:
-    """The frozen lower part, and the same network with that part passed through, sharing no trained weight."""
-    stack = layers_of(network)
+    """The frozen lower part, and the same network with that part passed through, sharing no trained weight.
+
+    Families differ in what their layers get beside the hidden states (relative positions, masks), so both parts are
+    tried on a few tokens: where they do not give what the whole gives, the layers cannot be computed apart.
+    """
+    refusal = f"{type(network).__name__}: its lower layers cannot be cached; set finetune.cache_frozen: false"
     if not hasattr(network, "embeddings"):
-        raise InputError(
-            f"{type(network).__name__}: its lower layers cannot be cached; set finetune.cache_frozen: false"
-        )
-    lower = LowerPart(network.embeddings, list(stack[:n_frozen]))
-    network.embeddings = PassEmbeddings()
-    for index in range(n_frozen):
-        stack[index] = PassLayer()
-    return lower.eval(), network
+        raise InputError(refusal)
+    _, stack = layers_of(network)
+    ids = torch.arange(4, 16).remainder(int(network.config.vocab_size))[None]
+    mask = torch.ones_like(ids)
+    lower = LowerPart(network.embeddings, list(stack[:n_frozen])).eval()
+    with torch.no_grad():
+        whole = network(input_ids=ids, attention_mask=mask).last_hidden_state
+        network.embeddings = PassEmbeddings()
+        for index in range(n_frozen):
+            stack[index] = PassLayer()
+        try:
+            parts = network(inputs_embeds=lower(ids), attention_mask=mask).last_hidden_state
+        except (TypeError, AttributeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{refusal} ({type(error).__name__}: {error})") from error
+    if parts.shape != whole.shape or not torch.allclose(parts, whole, atol=1e-4, rtol=1e-4):
+        raise InputError(f"{refusal} (computed apart they give other numbers)")
+    return lower, network
 
 
 class LowerPart(nn.Module):
@@ -97,24 +114,26 @@ class LowerPart(nn.Module):
 def adapter_config(
     *,
     mode: Literal["top_layers", "lora"],
-    n_layers: int,
-    train_layers: int | None,
     stack_name: str,
+    stack: Sequence[nn.Module],
+    train_layers: int | None,
     rank: int,
     alpha: int,
     targets: list[str] | str,
     dropout: float,
+    transposed: bool,
 ) -> Any:
     """PEFT's configuration for the layers that are trained."""
     from peft import LoraConfig
 
-    trained = list(range(n_layers - train_layers, n_layers)) if train_layers is not None else None
+    trained = list(range(len(stack) - train_layers, len(stack))) if train_layers is not None else None
     if mode == "top_layers":
         assert trained is not None
         return LoraConfig(target_modules=DUMMY_TARGET, modules_to_save=[f"{stack_name}.{index}" for index in trained])
     if trained is not None and targets == "all-linear":
-        layers = "|".join(map(str, trained))
-        targets, trained = rf".*{re.escape(stack_name)}\.({layers})\..*(query|key|value|dense|proj)$", None
+        linear = {n for index in trained for n, m in stack[index].named_modules() if isinstance(m, nn.Linear | Conv1D)}
+        layers, names = "|".join(map(str, trained)), "|".join(map(re.escape, sorted(linear)))
+        targets, trained = rf"{re.escape(stack_name)}\.({layers})\.({names})", None
     return LoraConfig(
         r=rank,
         lora_alpha=alpha,
@@ -122,6 +141,7 @@ def adapter_config(
         target_modules=targets,
         layers_to_transform=trained,
         layers_pattern=stack_name.rsplit(".", maxsplit=1)[-1] if trained is not None else None,
+        fan_in_fan_out=transposed,
     )
 
 
@@ -141,22 +161,22 @@ def build(
 ) -> tuple[Classifier, nn.Module | None]:
     """The classifier with a seeded adapter and head, and the frozen lower part where it is computed apart."""
     network = load_network(folder, dropout=dropout)
-    stack_name = "encoder.layer" if hasattr(network, "encoder") else "layers"
-    n_layers = len(layers_of(network)) if train_layers is not None else 0
-    if train_layers is not None and train_layers > n_layers:
-        raise InputError(f"finetune.train_layers = {train_layers}; {folder.name} has {n_layers} layers")
+    stack_name, stack = layers_of(network) if train_layers is not None else ("", nn.ModuleList())
+    if train_layers is not None and train_layers > len(stack):
+        raise InputError(f"finetune.train_layers = {train_layers}; {folder.name} has {len(stack)} layers")
     lower: nn.Module | None = None
     if cache_frozen and train_layers is not None:
-        lower, network = split_at(network, n_frozen=n_layers - train_layers)
+        lower, network = split_at(network, n_frozen=len(stack) - train_layers)
     torch.manual_seed(seed)
     config = adapter_config(
         mode=mode,
-        n_layers=n_layers,
-        train_layers=train_layers,
         stack_name=stack_name,
+        stack=stack,
+        train_layers=train_layers,
         rank=rank,
         alpha=alpha,
         targets=targets,
         dropout=dropout,
+        transposed=any(isinstance(module, Conv1D) for module in network.modules()),  # as GPT-2 keeps its weights
     )
     return Classifier(put_on(network, config=config), n_labels=n_labels, pooling=pooling), lower

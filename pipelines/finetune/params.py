@@ -23,6 +23,7 @@ class FinetuneParams(StageParams):
     mode: Literal["top_layers", "lora"]  # the top layers fully, or low-rank adapters
     train_layers: int | None = Field(ge=1)  # layers from the top that are trained; null (lora only): all
     cache_frozen: bool  # compute the layers below once per text and keep their activations for all epochs
+    processes: int = Field(ge=1, le=64)  # that train together, one a GPU; another number changes bytes
     lora: LoraParams
     soft_labels: bool  # cross entropy against label probabilities, else against the weak label
     class_weights: Literal["balanced", "none"]

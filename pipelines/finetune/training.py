@@ -46,6 +46,7 @@ class Recipe:
     clip_norm: float
     evaluate_every: int
     patience: int
+    dropout: float
     seed: int
 
 
@@ -63,7 +64,7 @@ def rate_at(step: int, *, steps: int, warmup_share: float) -> float:
 
 
 class Trainer:
-    """One training run; all its state is `standing`, the trained weights, the optimizer and torch's generator."""
+    """One training run; all its state is `standing`, the trained weights and the optimizer."""
 
     def __init__(self, classifier: torch.nn.Module, *, accelerator: Any, recipe: Recipe, folder: Path) -> None:
         self.recipe, self.accelerator, self.folder = recipe, accelerator, folder
@@ -122,15 +123,21 @@ class Trainer:
     def _step(
         self, source: Source, rows: NDArray[np.int64], target: torch.Tensor, weight: torch.Tensor, *, steps: int
     ) -> float:
-        share = rate_at(self.standing.step, steps=steps, warmup_share=self.recipe.warmup_share)
+        rate = rate_at(self.standing.step, steps=steps, warmup_share=self.recipe.warmup_share)
         for group, full in zip(self.inner.param_groups, self.full_rates, strict=True):
-            group["lr"] = full * share
-        mine = rows[self.accelerator.process_index :: self.accelerator.num_processes]
+            group["lr"] = full * rate
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        mine = rows[rank::processes]
+        share = len(mine) * processes / len(rows)  # accelerate takes the mean over the processes
         mine = mine if len(mine) else rows[:1]
+        if self.recipe.dropout:  # the same random numbers for a step, whether or not training was interrupted
+            torch.manual_seed(
+                int(np.random.SeedSequence([self.recipe.seed, self.standing.step, rank]).generate_state(1)[0])
+            )
         self.model.train()
         logits = self.model(**source.batch(mine))
         picked = torch.from_numpy(mine).to(target.device)
-        loss = soft_cross_entropy(logits, target[picked], weight[picked])
+        loss = soft_cross_entropy(logits, target[picked], weight[picked]) * share
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.trained.values(), self.recipe.clip_norm)
         self.optimizer.step()
@@ -167,16 +174,19 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def logits(self, source: Source) -> NDArray[np.float64]:
-        """Logits of every row of a source as they are during training, in order."""
+        """Logits of every row of a source as they are during training, in order; each process computes its share."""
+        from accelerate.utils import gather_object
+
         self.model.eval()
-        out: NDArray[np.float64] | None = None
+        found: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+        batches = [np.unique(batch) for batch in batches_by_length(source.lengths)]
         with torch.no_grad():
-            for batch in batches_by_length(source.lengths):
-                rows = np.unique(batch)
-                found = self.model(**source.batch(rows)).float().cpu().numpy()
-                out = np.empty((len(source.lengths), found.shape[1])) if out is None else out
-                out[rows] = found
-        assert out is not None
+            for rows in batches[self.accelerator.process_index :: self.accelerator.num_processes]:
+                found.append((rows, self.model(**source.batch(rows)).float().cpu().numpy()))
+        parts = gather_object(found)
+        out = np.empty((len(source.lengths), parts[0][1].shape[1]))
+        for rows, logits in parts:
+            out[rows] = logits
         return out
 
     def _tensors(self) -> Tensors:
@@ -184,7 +194,6 @@ class Trainer:
         tensors.update({f"best/{name}": p for name, p in self.best.items()})
         for name, p in self.trained.items():
             tensors.update({f"optimizer/{key}/{name}": value for key, value in self.inner.state[p].items()})
-        tensors["generator"] = torch.get_rng_state()
         return tensors
 
     def _resume(self) -> Standing:
@@ -199,7 +208,6 @@ class Trainer:
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 value = tensors[f"optimizer/{key}/{name}"]
                 self.inner.state[p][key] = value if key == "step" else value.to(p.device)
-        torch.set_rng_state(tensors["generator"])
         logger.info("going on from step %d, where an earlier run was stopped", self.standing.step)
         return self.standing
 

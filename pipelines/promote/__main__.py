@@ -12,6 +12,7 @@ from pipelines.core.params import load_params, load_resources
 from pipelines.core.predictor import Predictor
 from pipelines.core.verdict import Check, Verdict
 from pipelines.promote.decision import decide
+from pipelines.promote.evidence import evidence_of
 from pipelines.promote.inputs import champion_checks, contest, describe_rows, evidence_checks, gold_rows
 from pipelines.promote.params import PromoteParams
 from pipelines.promote.reference import freeze_profile
@@ -26,8 +27,8 @@ def main() -> None:
     params, seed = load_params("promote", PromoteParams), load_resources().seed
     used = require_open(*GATES)
     schema, champion = load_domain().schema, read_champion()
-    evaluated, split = store.read_metrics("evaluate"), store.read_records("split")
-    candidate = str(evaluated["choice"]["candidate"])
+    evaluated, split = evidence_of(store.path("evaluate")), store.read_records("split")
+    candidate = evaluated.candidate
     predictions = store.read_records("evaluate", name="predictions")
     mine = predictions[predictions["candidate"] == candidate]
     digest = store.folder_digest(store.path(candidate, "model"))
@@ -37,7 +38,7 @@ def main() -> None:
         mine[mine["part"] == "recent"],
         labels=schema.labels,
         digest=digest,
-        evaluated=str(evaluated["models"][candidate]),
+        evaluated=evaluated.model_digest,
         min_rows=params.min_rows,
     )
     against, floor = _contests(champion, recent=recent, split=split, mine=mine, schema=schema, checks=checks)

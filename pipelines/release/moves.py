@@ -212,6 +212,7 @@ def _register(
 
 def fly(saved: Path, *, domain: Domain, params: ReleaseParams, root: Path, candidate: str) -> dict[str, Any]:
     """Run the pre-flight on recent records; GateClosed names the check that failed."""
+    import numpy as np
     import pandas as pd
 
     split = pd.read_parquet(root / DATA / "split" / "records.parquet")
@@ -219,10 +220,19 @@ def fly(saved: Path, *, domain: Domain, params: ReleaseParams, root: Path, candi
     predictions = predictions[(predictions["part"] == "recent") & (predictions["candidate"] == candidate)]
     if predictions.empty:
         raise InputError(f"pre-flight: evaluate predicted no recent gold row with {candidate}; nothing was released")
+    labels = list(domain.schema.labels)
+    answers = predictions[[f"p_{label}" for label in labels]].to_numpy()
+    others = int(
+        (predictions["label"].to_numpy(object) != np.array(labels, dtype=object)[answers.argmax(axis=1)]).sum()
+    )
+    if others:
+        raise GateClosed(
+            f"pre-flight: data/evaluate/predictions.parquet names another label than its probabilities for {others} of "
+            f"{len(predictions)} recent rows of {candidate}: it was edited; nothing was registered"
+        )
     records = split.merge(predictions[["id"]], on="id").sort_values("id").head(256).reset_index(drop=True)
     expected = predictions.set_index("id").loc[records["id"].tolist()]
     records = records[["text", *(feature.name for feature in domain.schema.features)]]
-    labels = list(domain.schema.labels)
     model = load_model(saved)
     same, difference = compare_answers(
         model.predict(records), expected=expected[[f"p_{label}" for label in labels]].to_numpy(), labels=labels

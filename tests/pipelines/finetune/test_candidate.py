@@ -31,6 +31,7 @@ def params(tmp_path, monkeypatch):
         mode="top_layers",
         train_layers=1,
         cache_frozen=True,
+        processes=1,
         lora={"rank": 2, "alpha": 4, "targets": "all-linear"},
         soft_labels=True,
         class_weights="none",

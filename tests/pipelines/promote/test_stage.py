@@ -70,8 +70,9 @@ class Workspace:
         store.write_json(".", "champion.json", {"version": None})
         self.candidate(right=0.85)
 
-    def gate(self, stage, *, passed):
-        check = Check.at_least("x", float(passed), limit=1, rows=1, min_rows=0, required=True, sentence="x")
+    def gate(self, stage, *, passed, **details):
+        named = {"name": "answers_written", "details": details} if details else {"name": "x"}
+        check = Check.at_least(value=float(passed), limit=1, rows=1, min_rows=0, required=True, sentence="x", **named)
         store.write_verdict(Verdict.of(stage, [check]))
 
     def candidate(self, *, right, digest=None, permuted=False):
@@ -84,9 +85,13 @@ class Workspace:
             frame["label"] = frame["label"].sample(frac=1, random_state=1).to_numpy()
         store.write_records("evaluate", frame, name="predictions")
         model = digest or store.folder_digest(store.path("baseline", "model"))
-        store.write_metrics(
-            "evaluate", {"choice": {"candidate": "baseline"}, "models": {"baseline": model}}, headline={}
-        )
+        self.figures = {
+            "choice": {"candidate": "baseline"},
+            "models": {"baseline": model},
+            "predictions": store.file_digest(store.path("evaluate", "predictions.parquet")),
+        }
+        store.write_metrics("evaluate", self.figures, headline={})
+        self.gate("evaluate", passed=True, metrics=store.file_digest(store.path("evaluate", "metrics.json")))
 
     def champion(self, *, right=0.8, best=0.8, **changes):
         """A champion as `release pin` leaves it."""
@@ -197,6 +202,64 @@ def test_a_model_other_than_the_evaluated_one_is_refused(workspace):
     assert decision["action"] == "refuse"
     assert "run `dvc repro evaluate`" in decision["reason"]
     assert not verdict["passed"]
+
+
+def better_figures(workspace):
+    store.write_metrics("evaluate", workspace.figures | {"recent": {"macro_f1": 0.99}}, headline={})
+
+
+def better_answers(workspace):
+    table = store.read_records("evaluate", name="predictions")
+    gold = workspace.records.set_index("id")["gold"]
+    store.write_records("evaluate", table.assign(label=gold.loc[table["id"]].to_numpy()), name="predictions")
+
+
+def verdict_of_another_run(workspace):
+    verdict = store.path("evaluate", "verdict.json")
+    stale = verdict.read_bytes()
+    workspace.candidate(right=0.2)
+    verdict.write_bytes(stale)
+
+
+def answers_of_another_run(workspace):
+    answers = store.path("evaluate", "predictions.parquet")
+    stale = answers.read_bytes()
+    workspace.candidate(right=0.2)
+    answers.write_bytes(stale)
+
+
+def without(*keys):
+    def cut(workspace):
+        figures = {key: value for key, value in workspace.figures.items() if key not in keys}
+        store.write_metrics("evaluate", figures, headline={})
+        workspace.gate("evaluate", passed=True, metrics=store.file_digest(store.path("evaluate", "metrics.json")))
+
+    return cut
+
+
+@pytest.mark.parametrize(
+    ("cheat", "says"),
+    [
+        (better_figures, r"metrics.json: sha256 is .* edited, or of another run"),
+        (better_answers, r"predictions.parquet: sha256 is .* edited, or of another run"),
+        (verdict_of_another_run, r"metrics.json: sha256 is .* edited, or of another run"),
+        (answers_of_another_run, r"predictions.parquet: sha256 is .* edited, or of another run"),
+        (without("choice"), r"is not complete \(KeyError\('choice'\)\)"),
+        (without("models"), r"is not complete \(KeyError\('models'\)\)"),
+        (without("predictions"), r"is not complete \(KeyError\('predictions'\)\)"),
+        (
+            lambda workspace: workspace.gate("evaluate", passed=True),
+            r"is not complete \(KeyError\('answers_written'\)\)",
+        ),
+        (lambda _: store.path("evaluate", "metrics.json").unlink(), r"metrics.json is missing"),
+        (lambda _: store.path("evaluate", "predictions.parquet").unlink(), r"predictions.parquet: sha256 is missing"),
+    ],
+)
+def test_evidence_that_was_edited_or_is_not_of_one_run_is_refused(workspace, cheat, says):
+    cheat(workspace)
+    with pytest.raises(InputError, match=says):
+        workspace.run()
+    assert not (workspace.root / "data/promote/decision.json").exists()
 
 
 @pytest.mark.parametrize("gold", [None, "refund"])
