@@ -115,7 +115,7 @@ def adapter_config(
     *,
     mode: Literal["top_layers", "lora"],
     stack_name: str,
-    stack: Sequence[nn.Module],
+    stack: nn.ModuleList,
     train_layers: int | None,
     rank: int,
     alpha: int,
