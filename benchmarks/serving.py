@@ -1,26 +1,39 @@
 """The service under a real load generator: requests a second and latency of one process.
 
-    python -m benchmarks.serving --url http://127.0.0.1:8000 [--seconds 15] [--clients 8] [--records 1]
+    python -m benchmarks.serving [--seconds 15] [--url http://127.0.0.1:8000]
 
-Needs a running service (`make serve`), its token in PERENNIAL_API_TOKEN, and `wrk` (Debian: apt-get install wrk).
+Without --url it starts the service itself, with this checkout's champion, on a free port and with a log of its own, and
+stops it at the end; with one it asks the service there, whose token stands in PERENNIAL_API_TOKEN. `wrk` makes the load
+(Debian: apt-get install wrk). The exported network answers where its gate is open (make score-export); the table says
+which one did.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.out import write_section
 
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE_S = 300
 TEXT = "They keep reporting a debt that is not mine. I sent letters and nobody answered. " * 6
 SCRIPT = """
 wrk.method = "POST"
@@ -52,35 +65,98 @@ def measure(url: str, *, seconds: int, clients: int, records: int, token: str) -
     return requests / lasted, p50, p95, p99, failed
 
 
+@contextlib.contextmanager
+def service() -> Iterator[tuple[str, str]]:
+    """Address and token of a service of our own; what it logs is thrown away, so that drift never sees it."""
+    from pipelines.core.state import home, tracking_uri
+    from pipelines.release.params import model_name
+    from pipelines.release.registry import CHALLENGER, CHAMPION, Registry
+
+    registry = Registry(model_name())
+    if registry.alias(CHAMPION) is None:
+        raise SystemExit(f"{registry.model_name} has no champion yet: release one first (make demo)")
+    if registry.alias(CHALLENGER) is not None:
+        raise SystemExit("a canary is running: measured requests would count for it; wait until it has ended")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token, url = secrets.token_urlsafe(16), f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "pipelines.serve", "run", "--port", str(port)]
+    with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as state:
+        (Path(state) / "exports").symlink_to(home() / "exports")
+        environment = {**os.environ, "PERENNIAL_API_TOKEN": token, "PERENNIAL_HOME": state}
+        environment["MLFLOW_TRACKING_URI"] = tracking_uri()
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
+        try:
+            until = time.monotonic() + PATIENCE_S
+            while status(f"{url}/readyz") != 200:
+                if process.poll() is not None or time.monotonic() > until:
+                    log.seek(0)
+                    raise SystemExit(f"the service did not become ready:\n{log.read()[-2000:]}")
+                time.sleep(0.2)
+            yield url, token
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def status(url: str) -> int | None:
+    """Status of a GET; None while nobody listens."""
+    try:
+        return int(urllib.request.urlopen(url, timeout=10).status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+def which_network(url: str) -> str:
+    """Which form of the champion's network answers, by the service's own metrics."""
+    said = urllib.request.urlopen(f"{url}/metrics", timeout=10).read().decode()
+    found = re.search(r'perennial_export{verdict="([0-9a-f]{12})', said)
+    return f"the exported network (verdict {found[1]})" if found else "the released network"
+
+
 def main() -> None:
     """Measure one record a request, then batches, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--url", help="a service that runs already; default: one is started")
     parser.add_argument("--seconds", type=int, default=15)
     given = parser.parse_args()
+    os.chdir(ROOT)
     if shutil.which("wrk") is None:
         raise SystemExit("skipped: wrk is not installed (apt-get install wrk)")
-    token = os.environ["PERENNIAL_API_TOKEN"]
-    measure(given.url, seconds=2, clients=1, records=1, token=token)
+    if given.url and not os.environ.get("PERENNIAL_API_TOKEN"):
+        raise SystemExit("--url needs the service's token in PERENNIAL_API_TOKEN")
+    theirs = contextlib.nullcontext((given.url, os.environ.get("PERENNIAL_API_TOKEN", "")))
     lines = ["| records a request | clients | requests/s | records/s | p50 ms | p95 ms | p99 ms | failed |"]
     lines.append("|---|---|---|---|---|---|---|---|")
-    for records, clients in ((1, 1), (1, 8), (32, 2)):
-        rate, p50, p95, p99, failed = measure(
-            given.url, seconds=given.seconds, clients=clients, records=records, token=token
-        )
-        lines.append(
-            f"| {records} | {clients} | {rate:.1f} | {rate * records:.1f} | {p50:.0f} | {p95:.0f} | {p99:.0f} "
-            f"| {failed:.0f} |"
-        )
+    all_failed = 0.0
+    with theirs if given.url else service() as (url, token):
+        network = which_network(url)
+        measure(url, seconds=2, clients=1, records=1, token=token)
+        for records, clients in ((1, 1), (1, 8), (32, 2)):
+            rate, p50, p95, p99, failed = measure(
+                url, seconds=given.seconds, clients=clients, records=records, token=token
+            )
+            all_failed += failed
+            lines.append(
+                f"| {records} | {clients} | {rate:.1f} | {rate * records:.1f} | {p50:.0f} | {p95:.0f} | {p99:.0f} "
+                f"| {failed:.0f} |"
+            )
     load = os.getloadavg()[0]
     text = (
-        "### Serving (`make serve`, then `python -m benchmarks.serving`)\n\n"
-        f"One process on {os.cpu_count()} cores, loopback, wrk, texts of {len(TEXT)} characters; the machine's load "
-        f"average was {load:.0f} at the end (more than about {(os.cpu_count() or 1) + 2} means that other work took "
-        "the cores, and the seconds are too high).\n\n" + "\n".join(lines)
+        "### Serving (`python -m benchmarks.serving`)\n\n"
+        f"One process on {os.cpu_count()} cores, loopback, wrk, texts of {len(TEXT)} characters, {network}; the "
+        f"machine's load average was {load:.0f} at the end (more than about {(os.cpu_count() or 1) + 2} means that "
+        "other work took the cores, and the seconds are too high).\n\n" + "\n".join(lines)
     )
     sys.stdout.write(text + "\n")
     write_section("serving", text)
+    raise SystemExit(1 if all_failed else 0)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--end", type=date.fromisoformat, help="day after the last")
     parser.add_argument("--now", type=date.fromisoformat, help="today; default: by the clock, in UTC")
     parser.add_argument("--export", action="store_true", help="export the version's network, and judge the export")
+    parser.add_argument("--int8", action="store_true", help="export with feed-forward layers in bytes; the same gate")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model-version", type=int, help="registered version; default: the champion")
     which.add_argument("--champion", action="store_true", help="the champion, said aloud")
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--start and --end are needed, or --export")
     try:
         if given.export:
-            answer = export(version=given.model_version)
+            answer = export(version=given.model_version, int8=given.int8)
         else:
             require_window(start=given.start, end=given.end, today=given.now or datetime.now(UTC).date())
             answer = (
@@ -108,7 +109,7 @@ def package_of(version: int | None) -> tuple[int, Path]:
     return version, registry.package(version)
 
 
-def export(*, version: int | None) -> dict[str, Any]:
+def export(*, version: int | None, int8: bool) -> dict[str, Any]:
     """Export the version's network and compare it with the fp32 model; scoring uses it where the gate is open."""
     from pipelines.core.domain import load_domain
     from pipelines.core.params import load_params
@@ -128,8 +129,8 @@ def export(*, version: int | None) -> dict[str, Any]:
         after = exact.predict_proba(records, say="export")
         return parity.judge(records, exact=before, exported=after, schema=schema, params=params)
 
-    record = write_export(package / "model", judge=judge)
-    return {"model_version": version, "passed": record["passed"], "checks": record["verdict"]["checks"]}
+    record = write_export(package / "model", judge=judge, int8=int8)
+    return {"model_version": version, "int8": int8, "passed": record["passed"], "checks": record["verdict"]["checks"]}
 
 
 def late_labels(*, start: date, end: date, as_of: date) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.encoder import Vectors
+from pipelines.core.errors import InputError
 from pipelines.core.predictor import MANIFEST, Predictor
 from pipelines.core.state import home, locked, write_atomic
 from pipelines.core.store import file_digest
@@ -47,22 +48,14 @@ def export_folder(model: Path) -> Path:
     return home() / "exports" / file_digest(model / MANIFEST)
 
 
-def write_export(
-    model: Path,
-    *,
-    judge: Callable[[Vectors], Verdict],
-    convert: Callable[[Predictor, Path], None] | None = None,
-) -> dict[str, Any]:
-    """Export the network of a model folder, let `judge` compare it, and keep it with its verdict, passed or not.
-
-    `convert` writes another form than the plain one, a quantised one for example; the gate is the same.
-    """
+def write_export(model: Path, *, judge: Callable[[Vectors], Verdict], int8: bool) -> dict[str, Any]:
+    """Export the network of a model folder, let `judge` compare it, and keep it with its verdict, passed or not."""
     target = export_folder(model)
     with locked(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".export-"))
         try:
-            (convert or convert_network)(Predictor.load(model, precision="float32"), staging)
+            convert(Predictor.load(model, precision="float32"), staging, int8=int8)
             record = with_verdict(staging, judge(compiled(staging, threads=os.cpu_count() or 1, streams=1)))
             shutil.rmtree(target, ignore_errors=True)
             staging.rename(target)
@@ -71,10 +64,12 @@ def write_export(
     return record
 
 
-def convert_network(predictor: Predictor, folder: Path) -> None:
+def convert(predictor: Predictor, folder: Path, *, int8: bool) -> None:
     """Write the network with its pooling: token ids and mask in, one vector a text out, any batch and length."""
     import openvino
     import torch
+
+    from pipelines.score.quantise import quantise
 
     class Network(torch.nn.Module):
         """Traced by the converter."""
@@ -88,6 +83,8 @@ def convert_network(predictor: Predictor, folder: Path) -> None:
         warnings.simplefilter("ignore")
         network = openvino.convert_model(Network().eval(), example_input=(example, example))
     network.reshape({0: [-1, -1], 1: [-1, -1]})
+    if int8 and not quantise(network):
+        raise InputError(f"{predictor.folder}: its network holds no matrix that could be made of bytes")
     openvino.save_model(network, folder / NETWORK, compress_to_fp16=False)
 
 

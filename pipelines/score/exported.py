@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.encoder import Tokens
+from pipelines.score.quantise import GROUP
 
 if TYPE_CHECKING:
     import openvino
@@ -54,6 +55,7 @@ class Exported:
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP),  # of use where the weights are bytes, else without effect
             "ENABLE_CPU_PINNING": False,  # processes side by side would be pinned to the same core
         }
         compiled = openvino.Core().compile_model(network, "CPU", settings)

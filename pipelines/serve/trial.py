@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core import predictions
-from pipelines.serve.canary import CanaryResult, clipped_log_losses, sequential_test
+from pipelines.serve.canary import CanaryResult, clipped_log_losses, largest_difference, sequential_test
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +76,7 @@ def judge(pairs: pd.DataFrame, *, params: CanaryParams) -> CanaryResult:
         variance=params.variance,
         burn_in=params.burn_in,
         pairs_wanted=params.pairs_wanted,
+        largest=largest_difference(params.loss_floor),
     )
 
 

@@ -6,9 +6,10 @@ import time
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.core import redaction
 from pipelines.core.redaction import clean, passes_luhn, redact
 
 
@@ -101,3 +102,25 @@ def test_no_text_makes_it_slow(unit: str) -> None:
     began = time.perf_counter()
     one(text)
     assert time.perf_counter() - began < 2.0
+
+
+PIECES = [
+    "card 4111 1111 1111 1111",
+    "a@b.example.org",
+    "123-45-6789",
+    "account 12345",
+    "212-555-0187",
+    "987654321012",
+    "no",
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from(PIECES) | st.text(max_size=8), max_size=4).map(" ".join), max_size=5))
+def test_few_texts_are_redacted_as_many_are(texts):
+    few = redact(pl.Series(texts, dtype=pl.String))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "FEW", -1)
+        many = redact(pl.Series(texts, dtype=pl.String))
+    assert few[0].to_list() == many[0].to_list()
+    assert few[1] == many[1]

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from serve_samples import AUTHORISED, FakePredictor, Load, post
@@ -11,6 +12,8 @@ from starlette.testclient import TestClient
 
 from pipelines.core.errors import StoreError
 from pipelines.core.predictions import columns_of
+from pipelines.serve import journal as journal_module
+from pipelines.serve.journal import check_line, compact
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server]  # an event loop needs a pair of sockets
 BAD = {
@@ -88,6 +91,88 @@ def test_bad_input_is_refused_with_a_reason_and_never_a_500(make_set, case):
         assert len(answer.text) < 10_000
         assert client.post("/predict", json={"text": "still alive"}).status_code == 200
     assert len(app.lines()) == 1
+
+
+ODD = {
+    "blanks alone": ({"text": " \t\n "}, 200),
+    "control characters alone": ({"text": "\u0001\u0002"}, 200),
+    "200,000 characters": ({"text": "ab c" * 50_000}, 200),
+    "emoji, right to left, zero width": ({"text": "\U0001f600 \u202eabc \u200b\u0301" * 50}, 200),
+    "an id of every kind of sign": ({"text": "a", "id": "\u202e\n'; drop table --\U0001f600"}, 200),
+    "the largest number there is": ({"text": "a", "amount": 1.7e308}, 200),
+    "a moment ago by a clock that is ahead": ({"text": "a", "received_at": "AHEAD"}, 200),
+    "an object for a text": ({"text": {"text": "a"}}, 422),
+    "a list for an id": ({"text": "a", "id": ["a"]}, 422),
+    "records is an object": ({"records": {"text": "a"}}, 422),
+    "records in records": ({"records": [{"records": [{"text": "a"}]}]}, 422),
+    "a name from Python": ({"text": "a", "__class__": "x"}, 422),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_but_valid_json_is_answered_or_refused_and_what_is_answered_is_logged_well(make_set, complaints, case):
+    body, status = ODD[case]
+    if body.get("received_at") == "AHEAD":
+        body = {**body, "received_at": (datetime.now(UTC) + timedelta(minutes=50)).isoformat()}
+    app = make_set()
+    with TestClient(app.app, headers=AUTHORISED) as client:
+        answer = client.post("/predict", json=body)
+    assert answer.status_code == status, answer.text
+    lines = app.lines()
+    assert len(lines) == (status == 200)
+    for line in lines:
+        assert line["record_id"] == answer.json()["predictions"][0]["id"]
+        check_line(line, schema=complaints.schema)
+
+
+def test_an_id_twice_in_a_request_is_answered_twice_and_kept_once(make_set, complaints, tmp_path):
+    app = make_set()
+    with TestClient(app.app, headers=AUTHORISED) as client:
+        answer = client.post("/predict", json={"records": [{"id": "x", "text": "a"}, {"id": "x", "text": "b"}]})
+    assert [said["id"] for said in answer.json()["predictions"]] == ["x", "x"]
+    counts = compact(app.journal.folder, schema=complaints.schema, root=tmp_path / "predictions")
+    assert (counts["rows"], counts["added"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "content", "statuses"),
+    [
+        ("GET", "/predict", {}, b"", {405}),
+        ("PUT", "/predict", {}, b"{}", {405}),
+        ("POST", "/healthz", {}, b"", {405}),
+        ("GET", "/docs", {}, b"", {404}),
+        ("GET", "/%00/../etc/passwd", {}, b"", {404}),
+        ("POST", "/predict", {"Content-Type": "text/plain"}, b'{"text": "a"}', {415, 422}),
+        ("POST", "/predict", {"Content-Type": "multipart/form-data; boundary=x"}, b"--x--", {415, 422}),
+        ("POST", "/predict", {"Content-Encoding": "gzip"}, b"\x1f\x8b\x08", {400, 422}),
+        ("POST", "/predict", {"Content-Type": "application/json"}, b'\xef\xbb\xbf{"text": "a"}', {200, 400, 422}),
+        ("POST", "/predict", {"Content-Type": "application/json; charset=utf-16"}, b"\xff\xfe{", {400, 422}),
+    ],
+)
+def test_another_way_of_asking_is_refused_with_a_4xx(make_set, method, path, headers, content, statuses):
+    with TestClient(make_set().app, headers=AUTHORISED) as client:
+        answer = client.request(method, path, headers=headers, content=content)
+    assert answer.status_code in statuses, answer.text
+
+
+@pytest.mark.parametrize("given", ["", "Bearer", "Bearer ", "bearer x", f"Bearer {'x' * 5000}", "Bearer \xff\xfe"])
+def test_a_token_of_any_shape_is_refused(make_set, given):
+    with TestClient(make_set().app) as client:
+        answer = client.post("/predict", json={"text": "a"}, headers={"Authorization": given.encode("latin-1")})
+    assert answer.status_code == 401
+
+
+def test_a_clock_that_goes_back_costs_no_line(make_set, complaints, tmp_path, monkeypatch):
+    app = make_set()
+    with TestClient(app.app, headers=AUTHORISED) as client:
+        for number in range(4):
+            if number == 2:
+                earlier = datetime.now(UTC) - timedelta(days=3)
+                monkeypatch.setattr(journal_module.time, "time_ns", lambda: int(earlier.timestamp() * 1e9))
+            assert client.post("/predict", json={"id": f"r{number}", "text": "a"}).status_code == 200
+            app.journal.close()
+    counts = compact(app.journal.folder, schema=complaints.schema, root=tmp_path / "predictions")
+    assert (counts["segments"], counts["added"]) == (4, 4)
 
 
 def test_the_refusal_does_not_repeat_what_a_person_wrote(make_set):

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.serve.canary import clipped_log_losses, is_canary, sequential_test
+from pipelines.serve.canary import clipped_log_losses, is_canary, largest_difference, sequential_test
 
-KNOBS = {"alpha": 0.05, "variance": 0.01, "burn_in": 50, "pairs_wanted": 1000}
+MOST = largest_difference(0.01)
+KNOBS = {"alpha": 0.05, "variance": 0.01, "burn_in": 50, "pairs_wanted": 1000, "largest": MOST}
 
 
 def equal_models(generator: np.random.Generator, n: int) -> np.ndarray:
@@ -22,6 +23,49 @@ def test_of_a_thousand_equal_challengers_at_most_five_percent_are_stopped():
     states = [sequential_test(equal_models(generator, 1000), **KNOBS).state for _ in range(1000)]
     assert states.count("stopped") <= 50
     assert states.count("stopped") + states.count("completed") == 1000
+
+
+def rare_and_dear(p: float, sign: float):
+    """Mean 0: nearly always a little in one direction, with chance p as much as can be in the other."""
+    return lambda generator, n: sign * np.where(generator.random(n) < p, MOST, -MOST * p / (1 - p))
+
+
+def heavy_tailed(generator: np.random.Generator, n: int) -> np.ndarray:
+    return np.clip(generator.standard_t(2, n), -MOST, MOST)
+
+
+def right_as_often(generator: np.random.Generator, n: int) -> np.ndarray:
+    """Log losses of two calibrated models whose mistakes have nothing to do with each other."""
+    sides = []
+    for _ in range(2):
+        sure = generator.beta(5, 1, n)
+        sides.append(clipped_log_losses(sure.tolist(), (generator.random(n) < sure).tolist(), floor=0.01))
+    return np.subtract(sides[1], sides[0])
+
+
+EQUAL = {
+    "heavy tails": heavy_tailed,
+    "mistakes of their own": right_as_often,
+    **{f"{sign * 100:+.0f} {p}": rare_and_dear(p, sign) for p in (0.05, 0.02, 0.005) for sign in (1.0, -1.0)},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", EQUAL)
+def test_equal_challengers_of_any_shape_are_seldom_stopped(kind):
+    generator = np.random.default_rng(12)
+    states = [sequential_test(EQUAL[kind](generator, 1000), **KNOBS).state for _ in range(400)]
+    assert states.count("stopped") <= 20  # 5 %
+    few = [sequential_test(EQUAL[kind](generator, 120), **KNOBS).state for _ in range(200)]
+    assert few.count("stopped") <= 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("worse_by", "share"), [(0.1, 0.7), (0.2, 0.95), (0.4, 1.0)])
+def test_challengers_that_are_worse_are_stopped_the_more_often_the_worse(worse_by, share):
+    generator = np.random.default_rng(13)
+    states = [sequential_test(right_as_often(generator, 1000) + worse_by, **KNOBS).state for _ in range(100)]
+    assert states.count("stopped") >= 100 * share
 
 
 def test_a_worse_challenger_is_stopped_early():

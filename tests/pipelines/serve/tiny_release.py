@@ -42,7 +42,7 @@ def write_tiny_model(folder: Path, *, models: Path, labels: tuple[str, ...], see
         labels=labels,
         features=(),
         encoder=base,
-        temperature=1.5,
+        temperature=0.2,  # sure of itself, so that a wrong answer costs much
         settings={},
         files={},
     ).write(folder)

@@ -1,0 +1,123 @@
+"""Real 8-bit forms of the base model before the parity gate: a sound one is measured, a badly scaled one refused."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.baseline.params import BaselineParams
+from pipelines.core.base_model import find_base_model
+from pipelines.core.domain import load_domain
+from pipelines.core.encoder import Encoder
+from pipelines.core.errors import InputError
+from pipelines.core.linear import LinearModel, Vocabulary, unit_length
+from pipelines.core.params import load_params, section
+from pipelines.core.predictor import BOOSTING_FILE, SCHEMA_VERSION, Manifest, Predictor
+from pipelines.score import __main__ as score
+from pipelines.score import quantise
+from pipelines.score.export import passed_export
+from pipelines.score.params import ScoreParams
+
+pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.long, pytest.mark.timeout(1800)]
+LEARNT, JUDGED = 500, 600
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory, repository):
+    """A version's package: the base model with a head learnt on simulated complaints, and gold rows to judge on."""
+    from sklearn.linear_model import LogisticRegression
+
+    folder = tmp_path_factory.mktemp("package")
+    domain = load_domain(repository / "pipelines" / "domains" / "complaints")
+    knobs = {**section("simulator", repository), "rows_per_day": 40}
+    raw = pd.concat(domain.simulate(start=date(2025, 1, 6), end=date(2025, 3, 3), seed=3, **knobs), ignore_index=True)
+    records = domain.to_records(domain.normalise(raw.assign(_file="simulated", _row=np.arange(len(raw)))))
+    records = records[records["gold"].notna() & records["text"].ne("")].drop_duplicates("id")
+    records = records.sample(frac=1.0, random_state=1, ignore_index=True)
+    assert len(records) >= LEARNT + JUDGED
+    spec = load_params("baseline", BaselineParams, repository).base_model
+    try:
+        find_base_model(spec)
+    except InputError as error:
+        pytest.skip(f"base model: {error}")
+    learnt = records.head(LEARNT)
+    vectors = unit_length(Encoder.load(spec).embed(learnt["text"].tolist()))
+    fitted = LogisticRegression(C=30.0, max_iter=2000).fit(vectors, learnt["gold"].astype(str))
+    labels = domain.schema.labels
+    weights, bias = np.zeros((vectors.shape[1], len(labels))), np.full(len(labels), -20.0)
+    for place, label in enumerate(fitted.classes_):
+        weights[:, labels.index(label)], bias[labels.index(label)] = fitted.coef_[place], fitted.intercept_[place]
+    vocabulary = Vocabulary.fit(["nothing", "counts"], ngrams=1, min_records=1, max_terms=9, max_characters=100)
+    (folder / "model").mkdir()
+    none = np.zeros((len(vocabulary.terms), len(labels)))  # the encoder alone decides
+    LinearModel(vocabulary, none, weights, bias).save(folder / "model")
+    (folder / "model" / BOOSTING_FILE).write_text("", encoding="utf-8")
+    Manifest(
+        schema_version=SCHEMA_VERSION,
+        kind="baseline",
+        labels=labels,
+        features=(),
+        encoder=spec,
+        temperature=1.0,
+        settings={},
+        files={},
+    ).write(folder / "model")
+    records.tail(JUDGED).to_parquet(folder / "anchor.parquet")
+    return folder
+
+
+@pytest.fixture
+def export(package, tmp_path, repository, monkeypatch):
+    """`python -m pipelines.score --export [--int8]` for that version, in a checkout without data of its own."""
+    (tmp_path / "checkout").mkdir()
+    for name in ("params.yaml", "pipelines"):
+        (tmp_path / "checkout" / name).symlink_to(repository / name)
+    monkeypatch.chdir(tmp_path / "checkout")
+    monkeypatch.setattr(score, "package_of", lambda version: (1, package))
+
+    def run(*, int8):
+        answer = score.export(version=1, int8=int8)
+        return answer["passed"], {check["name"]: check for check in answer["checks"]}
+
+    return run
+
+
+def one_scale(weights, *, inner):
+    """Bytes that share one scale, as a quantisation without calibration leaves them: small weights become 0."""
+    scale = np.float32(4.0 / quantise.LARGEST)
+    values = np.clip(np.round(weights / scale), -quantise.LARGEST, quantise.LARGEST).astype(np.int8)
+    return values, np.full_like(weights.max(axis=inner, keepdims=True), scale)
+
+
+def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_bad_one(
+    export, package, repository, monkeypatch
+):
+    limits = load_params("score", ScoreParams, repository).parity
+    passed, plain = export(int8=False)
+    assert passed, plain
+    records = pd.read_parquet(package / "anchor.parquet")
+    predictor = Predictor.load(package / "model", precision="float32")
+    exact = predictor.predict_proba(records).argmax(axis=1)
+
+    passed, sound = export(int8=True)
+    agreement, loss = sound["agreement"]["value"], sound["worst_slice_loss"]["value"]
+    assert agreement > 0.97
+    assert passed is (agreement >= limits.agreement_at_least and loss <= limits.slice_loss_at_most)
+    found = passed_export(package / "model", threads=1, streams=1)
+    assert (found is not None) is passed
+    if found is not None:  # what serves is what was judged
+        predictor.exchange_encoder(found.vectors)
+        same = (predictor.predict_proba(records).argmax(axis=1) == exact).mean()
+        assert same == pytest.approx(agreement, abs=0.004)  # batches of other threads have other last bits
+
+    monkeypatch.setattr(quantise, "as_bytes", one_scale)
+    passed, bad = export(int8=True)
+    assert not passed
+    assert bad["agreement"]["outcome"] == "failed"
+    assert bad["agreement"]["value"] < 0.95
+    assert bad["worst_slice_loss"]["details"]["slices"] > 3
+    assert bad["worst_slice_loss"]["outcome"] == "failed"
+    assert passed_export(package / "model", threads=1, streams=1) is None
