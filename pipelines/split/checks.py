@@ -56,7 +56,7 @@ def size_checks(
         checks.append(
             Check.at_least(
                 f"{part}_rows", n, limit=least, rows=n, min_rows=0, required=True,
-                sentence=f"{n} rows stand in {part}; {least} are needed",
+                sentence=f"{n} rows stand in {part}; {least} are needed (split.rows_at_least.{part})",
             )
         )  # fmt: skip
     for part in GOLD_PARTS:

@@ -54,3 +54,12 @@ def test_its_params_have_the_sections_that_the_shipped_domain_has(library: Domai
     ours = yaml.safe_load((library.folder / "params.yaml").read_text(encoding="utf-8"))
     shipped = yaml.safe_load((ROOT / "pipelines/domains/complaints/params.yaml").read_text(encoding="utf-8"))
     assert set(ours) == set(shipped)
+
+
+def test_what_a_smaller_problem_lowers_are_knobs_and_lower() -> None:
+    small = next(block for block in re.findall(r"```\n(.*?)```", PAGE, flags=re.DOTALL) if "rows_at_least" in block)
+    shipped = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    flat = pd.json_normalize(yaml.safe_load(small)).iloc[0]
+    assert len(flat) == 8
+    for name, value in flat.items():
+        assert value < pd.json_normalize(shipped).iloc[0][name], name
