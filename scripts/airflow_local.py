@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -142,6 +144,24 @@ class Airflow:
         if answer.returncode:
             last = "\n".join((answer.stdout + answer.stderr).strip().splitlines()[-15:])
             raise SystemExit(f"airflow {' '.join(arguments)} failed:\n{last}")
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """SystemExit when another Airflow runs from this home, or anything answers on the port."""
+        with (self.home / "running.lock").open("a") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SystemExit(f"an Airflow is already running from {self.home}: stop that one first") from None
+            with socket.socket() as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    tried.bind(("127.0.0.1", self.port))
+                except OSError as error:
+                    raise SystemExit(
+                        f"port {self.port}: {error.strerror}. Another one: make airflow PORT=8081"
+                    ) from None
+            yield
 
     def prepare(self) -> None:
         """Make or migrate the metadata store, and make the pools."""
@@ -298,12 +318,13 @@ class Client:
 @contextlib.contextmanager
 def running(airflow: Airflow) -> Iterator[Airflow]:
     """An Airflow that is up inside the block and gone after it, whatever happens."""
-    try:
-        airflow.prepare()
-        airflow.start_all()
-        yield airflow
-    finally:
-        airflow.stop()
+    with airflow.claimed():
+        try:
+            airflow.prepare()
+            airflow.start_all()
+            yield airflow
+        finally:
+            airflow.stop()
 
 
 def uncommitted(root: Path) -> str:

@@ -57,6 +57,23 @@ def up(_templates: LightRepository, tmp_path_factory: pytest.TempPathFactory):
     assert not marked(f"{light.home}#", prefix=True), "nothing is left behind"
 
 
+def test_a_second_airflow_is_refused_in_words(light, tmp_path: Path) -> None:
+    def airflow(home: Path, port: int) -> Airflow:
+        return Airflow(home, port=port, database=None, prefix="LIGHT", root=light.origin)
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit, match=f"port {port}: Address already in use"):
+            with airflow(tmp_path / "other", port).claimed():
+                pass
+    with airflow(light.airflow, port).claimed():
+        with pytest.raises(SystemExit, match="already running from"):
+            with airflow(light.airflow, free_port()).claimed():
+                pass
+
+
 def test_from_trigger_to_a_promoted_champion_and_back(up) -> None:
     light, _, client = up
     run = client.trigger("light", {"overrides": {"ingest.rows": 30}, "reason": "first"})
