@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,12 @@ def show_summary(
 def show_history(moves: list[dict[str, Any]]) -> None:
     """Print the moves of the champion alias, oldest first."""
     table = Table(box=SIMPLE_HEAD)
-    for name in ("when", "who", "action", "from", "to", "why"):
-        table.add_column(name)
+    for name in ("when (UTC)", "who", "action", "from", "to", "why"):
+        table.add_column(name, no_wrap=name != "why")
     for move in moves:
         old = "none" if move["from"] is None else str(move["from"])
-        table.add_row(move["when"], move["who"], move["action"], old, str(move["to"]), Text(move["why"]))
+        when = datetime.fromisoformat(move["when"]).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+        table.add_row(when, move["who"], move["action"], old, str(move["to"]), Text(move["why"]))
     Console(highlight=False).print(table if moves else "No version has been champion yet.")
 
 

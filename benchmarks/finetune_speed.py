@@ -1,0 +1,196 @@
+"""Tokens a second of fine-tuning: the stage's own loop against the plain HF Trainer with the same base model.
+
+`python -m benchmarks.finetune_speed` on a CPU, the same command on a GPU; `--lora` trains adapters on all layers, as on
+a GPU, instead of what params.yaml asks for, and `--base FOLDER` another base model than the pinned one (a decoder too).
+Both see the same texts, cut at the same length, in batches of the same number of rows, for the same epochs, without
+looks at validation. The Trainer is what its documentation shows: AutoModelForSequenceClassification, padding by batch,
+all weights (with --lora: PEFT on all linear modules), bf16 where the stage computes in it, default everything else.
+Tokens are real ones: padding is work, and no use. The stage's time holds its frozen layers, computed once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.out import write_section
+from pipelines.core.stage import fix_process
+
+LABELS = tuple(f"label_{n}" for n in range(9))
+
+
+def texts(n: int) -> list[str]:
+    """Texts as long as real complaints are: 62 % of them fill 128 tokens."""
+    random = np.random.default_rng(0)
+    words = [
+        "account",
+        "bank",
+        "card",
+        "charge",
+        "credit",
+        "debt",
+        "fee",
+        "letter",
+        "loan",
+        "money",
+        "payment",
+        "report",
+    ]
+    lengths = np.clip(random.lognormal(4.9, 0.9, n), 8, 600).astype(int)
+    return [" ".join(random.choice(words, length)) for length in lengths]
+
+
+def clock(device: str) -> float:
+    """Seconds on a GPU; on a CPU, which other programs may use too, those of this process, divided by its threads."""
+    import torch
+
+    return time.perf_counter() if device == "cuda" else time.process_time() / torch.get_num_threads()
+
+
+def ours(rows: list[str], *, params: Any, device: str) -> float:
+    """Seconds of the stage's training on these rows."""
+    from accelerate import Accelerator
+
+    from pipelines.core.base_model import find_base_model
+    from pipelines.core.encoder import compute_type, load_tokenizer
+    from pipelines.finetune.batches import ActivationSource, TokenSource
+    from pipelines.finetune.candidate import RECIPE
+    from pipelines.finetune.network import build
+    from pipelines.finetune.training import Recipe, Trainer
+
+    spec, base = params.base_model, find_base_model(params.base_model)
+    dtype = compute_type(spec.precision, device=device)
+    accelerator = Accelerator(mixed_precision="bf16" if "bfloat16" in str(dtype) else "no", cpu=device == "cpu")
+    began = clock(device)
+    network, lower = build(
+        base, n_labels=len(LABELS), pooling=spec.pooling, mode=params.mode, train_layers=params.train_layers,
+        cache_frozen=params.cache_frozen, rank=params.lora.rank, alpha=params.lora.alpha, targets=params.lora.targets,
+        dropout=params.dropout, seed=0,
+    )  # fmt: skip
+    tokens = load_tokenizer(base, max_tokens=spec.max_tokens, max_characters=spec.max_characters)(rows)
+    source: Any = TokenSource(tokens, device=accelerator.device)
+    if lower is not None:
+        width = network.head.in_features
+        source = ActivationSource(tokens, lower=lower, width=width, dtype=dtype, device=accelerator.device, say="")
+    recipe = Recipe(
+        **{name: getattr(params, name) for name in RECIPE if name != "seed"} | {"evaluate_every": 10**9}, seed=0
+    )
+    with TemporaryDirectory() as scratch:
+        Trainer(network, accelerator=accelerator, recipe=recipe, folder=Path(scratch)).fit(
+            source, targets=np.eye(len(LABELS))[np.arange(len(rows)) % len(LABELS)], weights=np.ones(len(rows)),
+            validation=None, gold=np.empty(0, dtype=np.int64), on_look=lambda *_: None,
+        )  # fmt: skip
+    return clock(device) - began
+
+
+def plain(rows: list[str], *, params: Any, device: str, lora: bool) -> float:
+    """Seconds of the HF Trainer on the same rows."""
+    import transformers
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        TrainingArguments,
+    )
+
+    from pipelines.core.base_model import find_base_model
+    from pipelines.core.encoder import compute_type
+
+    base = find_base_model(params.base_model)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    began = clock(device)
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(LABELS), dtype="float32")
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if lora:
+        from peft import LoraConfig, TaskType, get_peft_model
+
+        config = LoraConfig(task_type=TaskType.SEQ_CLS, r=params.lora.rank, lora_alpha=params.lora.alpha,
+                            target_modules="all-linear")  # fmt: skip
+        model = get_peft_model(model, config)
+    encoded = tokenizer(rows, truncation=True, max_length=params.base_model.max_tokens)
+    pairs = zip(encoded["input_ids"], encoded["attention_mask"], strict=True)
+    data = [
+        {"input_ids": ids, "attention_mask": mask, "labels": n % len(LABELS)} for n, (ids, mask) in enumerate(pairs)
+    ]
+    with TemporaryDirectory() as scratch:
+        arguments = TrainingArguments(
+            scratch, num_train_epochs=params.epochs, per_device_train_batch_size=params.batch_rows, report_to=[],
+            bf16="bfloat16" in str(compute_type(params.base_model.precision, device=device)), use_cpu=device == "cpu",
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, dataloader_pin_memory=device != "cpu",
+        )  # fmt: skip
+        transformers.Trainer(
+            model, arguments, train_dataset=data, data_collator=DataCollatorWithPadding(tokenizer)
+        ).train()
+    return clock(device) - began
+
+
+def main() -> None:
+    """Time both, in turns, and write the table."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rows", type=int, default=640)
+    arguments.add_argument("--rounds", type=int, default=1)
+    arguments.add_argument("--lora", action="store_true", help="adapters on all layers, nothing cached")
+    arguments.add_argument("--base", type=Path, help="folder of another base model")
+    arguments.add_argument("--max-tokens", type=int)
+    asked = arguments.parse_args()
+    import torch
+
+    from pipelines.core.base_model import CONFIG, TOKENIZER, file_sha256, find_base_model, weights_digest
+    from pipelines.core.encoder import load_tokenizer
+    from pipelines.core.params import load_params
+    from pipelines.finetune.params import FinetuneParams
+
+    params, device = load_params("finetune", FinetuneParams), "cuda" if torch.cuda.is_available() else "cpu"
+    spec: dict[str, Any] = {"max_tokens": asked.max_tokens} if asked.max_tokens else {}
+    if asked.base:
+        os.environ["PERENNIAL_MODELS"] = str(asked.base.resolve().parent)
+        spec |= {"name": asked.base.resolve().name, "sha256": weights_digest(asked.base),
+                 "tokenizer_sha256": file_sha256(asked.base / TOKENIZER),
+                 "config_sha256": file_sha256(asked.base / CONFIG)}  # fmt: skip
+    changed: dict[str, Any] = {"base_model": params.base_model.model_copy(update=spec)}
+    if asked.lora or device == "cuda":
+        changed |= {"mode": "lora", "train_layers": None, "cache_frozen": False}
+    params = params.model_copy(update=changed)
+    rows, base = texts(asked.rows), params.base_model
+    tokenise = load_tokenizer(find_base_model(base), max_tokens=base.max_tokens, max_characters=base.max_characters)
+    tokens = sum(map(len, tokenise(rows))) * params.epochs
+    laps: dict[str, list[float]] = {"ours": [], "plain": []}
+    lora = params.train_layers is None
+    for _ in range(asked.rounds):
+        laps["ours"].append(ours(rows, params=params, device=device))
+        laps["plain"].append(plain(rows, params=params, device=device, lora=lora))
+        print({name: [round(lap, 1) for lap in times] for name, times in laps.items()}, flush=True)
+    best = {name: min(times) for name, times in laps.items()}
+    what = "LoRA on all layers" if lora else f"top {params.train_layers} layers, the frozen ones cached"
+    place = torch.cuda.get_device_name(0) if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    lines = [
+        f"## Fine-tuning speed: {best['plain'] / best['ours']:.1f} times the plain HF Trainer, {what}",
+        "",
+        f"`python -m benchmarks.finetune_speed{' --lora' if asked.lora else ''}`: {base.name}, {asked.rows} texts",
+        f"of at most {base.max_tokens} tokens, {params.epochs} epochs, batches of {params.batch_rows}; best of",
+        f"{asked.rounds} in turns; {place}; {'processor seconds' if device == 'cpu' else 'seconds'}, real tokens only.",
+        "",
+        "| method | s | tokens/s |",
+        "|---|---|---|",
+        f"| stage finetune ({what}) | {best['ours']:.1f} | {tokens / best['ours']:,.0f} |",
+        f"| HF Trainer ({'LoRA on all layers' if lora else 'all weights'}) | {best['plain']:.1f} "
+        f"| {tokens / best['plain']:,.0f} |",
+    ]
+    print("\n".join(lines))
+    write_section(f"finetune_speed_{'lora' if lora else 'top'}_{device}", "\n".join(lines))
+
+
+if __name__ == "__main__":
+    fix_process(threads=2)
+    import torch
+
+    torch.set_num_threads(2)
+    main()
