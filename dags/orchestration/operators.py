@@ -25,6 +25,7 @@ FINAL = (64, 65, 66)  # exit codes that a second try cannot change: wrong parame
 SHOWN_LINES = 12
 # What DVC tells a person at a terminal to do next; here it has been done.
 ADVICE = ("To track the changes", "To enable auto staging", "git add ", "dvc config core.autostage", "Use `dvc push`")
+DVC_SAYS = ("ERROR: failed to reproduce", "ERROR: failed to run")  # below what the stage itself said
 
 
 class WorkspaceOperator(BaseOperator):
@@ -68,7 +69,9 @@ class WorkspaceOperator(BaseOperator):
             said += (
                 f"\nThe disk is full or refuses: free space below {self.project.home}; the next try goes on from here."
             )
-        message = f"{self.task_id}: {Path(arguments[0]).name} ended with exit code {code}\n{said}"
+        told = [line.strip() for line in shown if not line.startswith(DVC_SAYS)]
+        message = f"{self.task_id}: {Path(arguments[0]).name} ended with exit code {code}"
+        message += f": {told[-1][:300]}\n{said}" if told else f"\n{said}"
         raise (AirflowFailException if code in self.final_exit_codes else AirflowException)(message)
 
     def on_kill(self) -> None:

@@ -198,6 +198,20 @@ def test_an_argument_that_no_program_can_be_given_is_refused(light, project, rea
         task.execute(Flow(project, "argument").context("back"))
 
 
+def test_the_first_line_of_a_failure_says_what_the_command_said_last(light, project) -> None:
+    words = "import sys; print('working'); sys.exit('the source is gone: mend the address')"
+    task = CommandOperator(task_id="back", project=project, arguments=["python", "-c", words])
+    flow = Flow(project, "words")
+    flow.do(flow.prepare)
+    with pytest.raises(AirflowException) as caught:
+        task.execute(flow.context("back"))
+    first = str(caught.value).splitlines()[0]
+    assert first == "back: python ended with exit code 1: the source is gone: mend the address"
+    (Workspace(project, "words").path / "step.py").write_text("raise SystemExit('no rows in the window')")
+    with pytest.raises(AirflowException, match=r"^ingest: dvc ended with exit code 1: no rows in the window\n"):
+        flow.do(flow.stages["ingest"], tries=1)
+
+
 def test_an_unknown_knob_is_refused_before_anything_runs(light, project) -> None:
     flow = Flow(project, "knob", {"overrides": {"ingest.rowz": 5}})
     with pytest.raises(AirflowFailException, match=r"no knob 'ingest.rowz'.*ingest.rows"):
