@@ -141,7 +141,10 @@ def main() -> None:
     arguments.add_argument("--base", type=Path, help="folder of another base model")
     arguments.add_argument("--max-tokens", type=int)
     asked = arguments.parse_args()
+    import accelerate  # noqa: F401  imports are not timed
+    import peft  # noqa: F401
     import torch
+    from transformers import AutoModel, AutoModelForSequenceClassification, Trainer  # noqa: F401
 
     from pipelines.core.base_model import CONFIG, TOKENIZER, file_sha256, find_base_model, weights_digest
     from pipelines.core.encoder import load_tokenizer

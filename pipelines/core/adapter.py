@@ -40,11 +40,12 @@ def put_on(network: Any, *, config: Any) -> Any:
 def save_adapter(network: Any, folder: Path, *, base_model: str, revision: str) -> None:
     """Write adapter and configuration as PEFT reads them, with the base model's name in place of a path."""
     from peft.utils import get_peft_model_state_dict
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = get_peft_model_state_dict(network, save_embedding_layers=False)
     tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in weights.items()}
-    save_file(tensors, folder / ADAPTER_FILE, metadata={"format": "pt"})  # one key: more change bytes
+    # One key of metadata: more change bytes. Written by Python, whose error on a full disk is one that is understood.
+    (folder / ADAPTER_FILE).write_bytes(save(tensors, metadata={"format": "pt"}))
     config = network.peft_config["default"].to_dict()
     config.update(base_model_name_or_path=base_model, revision=revision, inference_mode=True)
     plain = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}

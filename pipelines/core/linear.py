@@ -95,7 +95,7 @@ class LinearModel:
 
     def save(self, folder: Path) -> None:
         """Write the vocabulary as JSON and the numbers as safetensors."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         vocabulary = {
             "ngrams": self.vocabulary.ngrams,
@@ -109,7 +109,8 @@ class LinearModel:
             "vector_weights": self.vector_weights,
             "intercept": self.intercept,
         }
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / WEIGHTS_FILE)
+        plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        (folder / WEIGHTS_FILE).write_bytes(save(plain))
 
     @classmethod
     def load(cls, folder: Path) -> LinearModel:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.core.encoder import Tokens, batches_by_length
+from pipelines.core.errors import StoreError
 from pipelines.core.progress import advancing
 
 
@@ -60,8 +61,16 @@ class ActivationSource:
         self.lengths = [len(ids) for ids in tokens]
         ends = np.cumsum(self.lengths)
         self._starts = ends - np.asarray(self.lengths)
+        size = int(ends[-1]) * width * dtype.itemsize
         with tempfile.TemporaryFile(prefix="perennial-activations-") as file:
-            os.posix_fallocate(file.fileno(), 0, int(ends[-1]) * width * dtype.itemsize)
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                raise StoreError(
+                    f"{tempfile.gettempdir()}: the frozen layers' activations take {size / 1e6:,.1f} MB there, and "
+                    f"that cannot be had ({error.strerror}); name a larger folder with TMPDIR, or set "
+                    "finetune.cache_frozen: false"
+                ) from error
             bits = np.int16 if dtype.itemsize == 2 else np.int32
             raw = np.memmap(file, dtype=bits, mode="r+", shape=(int(ends[-1]), width))  # outlives the open file
         self._store = torch.from_numpy(raw).view(dtype)

@@ -131,12 +131,13 @@ def digest_of(texts: list[str], seen_texts: list[str], *arrays: NDArray[Any]) ->
 def _write(
     folder: Path, classifier: Classifier, *, labels: Sequence[str], params: FinetuneParams, temperature: float
 ) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     spec = params.base_model
     save_adapter(classifier.network, folder, base_model=spec.name, revision=spec.revision)
     head = {"weight": classifier.head.weight, "bias": classifier.head.bias}
-    save_file({name: p.detach().float().cpu().contiguous() for name, p in head.items()}, folder / HEAD_FILE)
+    plain = {name: p.detach().float().cpu().contiguous() for name, p in head.items()}
+    (folder / HEAD_FILE).write_bytes(save(plain))
     Manifest(
         schema_version=SCHEMA_VERSION,
         kind="finetune",

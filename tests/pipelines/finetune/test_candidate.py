@@ -1,7 +1,10 @@
 """Fine-tuning on a tiny base model: same weights after a kill, refusals, and the predictor of what was written."""
 
+import errno
 import json
 import logging
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -130,6 +133,32 @@ def test_a_full_disk_is_a_readable_error(tmp_path, params, monkeypatch):
     monkeypatch.setattr(checkpoint, "write_atomic", full)
     with pytest.raises(StoreError, match="no space left"):
         trained(tmp_path / "a", params)
+
+
+def test_a_disk_too_small_for_the_activations_is_named(tmp_path, params, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StoreError, match=r"take 0.0 MB there.*No space left.*TMPDIR.*finetune.cache_frozen: false"):
+        trained(tmp_path / "a", params)
+
+
+@pytest.mark.parametrize("name", ["head.safetensors", "adapter_model.safetensors"])
+def test_a_disk_that_fills_while_the_model_is_written_is_an_error_that_is_understood(
+    tmp_path, params, monkeypatch, name
+):
+    write = Path.write_bytes
+
+    def full(self, content):
+        if self.name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+        return write(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        trained(tmp_path / "a", params)
+    assert not (tmp_path / "a" / MANIFEST).exists()
 
 
 def test_a_diverging_run_is_refused(tmp_path, params):
