@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.parse
@@ -45,6 +49,7 @@ class Service(http.server.ThreadingHTTPServer):
         self.inclusive = True
         self.ignores_search_after = False
         self.break_points = True
+        self.retry_after: str | None = None
 
     @property
     def address(self) -> str:
@@ -110,6 +115,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
+            if status != 200 and self.server.retry_after:
+                self.send_header("Retry-After", self.server.retry_after)
             self.end_headers()
             self.wfile.write(body)
         except BrokenPipeError:
@@ -221,9 +228,8 @@ def test_old_fields_are_columns_only_where_they_are(service, source) -> None:
     assert names == [16, 17]
 
 
-def test_the_stage_reads_it_and_a_bumped_revision_reads_again(service, checkout, monkeypatch) -> None:
-    fill(service, *[8] * 56)
-    monkeypatch.setenv("PERENNIAL_CFPB_URL", service.address)
+def as_tickets(checkout, **knobs: Any) -> None:
+    """The checkout's domain reads complaints, without waiting for a pace that a loopback server does not need."""
     schema = checkout.folder / "domain" / "schema.py"
     schema.write_text(
         schema.read_text().replace(
@@ -232,8 +238,14 @@ def test_the_stage_reads_it_and_a_bumped_revision_reads_again(service, checkout,
             '    frame["day"] = frame["day"].str.slice(0, 10)',
         )
     )
-    polite = {"search_per_minute": 10_000, "export_per_minute": 10_000, "backoff_seconds": 0.0, "page_rows": 100}
-    checkout.set(source="cfpb", start=START, end=START + timedelta(days=56), cfpb=polite)
+    fast = {"search_per_minute": 10_000, "export_per_minute": 10_000, "backoff_seconds": 0.0, "page_rows": 100}
+    checkout.set(source="cfpb", start=START, end=START + timedelta(days=56), cfpb={**fast, **knobs})
+
+
+def test_the_stage_reads_it_and_a_bumped_revision_reads_again(service, checkout, monkeypatch) -> None:
+    fill(service, *[8] * 56)
+    monkeypatch.setenv("PERENNIAL_CFPB_URL", service.address)
+    as_tickets(checkout)
     checkout.run()
     assert len(checkout.records()) == 8 * 56
     first = checkout.bytes()
@@ -243,6 +255,44 @@ def test_the_stage_reads_it_and_a_bumped_revision_reads_again(service, checkout,
     checkout.set(revision=1)
     checkout.run()
     assert checkout.bytes()["records.parquet"] != first["records.parquet"]
+
+
+@pytest.mark.slow
+def test_a_stage_killed_while_it_pages_goes_on_with_the_day_it_was_at(service, checkout, repository) -> None:
+    fill(service, *[40] * 56)
+    as_tickets(checkout, page_rows=10)
+
+    def start(home: str) -> subprocess.Popen[bytes]:
+        mine = {"PYTHONPATH": str(repository), "PERENNIAL_CFPB_URL": service.address}
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipelines.ingest"],
+            cwd=checkout.folder,
+            env={**os.environ, **mine, "PERENNIAL_HOME": str(checkout.folder / home)},
+        )
+
+    assert start("whole").wait() == 0
+    wanted, requests = checkout.bytes(), len(service.asked)
+    killed = start("killed")
+    while len(service.asked) < requests + requests // 2:
+        assert killed.poll() is None
+        time.sleep(0.001)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert start("killed").wait() == 0
+    assert checkout.bytes() == wanted
+    assert len(service.asked) < 2 * requests + 20  # one day twice, and what the killed one asked for after the count
+
+
+def test_a_stated_wait_is_kept(service, tmp_path) -> None:
+    fill(service, 3)
+    service.trouble, service.retry_after = ["429"], "7"
+    waits: list[float] = []
+    paces = {kind: Pace(10_000, seconds=60.0) for kind in ("search", "export")}
+    client = Client(
+        service.address, attempts=3, backoff_seconds=0.5, timeout_seconds=5, paces=paces, sleep=waits.append
+    )
+    assert len(ids(CfpbSource(client=client, page_rows=10, attempts=3, cache=tmp_path / "cache"), 1)[0]) == 3
+    assert waits == [7.0]
 
 
 def test_the_pace_allows_so_many_calls_in_any_stretch() -> None:
