@@ -18,7 +18,7 @@ import pytest
 from airflow_local import Airflow, Client, running
 from lightly import ROOT, TOOLS, git
 from test_postgres import database  # noqa: F401  a fixture
-from test_scheduler import QUICK, _plain, free_port
+from test_scheduler import _plain, free_port
 
 pytestmark = [
     pytest.mark.long,
@@ -28,6 +28,17 @@ pytestmark = [
     pytest.mark.timeout(5400),  # minutes of work; a busy machine is slow, and nothing here waits for a clock
 ]
 RUN_S = 1500
+# On a busy machine a task that only waits for its turn must not count as dead, nor an API that answers late as broken.
+PATIENT = {
+    "AIRFLOW__CORE__PARALLELISM": "4",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "20",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "40",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+}
 NEXT, OVER = date(2025, 10, 6), date(2025, 12, 8)  # days of `watched/world.py`
 
 
@@ -51,7 +62,7 @@ class World:
         own = {"HOME": self.home, "TOOLS": TOOLS, "ORIGIN": self.root, "MODELS": self.folder / "models"}
         for name, value in {f"PERENNIAL_{name}": str(value) for name, value in own.items()}.items():
             monkeypatch.setenv(name, value)
-        for name, value in {**QUICK, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}.items():
+        for name, value in {**PATIENT, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}.items():
             monkeypatch.setenv(name, value)
         return Airflow(self.folder / "airflow", port=free_port(), database=store, prefix="PERENNIAL", root=self.root)
 
@@ -154,7 +165,7 @@ def until(true: Any, *, seconds: float = RUN_S) -> None:
     last = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < last, "it did not come about"
-        time.sleep(0.5)
+        time.sleep(2)
 
 
 def restart(airflow: Airflow, name: str) -> None:
@@ -181,7 +192,9 @@ def test_two_hundred_breaches_are_one_retraining(tmp_path, monkeypatch, database
     world = World(tmp_path)
     world.step("make", "14")
     world.step("storm")
-    monkeypatch.setitem(airflow_local.COMPONENTS, SECOND, airflow_local.COMPONENTS["scheduler"])
+    monkeypatch.setitem(
+        airflow_local.COMPONENTS, SECOND, airflow_local.COMPONENTS["scheduler"]
+    )  # started with the rest
     airflow = world.airflow(monkeypatch, store=database)
     with running(airflow):
         try:
@@ -212,7 +225,6 @@ def _storm(world: World, airflow: Airflow, client: Client, watch: Watch) -> None
     for folder in verdicts:
         shutil.copytree(folder, world.home / "drift" / folder.name)
     until(lambda: states("psi_sensor").count("success") >= breaches // 4)
-    airflow.start(SECOND)
     restart(airflow, "triggerer")  # and while it hands on what it saw
     until(lambda: states("go").count("deferred") == EVENTS["days"])
     go.write_text("{}")  # 200 columns ask at the same time

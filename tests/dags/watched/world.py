@@ -80,7 +80,8 @@ def storm(folder: Path) -> None:
     n_days = 7 * params.alarm.trend_weeks
     rows = log.read_predictions(start=NEXT - timedelta(days=n_days), end=NEXT)
     live = count_live(rows, profile=profile, model_version=1, end=NEXT, n_days=n_days, texts=None)
-    nothing = {"rows": 0, "release_rows": 0, "outcome": "undecided"}
+    unknown = ("accuracy", "accuracy_change", "accuracy_interval", "log_loss", "log_loss_change")
+    nothing = {"rows": 0, "release_rows": 0, "outcome": "undecided", **dict.fromkeys(unknown)}
     verdict = make_verdict(
         profile, live, model_version=1, start=NEXT - timedelta(days=7), end=NEXT, alarm=params.alarm,
         upstream=params.upstream, rejected=[],
