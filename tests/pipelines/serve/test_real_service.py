@@ -15,11 +15,17 @@ import pytest
 from serve_samples import TOKEN, Load, kill, post
 
 from pipelines.core import predictions
+from pipelines.core.live import as_training_sees
+from pipelines.core.predictor import Predictor
 from pipelines.core.state import home
+from pipelines.core.verdict import Check, Verdict
 from pipelines.release import moves
 from pipelines.release.registry import CHALLENGER, CHAMPION, Registry
+from pipelines.score.export import convert, export_folder, with_verdict
 from pipelines.serve import service as service_module
 from pipelines.serve.journal import compact
+from pipelines.serve.metrics import Metrics
+from pipelines.serve.models import Models
 from tests.pipelines.serve.test_under_load import free_port
 from tests.pipelines.serve.tiny_release import challenge, register_tiny, release
 
@@ -162,6 +168,31 @@ def test_an_alias_on_a_broken_version_or_on_another_domains_changes_nothing(regi
     assert "was changed" in service.models.refused[2]
     assert "other labels" in service.models.refused[other]
     assert {answer["model_version"] for answer in load.answers} == {1}
+
+
+@pytest.mark.parametrize("agreement", [1.0, 0.9])
+def test_an_export_answers_for_its_version_only_where_its_gate_is_open(registry, complaints, agreement):
+    release(registry, 1)
+    model = registry.package(1) / "model"
+    folder = _fresh(export_folder(model))
+    convert(Predictor.load(model, precision="float32"), folder, int8=False)
+    check = Check.at_least("agreement", agreement, limit=0.995, rows=9, min_rows=1, required=True, sentence="alike")
+    record = with_verdict(folder, Verdict.of("export", [check]))
+    models = Models(registry, domain=complaints, threads=1)
+    assert models.refresh()
+    loaded = models.pair.champion
+    metrics = Metrics()
+    metrics.serving(champion=1, challenger=None, exports={1: loaded.export})
+    line = f'perennial_export{{verdict="{record["verdict"]["digest"]}",version="1"}} 1.0'
+    assert (line in metrics.render().decode()) is (agreement == 1.0)
+    assert loaded.export == (record["verdict"]["digest"] if agreement == 1.0 else None)
+    records = as_training_sees(
+        pd.DataFrame({"id": ["a", "b"], "text": ["my card", "a debt of the bank"]}), domain=complaints
+    )
+    released = Predictor.load(model).predict(records)
+    answers = loaded.predictor.predict(records)
+    assert answers["label"].tolist() == released["label"].tolist()
+    assert answers["confidence"].tolist() == pytest.approx(released["confidence"].tolist(), abs=0.02)
 
 
 @pytest.mark.chaos
