@@ -202,7 +202,10 @@ def test_two_hundred_breaches_are_one_retraining(tmp_path, monkeypatch, database
             client.dags({"storm", "retrain", "drift_watch"})
             watch = Watch(world, client)
             _storm(world, airflow, client, watch)
-            _nothing_more(world, airflow, client, watch)
+            for name in ("scheduler", SECOND, "triggerer"):
+                restart(airflow, name)
+            until(airflow.healthy)
+            assert len(watch.trained()) == 1
         finally:
             end(airflow, SECOND)
 
@@ -243,25 +246,35 @@ def _storm(world: World, airflow: Airflow, client: Client, watch: Watch) -> None
     assert len(world.lines("budget.jsonl")) == 1
 
 
-def _nothing_more(world: World, airflow: Airflow, client: Client, watch: Watch) -> None:
-    """Cooldown and budget stand in files: a restart of everything forgets neither."""
-    for name in ("scheduler", SECOND, "triggerer"):
-        restart(airflow, name)
-    until(airflow.healthy)
-    decision, states = watch.week(NEXT, version=1)
-    assert (decision["action"], decision["branch"]) == ("nothing", "done"), decision["reason"]
-    assert "answered already" in decision["reason"] and states["trigger_retrain"] == "skipped"
+def test_cooldown_and_budget_outlive_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both stand in files: what is started again forgets neither."""
+    world = World(tmp_path)
+    world.step("make", "14")
+    with running(world.airflow(monkeypatch, store=None)) as airflow:
+        client = airflow.client()
+        client.dags({"drift_watch", "retrain"})
+        watch = Watch(world, client)
+        first, _ = watch.week(NEXT, version=1)
+        assert first["action"] == "retrain", first["reason"]
+        for name in ("scheduler", "triggerer"):
+            restart(airflow, name)
+        until(airflow.healthy)
+        decision, states = watch.week(NEXT + timedelta(days=1), version=1)
+        assert (decision["action"], decision["branch"]) == ("nothing", "done"), decision["reason"]
+        assert "answered already" in decision["reason"] and states["trigger_retrain"] == "skipped"
 
-    world.step("succeed")
-    decision, states = watch.week(OVER, version=2)  # another cause, of another champion
-    assert (decision["action"], decision["branch"]) == ("page", "cooldown"), decision["reason"]
-    assert (states["tell"], states["trigger_retrain"]) == ("success", "skipped")
+        world.step("succeed")
+        decision, states = watch.week(OVER - timedelta(days=7), version=2)  # another cause, of another champion
+        assert (decision["action"], decision["branch"]) == ("page", "cooldown"), decision["reason"]
+        assert (states["tell"], states["trigger_retrain"]) == ("success", "skipped")
 
-    world.step("limits", "0", "29")  # no cooldown, and less than two retrainings left for this month
-    head = git(world.root, "rev-parse", "HEAD")
-    until(lambda: client.call("GET", "/api/v2/dags/drift_watch")["bundle_version"] == head)
-    decision, states = watch.week(OVER - timedelta(days=7), version=2)
-    assert (decision["action"], decision["branch"]) == ("page", "budget"), decision["reason"]
-    assert (states["tell"], states["trigger_retrain"]) == ("success", "skipped")
-    assert [line["kind"] for line in world.lines("alerts.jsonl")[-2:]] == ["page", "page"]
-    assert len(watch.trained()) == 1
+        world.step("limits", "0", "29")  # no cooldown, and less than two retrainings left for this month
+        head = git(world.root, "rev-parse", "HEAD")
+        until(lambda: client.call("GET", "/api/v2/dags/drift_watch")["bundle_version"] == head)
+        restart(airflow, "scheduler")
+        until(airflow.healthy)
+        decision, states = watch.week(OVER, version=2)
+        assert (decision["action"], decision["branch"]) == ("page", "budget"), decision["reason"]
+        assert (states["tell"], states["trigger_retrain"]) == ("success", "skipped")
+        assert [line["kind"] for line in world.lines("alerts.jsonl")[-2:]] == ["page", "page"]
+        assert len(watch.trained()) == 1
