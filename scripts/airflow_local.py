@@ -38,7 +38,7 @@ COMPONENTS = {
 }
 POOLS = {"gpu": (1, "stages that need the accelerator")}
 STOP_SECONDS = 20.0
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 
 
 def settings(home: Path, *, port: int, database: str | None, prefix: str, root: Path) -> dict[str, str]:

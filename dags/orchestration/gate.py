@@ -11,7 +11,7 @@ from typing import Any
 
 SHOWN_RECORDS = 3
 SHOWN_LETTERS = 400  # of each text in a record
-WIDTH = 120  # of a line in a log
+WIDTH = 100  # of a line that Airflow's log page shows whole, indented as it shows errors
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Gate:
         )
         return f"| {self.stage} | {state} | {len(ends)} | {counts} |"
 
-    def page(self) -> str:
-        """The whole verdict as Markdown, for a log and for an approval page."""
+    def page(self, *, records: bool = True) -> str:
+        """The whole verdict as Markdown, for an approval page and, without the records, for a log."""
         lines = [self.headline(), "", "| check | value | limit | rows | outcome |", "|---|---|---|---|---|"]
         for check in sorted(self.checks, key=lambda check: check not in self.closed_by):
             cells = (
@@ -109,7 +109,8 @@ class Gate:
                 check.get("outcome"),
             )
             lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
-        lines += [f"- `{json.dumps(record, ensure_ascii=False, default=str)}`" for record in self.shown_records]
+        shown = self.shown_records if records else []
+        lines += [f"- `{json.dumps(record, ensure_ascii=False, default=str)}`" for record in shown]
         return "\n".join(lines)
 
 

@@ -282,7 +282,7 @@ class DvcStageOperator(WorkspaceOperator):
         if verdict is None:
             return
         gate = Gate.read(workspace.path, stage=self.stage, verdict=verdict, overrides=self.overrides)
-        self.log.info("%s", gate.page())
+        self.log.info("%s", gate.page(records=False))
         if gate.overridden_by:
             self.log.warning("the gate is closed, and let pass by the override record %s", gate.overridden_by)
         if not gate.passed:

@@ -49,7 +49,7 @@ def test_what_is_shown_of_a_closed_gate_fits_a_log_and_airflow(tmp_path: Path) -
     gate = read(tmp_path, {"passed": False, "checks": checks, "shown_records": [long]})
     json.dumps(gate.evidence(), allow_nan=False)
     assert len(json.dumps(gate.evidence())) < 3000
-    assert max(len(line) for line in gate.reason().splitlines()) <= 120
+    assert max(len(line) for line in gate.reason().splitlines()) <= 100
     assert len(gate.page()) < 3000
 
 
