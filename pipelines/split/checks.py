@@ -38,7 +38,7 @@ def embargo_check(parted: pd.DataFrame, *, timeline: Timeline) -> Check:
         f"{gap:.1f} days lie between the last training row and the first validation or recent row"
         if gap is not None
         else f"there is no training row, or no gold row to test on, around an embargo of {timeline.embargo_days} days: "
-        "widen the window (ingest.start), or wait for gold labels"
+        "widen the window (ingest.start), wait for gold labels, or see below why the rows are in no part"
     )
     return Check.at_least(
         "embargo_days", gap, limit=timeline.embargo_days, rows=len(train) + len(tests), min_rows=1, required=True,
@@ -47,16 +47,24 @@ def embargo_check(parted: pd.DataFrame, *, timeline: Timeline) -> Check:
 
 
 def size_checks(
-    parted: pd.DataFrame, *, rows_at_least: RowsAtLeast, class_rows_at_least: int, labels: Sequence[str]
+    parted: pd.DataFrame,
+    *,
+    rows_at_least: RowsAtLeast,
+    class_rows_at_least: int,
+    labels: Sequence[str],
+    left_out: Mapping[str, int],
 ) -> list[Check]:
     """Each part is large enough; recent gold holds two classes or more; small classes are named, undecided."""
     checks = []
+    reasons = [f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(left_out.items(), key=lambda item: -item[1])]
+    others = f"; in no part: {', '.join(reasons)}" if reasons else ""
     for part in PARTS:
         n, least = int((parted["part"] == part).sum()), int(getattr(rows_at_least, part))
         checks.append(
             Check.at_least(
                 f"{part}_rows", n, limit=least, rows=n, min_rows=0, required=True,
-                sentence=f"{n} rows stand in {part}; {least} are needed (split.rows_at_least.{part})",
+                sentence=f"{n} rows stand in {part}; {least} are needed (split.rows_at_least.{part})"
+                + (others if n < least else ""),
             )
         )  # fmt: skip
     for part in GOLD_PARTS:

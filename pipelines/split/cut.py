@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipelines.core.domain import DomainSchema
 from pipelines.core.errors import InputError
-from pipelines.core.records import as_canonical
+from pipelines.core.records import PARTS, as_canonical
 from pipelines.core.shingles import fingerprint
 from pipelines.core.verdict import Verdict
 from pipelines.split import checks, leaks
@@ -93,6 +93,7 @@ def judge(
             rows_at_least=params.rows_at_least,
             class_rows_at_least=params.class_rows_at_least,
             labels=schema.labels,
+            left_out=parted.place[~parted.place.isin(PARTS)].value_counts().to_dict(),
         ),
         *checks.leak_checks(gold_rows["gold"], hits=hits, leak=params.leak),
     ]
