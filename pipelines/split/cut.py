@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,7 +94,7 @@ def judge(
             rows_at_least=params.rows_at_least,
             class_rows_at_least=params.class_rows_at_least,
             labels=schema.labels,
-            left_out=parted.place[~parted.place.isin(PARTS)].value_counts().to_dict(),
+            left_out=Counter(parted.place[~parted.place.isin(PARTS)]),
         ),
         *checks.leak_checks(gold_rows["gold"], hits=hits, leak=params.leak),
     ]
