@@ -79,7 +79,7 @@ def metrics_of(
     labels: Sequence[str],
     params: LabelParams,
 ) -> dict[str, Any]:
-    """The numbers that `dvc metrics show` lists."""
+    """Everything that `metrics.json` keeps; the stage says which of it is its headline."""
     counts = vote_counts(matrix, n_labels=len(labels))
     voted = counts.sum(axis=1) > 0
     most = counts.max(axis=1, keepdims=True)
