@@ -11,7 +11,7 @@ from flow import Flow
 from lightly import git
 from orchestration.workspace import slug
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_stages_of_one_run_on_two_hosts(light, project, tmp_path: Path) -> None:

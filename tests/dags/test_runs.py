@@ -18,7 +18,7 @@ from orchestration.operators import CommandOperator
 from orchestration.process import marked
 from orchestration.workspace import Workspace, slug
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def replay(light: LightRepository, tag: str, folder: Path) -> str:
