@@ -1,0 +1,70 @@
+"""The story under the scheduler, for its test: `python tests/dags/watched/story.py FOLDER make|sabotage`.
+
+`make` writes this repository into FOLDER, small, in a world that moves on a known day, and releases a first champion by
+the command. `sabotage` registers a model that answers wrongly, past the gates, and makes it champion by hand. Runs in
+the pipeline's environment.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from tests.dags.watched.world import enter
+
+MOVED = "2025-07-28"  # a Monday, three weeks after the first training window
+KNOBS: dict[str, Any] = {
+    # So few test rows decide nothing narrower; what decides between models has tests of its own.
+    "promote": {"margin": 0.3, "anchor_margin": 0.3, "slice_margin": 0.9},
+    "ingest": {"window_days": 182},
+    "release": {"p95_single_ms_at_most": 60000, "p95_batch_ms_at_most": 120000},  # a busy laptop is no server
+    "baseline": {"linear": {"strengths": [2.0], "vectors": [False]}},
+}
+
+
+def make(folder: Path) -> None:
+    """The checkout with all its knobs committed, and version 1 as champion."""
+    from tests.dags.whole import main as write_checkout
+
+    write_checkout(folder)
+    root = enter(folder)
+    from pipelines.core.params import domain_path
+    from pipelines.release.job import lay_over
+
+    lay_over(root, KNOBS)
+    moved = {"simulator": {"rows_per_day": 20, "drift_date": MOVED, "drift": {"covariate": 0.8}}}
+    lay_over(domain_path(root), moved)
+    _git(root, "commit", "--quiet", "--all", "--message", "a world that moves")
+    environment = os.environ | {"PERENNIAL_MODELS": str(folder / "models"), "HF_HUB_OFFLINE": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run([sys.executable, "-m", "pipelines.release", "run"], cwd=root, env=environment, check=True)
+    _git(root, "checkout", "--quiet", "--", ".")  # evidence of this run is the registry's; runs clone what is committed
+
+
+def sabotage(folder: Path) -> None:
+    """What an operator does who knows better: a broken copy of the champion, and the alias on it."""
+    root = enter(folder)
+    from pipelines.core.domain import load_domain
+    from pipelines.loop.sabotage import register_bad_version
+    from pipelines.release.params import model_name
+    from pipelines.release.registry import CHAMPION, Registry
+
+    registry = Registry(model_name())
+    champion = registry.alias(CHAMPION)
+    assert champion is not None
+    schema = load_domain().schema
+    bad = register_bad_version(registry, of=champion, schema=schema, core_folder=root / "pipelines" / "core")
+    registry.move_alias(CHAMPION, bad)
+
+
+def _git(root: Path, *words: str) -> None:
+    subprocess.run(["git", "-C", str(root), *words], check=True)
+
+
+if __name__ == "__main__":
+    {"make": make, "sabotage": sabotage}[sys.argv[2]](Path(sys.argv[1]))
