@@ -36,7 +36,7 @@ def _pin(given: argparse.Namespace) -> None:
 
 
 def _apply(given: argparse.Namespace) -> None:
-    _say(_applied())
+    _say(_applied(again=given.again))
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -111,12 +111,12 @@ def _ui(given: argparse.Namespace) -> None:
     os.execv(command[0], command)  # noqa: S606  an argument list, no shell
 
 
-def _applied() -> dict[str, Any]:
+def _applied(*, again: bool = False) -> dict[str, Any]:
     from pipelines.core.domain import load_domain
     from pipelines.release.moves import apply
     from pipelines.release.params import load_release_params
 
-    return apply(_registry(), domain=load_domain(), params=load_release_params(), root=Path.cwd())
+    return apply(_registry(), domain=load_domain(), params=load_release_params(), root=Path.cwd(), again=again)
 
 
 def _registry() -> Any:
@@ -140,7 +140,8 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     add("pin", _pin, "write data/champion.json and data/champion/ from the registry")
-    add("apply", _apply, "carry out the decision in data/promote/")
+    carry_out = add("apply", _apply, "carry out the decision in data/promote/")
+    carry_out.add_argument("--again", action="store_true", help="release a version that was rolled back once more")
     run = add("run", _run, "pin, dvc repro, apply, summary")
     run.add_argument("--start", help="first day of the window, ISO")
     run.add_argument("--end", help="day after the last day of the window, ISO")

@@ -65,3 +65,10 @@ def champions(moves: list[dict[str, Any]]) -> list[int]:
         elif not stack or stack[-1] != move["to"]:
             stack.append(move["to"])
     return stack
+
+
+def taken_back(moves: list[dict[str, Any]], *, version: int) -> dict[str, Any] | None:
+    """The line that rolled this version back, where that is the last thing that happened to it."""
+    own = [move for move in moves if version in (move["from"], move["to"])]
+    last = own[-1] if own else None
+    return last if last is not None and last["action"] == "rollback" and last["from"] == version else None

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def apply(registry: Registry, *, domain: Domain, params: ReleaseParams, root: Path) -> dict[str, Any]:
+def apply(
+    registry: Registry, *, domain: Domain, params: ReleaseParams, root: Path, again: bool = False
+) -> dict[str, Any]:
     """Carry out the decision in `data/promote/`; a second time nothing moves.
 
-    Returns {"action", "version", "reason", ...}. Raises GateClosed when promote refused, InputError when an artifact is
-    not the one that was decided on or the pre-flight fails; the alias has not moved then.
+    Returns {"action", "version", "reason", ...}. Raises GateClosed when promote refused or decided against another
+    champion than the present one, InputError when an artifact is not the one that was decided on or the pre-flight
+    fails; the alias has not moved then. `again`: release a version that was rolled back once more.
     """
     decision = read_decision(root)
     with locked(home() / "release"):
@@ -40,13 +43,22 @@ def apply(registry: Registry, *, domain: Domain, params: ReleaseParams, root: Pa
             return {"action": decision["action"], "version": registry.alias(CHAMPION), "reason": decision["reason"]}
         gates.require_open("promote")
         version = registry.version_of(decision["model_digest"])
+        old = registry.alias(CHAMPION)
+        _require_present_champion(decision, champion=old, version=version)
+        if version is not None and version != old and not again:
+            line = history.taken_back(history.read_history(registry.model_name), version=version)
+            if line is not None:
+                reason = (
+                    f"version {version} is this very candidate, and it was rolled back ({line['why']}); "
+                    "it comes back only by `python -m pipelines.release apply --again`"
+                )
+                return {"action": "keep", "version": old, "reason": reason}
         preflight: dict[str, Any] = {}
         if version is None:
             version, preflight = _register(registry, decision, domain=domain, params=params, root=root)
         else:
             registry.package(version)  # refuses a version whose files were touched
             logger.info("this candidate is version %s already", version)
-        old = registry.alias(CHAMPION)
         if params.through_canary and old is not None and old != version:
             if registry.is_stopped(version):
                 reason = f"version {version} is this very candidate, and its canary was stopped; it is not tried again"
@@ -64,6 +76,17 @@ def apply(registry: Registry, *, domain: Domain, params: ReleaseParams, root: Pa
             "reason": decision["reason"],
             "preflight": preflight,
         }
+
+
+def _require_present_champion(decision: dict[str, Any], *, champion: int | None, version: int | None) -> None:
+    """Refuse a decision that compared with another champion than the one that it would replace."""
+    pinned = (decision.get("champion") or {}).get("version")
+    if champion not in {pinned, version}:
+        against, now = (f"champion version {found}" if found else "no champion" for found in (pinned, champion))
+        raise GateClosed(
+            f"promote compared the candidate with {against}, and there is {now} now; nothing was released. "
+            "Run again: it pins the present champion first"
+        )
 
 
 def rollback(registry: Registry, *, reason: str) -> dict[str, Any]:

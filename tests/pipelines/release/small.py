@@ -35,13 +35,14 @@ def register_small(registry: Registry, decision: dict[str, Any], **_: Any) -> tu
 
 
 def decide(candidate: str, *, action: str = "release", passed: bool = True) -> dict[str, Any]:
-    """Write what `promote` leaves in `data/promote/` of the working directory."""
+    """Write what `promote` leaves in `data/promote/` of the working directory, with the present champion pinned."""
+    champion = Registry(MODEL_NAME).alias("champion")
     decision = {
         "action": action,
         "candidate": "baseline",
         "reason": f"candidate {candidate} is better",
         "model_digest": hashlib.sha256(candidate.encode()).hexdigest(),
-        "champion": None,
+        "champion": {"version": champion} if champion else None,
     }
     store.write_json("promote", "decision.json", decision)
     check = Check.at_least("sound", 1.0 if passed else 0.0, limit=0.5, rows=9, min_rows=1, required=True, sentence="it")
@@ -49,9 +50,9 @@ def decide(candidate: str, *, action: str = "release", passed: bool = True) -> d
     return decision
 
 
-def apply(registry: Registry, *, params: Any = AT_ONCE) -> dict[str, Any]:
+def apply(registry: Registry, *, params: Any = AT_ONCE, again: bool = False) -> dict[str, Any]:
     """`moves.apply` in the working directory."""
-    return moves.apply(registry, domain=None, params=params, root=Path.cwd())  # type: ignore[arg-type]
+    return moves.apply(registry, domain=None, params=params, root=Path.cwd(), again=again)  # type: ignore[arg-type]
 
 
 def release(registry: Registry, *candidates: str) -> None:

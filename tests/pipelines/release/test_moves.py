@@ -66,6 +66,35 @@ def test_a_rollback_after_a_new_release_passes_over_what_was_rolled_back(registr
     assert moves.rollback(registry, reason="c is worse too")["version"] == 1
 
 
+def test_what_was_rolled_back_comes_back_only_when_somebody_says_so(registry):
+    release(registry, "a", "b")
+    moves.rollback(registry, reason="b is worse on cards")
+    decide("b")
+    kept = apply(registry)
+    assert (kept["action"], kept["version"]) == ("keep", 1)
+    assert "rolled back (b is worse on cards)" in kept["reason"]
+    assert aliases(registry)[CHAMPION] == 1
+    assert apply(registry, again=True)["moved"]
+    assert aliases(registry)[CHAMPION] == 2
+    decide("b")
+    assert apply(registry)["action"] == "release", "it is champion again"
+
+
+def test_a_decision_against_another_champion_is_refused(registry):
+    release(registry, "a")
+    decide("c")
+    late = moves.Path("data/promote/decision.json").read_text()
+    release(registry, "b")
+    moves.Path("data/promote/decision.json").write_text(late)
+    with pytest.raises(GateClosed, match="compared the candidate with champion version 1, and there is champion vers"):
+        apply(registry)
+    assert aliases(registry)[CHAMPION] == 2
+    assert versions(registry) == [1, 2], "nothing was registered either"
+    moves.Path("data/promote/decision.json").write_text(late.replace('"version": 1', '"version": 7'))
+    with pytest.raises(GateClosed, match="Run again"):
+        apply(registry)
+
+
 def test_without_a_champion_there_is_nothing_to_roll_back(registry):
     with pytest.raises(InputError, match="there is no champion yet"):
         moves.rollback(registry, reason="it feels wrong")
