@@ -81,7 +81,7 @@ def apply(
 def _require_present_champion(decision: dict[str, Any], *, champion: int | None, version: int | None) -> None:
     """Refuse a decision that compared with another champion than the one that it would replace."""
     pinned = (decision.get("champion") or {}).get("version")
-    if champion not in {pinned, version}:
+    if champion != pinned and (version is None or champion != version):
         against, now = (f"champion version {found}" if found else "no champion" for found in (pinned, champion))
         raise GateClosed(
             f"promote compared the candidate with {against}, and there is {now} now; nothing was released. "

@@ -95,6 +95,15 @@ def test_a_decision_against_another_champion_is_refused(registry):
         apply(registry)
 
 
+def test_a_decision_against_a_champion_that_is_gone_is_refused(registry):
+    decide("a")
+    file = moves.Path("data/promote/decision.json")
+    file.write_text(file.read_text().replace('"champion": null', '"champion": {"version": 7}'))
+    with pytest.raises(GateClosed, match="with champion version 7, and there is no champion now"):
+        apply(registry)
+    assert versions(registry) == []
+
+
 def test_without_a_champion_there_is_nothing_to_roll_back(registry):
     with pytest.raises(InputError, match="there is no champion yet"):
         moves.rollback(registry, reason="it feels wrong")
