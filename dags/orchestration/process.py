@@ -19,6 +19,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 MARK = "ORCHESTRATION_TASK"  # environment variable that every process of a task inherits
+TRY = "ORCHESTRATION_TRY"  # the same, of one try of it
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 10.0
 
@@ -75,9 +76,9 @@ def write_whole(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def marked(mark: str, *, prefix: bool = False) -> list[int]:
+def marked(mark: str, *, prefix: bool = False, variable: str = MARK) -> list[int]:
     """Processes of this machine that carry the mark of a task (or, with `prefix`, of any task of a run)."""
-    wanted = f"{MARK}={mark}".encode()
+    wanted = f"{variable}={mark}".encode()
     found = []
     for entry in os.listdir("/proc"):  # noqa: PTH208  names only, ten times cheaper than paths
         if not entry.isdigit() or int(entry) == os.getpid():
@@ -91,11 +92,13 @@ def marked(mark: str, *, prefix: bool = False) -> list[int]:
     return found
 
 
-def end_all(mark: str, *, prefix: bool = False, record: Mapping[str, Any] | None = None) -> list[int]:
+def end_all(
+    mark: str, *, prefix: bool = False, variable: str = MARK, record: Mapping[str, Any] | None = None
+) -> list[int]:
     """Kill every process of a task and wait until none is left; returns those that were there."""
     seen: set[int] = set()
     while True:
-        members = set(marked(mark, prefix=prefix)) | set(_group(record))
+        members = set(marked(mark, prefix=prefix, variable=variable)) | set(_group(record))
         if not members:
             return sorted(seen)
         seen |= members
@@ -127,6 +130,7 @@ class Command:
         self.mark = mark
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
         self.record_file = folder / f"{name}.json"
+        self.lock_file = folder / f"{name}.lock"
         self.log_file = folder / f"{name}.log"
         self.token = uuid.uuid4().hex
         self.process: subprocess.Popen[bytes] | None = None
@@ -140,8 +144,10 @@ class Command:
         return record if isinstance(record, dict) else None
 
     def settle(self) -> bool:
-        """End what an earlier try left running; True when that try had not ended by itself."""
-        record = self.previous()
+        """Take over from an earlier try and end what it left running; True when it had not ended by itself."""
+        with locked(self.lock_file):  # taken over first: an earlier try that still lives must not write any more
+            record = self.previous()
+            write_whole(self.record_file, json.dumps({"ended": True, **(record or {}), "token": self.token}) + "\n")
         killed = end_all(self.mark, record=record)
         if killed:
             logger.warning("ended what an earlier try had left running: processes %s", killed)
@@ -158,7 +164,7 @@ class Command:
             self.process = subprocess.Popen(
                 list(arguments),
                 cwd=folder,
-                env={**environment, MARK: self.mark},
+                env={**environment, MARK: self.mark, TRY: self.token},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -199,11 +205,14 @@ class Command:
         """Exit status; Overtaken when a later try of the same task has started meanwhile."""
         assert self.process is not None
         status = self.process.wait()
-        record = self.previous()
-        if record is not None and record.get("token") != self.token:
+        with locked(self.lock_file):
+            record = self.previous()
+            overtaken = record is not None and record.get("token") != self.token
+            if not overtaken:
+                self._write(ended=True, returned=status)
+        end_all(self.token, variable=TRY)  # what a command leaves in the background would go on writing
+        if overtaken:
             raise Overtaken(f"{self.mark}: a later try has taken over; this one ends here")
-        self._write(ended=True, returned=status)
-        end_all(self.mark)  # what a command leaves in the background would go on writing
         return status
 
     def end(self) -> None:
@@ -214,6 +223,6 @@ class Command:
             os.killpg(self.process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE_SECONDS)
-        end_all(self.mark)
+        end_all(self.token, variable=TRY)  # never those of a later try
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE_SECONDS)

@@ -69,6 +69,19 @@ def test_a_later_try_ends_the_whole_tree(command: Command, tmp_path: Path) -> No
         command.wait()
 
 
+def test_an_earlier_try_that_still_lives_leaves_a_later_one_alone(command: Command, tmp_path: Path) -> None:
+    start(command, "import time; time.sleep(100)", tmp_path)
+    later = Command(mark=command.mark, folder=tmp_path / "tasks", name="stage")
+    assert later.settle()  # its command is dead, and the earlier try has not looked yet
+    start(later, "import time; time.sleep(2); print('whole')", tmp_path)
+    with pytest.raises(Overtaken):
+        command.wait()
+    command.end()
+    assert list(later.lines()) == ["whole"]
+    assert later.wait() == 0
+    assert json.loads(later.record_file.read_text())["token"] == later.token
+
+
 def test_processes_are_found_without_any_record(command: Command, tmp_path: Path) -> None:
     start(command, "import time; time.sleep(100)", tmp_path)
     command.record_file.unlink()
