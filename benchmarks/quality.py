@@ -52,6 +52,16 @@ def narratives() -> pd.DataFrame:
     return frame.assign(id=frame.index.astype(str))
 
 
+def knobs(name: str, model: Any) -> Any:
+    """Section `name` of params.yaml as examples/cfpb_complaints.yaml lays over it for real complaints."""
+    from pipelines.core.params import load_params, read_yaml
+
+    changes = read_yaml(ROOT / "examples" / "cfpb_complaints.yaml").get(name, {})
+    params = load_params(name, model)
+    inner = params.base_model.model_copy(update=changes.pop("base_model", {}))
+    return params.model_copy(update={**changes, "base_model": inner})
+
+
 class KnownVectors:
     """Stands for the encoder: the vector of each narrative, computed by it once."""
 
@@ -139,12 +149,12 @@ def cheap_probabilities(
     from pipelines.core.base_model import find_base_model
     from pipelines.core.calibration import apply_temperature
     from pipelines.core.linear import unit_length
-    from pipelines.core.params import load_params, load_resources
+    from pipelines.core.params import load_resources
     from pipelines.core.predictor import Manifest, texts_of
     from pipelines.core.scorers import BaselineScorer
     from pipelines.core.state import home
 
-    params, data = load_params("baseline", BaselineParams), split_for(train, labels=labels)
+    params, data = knobs("baseline", BaselineParams), split_for(train, labels=labels)
     key = [params.model_dump_json(), seed, *train["id"], "", *test["id"]]
     digest = hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()[:16]
     file = home() / "benchmarks" / f"baseline-{digest}.npz"
@@ -170,7 +180,6 @@ def cheap_probabilities(
 
 def dear(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
     """Answers of the fine-tuned model, of both together, and of the one that evaluate's rule would choose."""
-    from pipelines.core.params import load_params
     from pipelines.core.predictor import Predictor
     from pipelines.finetune import candidate as finetune
     from pipelines.finetune.checkpoint import code_digest
@@ -179,7 +188,7 @@ def dear(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
     labels, data = rest["labels"], split_for(train, labels=rest["labels"])
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        metrics, _ = finetune.train(data, folder=folder, labels=labels, params=load_params("finetune", FinetuneParams),
+        metrics, _ = finetune.train(data, folder=folder, labels=labels, params=knobs("finetune", FinetuneParams),
                                     seed=rest["seed"], code=code_digest(), on_look=lambda *_: None)  # fmt: skip
         predictor = Predictor.load(folder)
         told = predictor.predict_proba(test)
@@ -242,11 +251,10 @@ def main() -> None:
     asked = arguments.parse_args()
 
     from pipelines.baseline.params import BaselineParams
-    from pipelines.core.params import load_params
 
     data = narratives()
     labels = tuple(sorted(data["gold"].unique()))
-    known = KnownVectors(list(data["text"]), spec=load_params("baseline", BaselineParams).base_model)
+    known = KnownVectors(list(data["text"]), spec=knobs("baseline", BaselineParams).base_model)
     rows: list[dict[str, Any]] = json.loads(asked.out.read_text()) if asked.out.exists() and not asked.again else []
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     parts = [(words_alone, REFERENCE), (cheap, BASELINE), (dear, CHOSEN), (extras, "Frozen MiniLM + LR, balanced")]

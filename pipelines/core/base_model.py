@@ -29,6 +29,7 @@ class BaseModelParams(StageParams):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of the weights, see `weights_digest`
     tokenizer_sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of tokenizer.json
     config_sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of config.json
+    layers: int | None = Field(ge=1)  # so many of its layers, from the lowest; null: all
     max_tokens: int = Field(ge=4, le=32768)  # a longer text is cut
     max_characters: int = Field(ge=16)  # a longer text is cut before it is tokenised, so that time is bounded
     precision: Literal["float32", "bfloat16"]  # bfloat16 only where the processor multiplies it in hardware

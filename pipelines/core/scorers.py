@@ -64,7 +64,7 @@ class FinetuneScorer:
         spec = manifest.encoder
         self.device, self.pooling, self.n_labels = device, spec.pooling, len(manifest.labels)
         self.tokenise = load_tokenizer(base, max_tokens=spec.max_tokens, max_characters=spec.max_characters)
-        network = load_merged(load_network(base), folder)
+        network = load_merged(load_network(base, layers=spec.layers), folder)
         self.network = network.to(device=device, dtype=compute_type(spec.precision, device=device))
         head = load_file(folder / HEAD_FILE)
         self.weight, self.bias = head["weight"].to(device), head["bias"].to(device)

@@ -48,12 +48,13 @@ def train(
     accelerator = Accelerator(mixed_precision="bf16" if dtype == torch.bfloat16 else "no", cpu=device == "cpu")
     rows = drawn(len(data.train), at_most=params.max_rows, seed=seed)
     seen = drawn(len(data.gold), at_most=params.evaluate_rows, seed=seed)
-    texts = [texts_of(data.train)[row] for row in rows]
-    seen_texts = [texts_of(data.validation)[row] for row in seen]
+    texts = texts_of(data.train.iloc[rows])
+    seen_texts = texts_of(data.validation.iloc[seen])
     targets, weights, gold = data.targets[rows], data.weights[rows], data.gold[seen]
     base = find_base_model(spec)
     classifier, lower = build(
         base,
+        layers=spec.layers,
         n_labels=len(labels),
         pooling=spec.pooling,
         mode=params.mode,

@@ -12,10 +12,10 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from pipelines.core.adapter import put_on
-from pipelines.core.encoder import load_network, pool
+from pipelines.core.encoder import layers_of, load_network, pool
 from pipelines.core.errors import InputError
 
-STACKS = ("encoder.layer", "transformer.layer", "layers", "h")  # BERT and its kin, DistilBERT, Llama and its kin, GPT-2
+OTHERWISE = "finetune.mode: lora, finetune.train_layers: null and finetune.cache_frozen: false"
 DUMMY_TARGET = "dummy-target-modules"  # PEFT's word for "no low-rank adapter, only modules_to_save"
 
 
@@ -54,20 +54,6 @@ class PassLayer(nn.Module):
         return hidden
 
 
-def layers_of(network: Any) -> tuple[str, nn.ModuleList]:
-    """The stack of layers of a base model and its name in it, as the families of transformers have it."""
-    for name in STACKS:
-        stack: Any = network
-        for part in name.split("."):
-            stack = getattr(stack, part, None)
-        if isinstance(stack, nn.ModuleList):
-            return name, stack
-    raise InputError(
-        f"{type(network).__name__} names its layers in a way that is not known here; "
-        "set finetune.mode: lora, finetune.train_layers: null and finetune.cache_frozen: false"
-    )
-
-
 def split_at(network: Any, *, n_frozen: int) -> tuple[nn.Module, nn.Module]:
     """The frozen lower part, and the same network with that part passed through, sharing no trained weight.
 
@@ -77,7 +63,7 @@ def split_at(network: Any, *, n_frozen: int) -> tuple[nn.Module, nn.Module]:
     refusal = f"{type(network).__name__}: its lower layers cannot be cached; set finetune.cache_frozen: false"
     if not hasattr(network, "embeddings"):
         raise InputError(refusal)
-    _, stack = layers_of(network)
+    _, stack = layers_of(network, otherwise=OTHERWISE)
     ids = torch.arange(4, 16).remainder(int(network.config.vocab_size))[None]
     mask = torch.ones_like(ids)
     lower = LowerPart(network.embeddings, list(stack[:n_frozen])).eval()
@@ -148,6 +134,7 @@ def adapter_config(
 def build(
     folder: Path,
     *,
+    layers: int | None,
     n_labels: int,
     pooling: str,
     mode: Literal["top_layers", "lora"],
@@ -160,10 +147,12 @@ def build(
     seed: int,
 ) -> tuple[Classifier, nn.Module | None]:
     """The classifier with a seeded adapter and head, and the frozen lower part where it is computed apart."""
-    network = load_network(folder, dropout=dropout)
-    stack_name, stack = layers_of(network) if train_layers is not None else ("", nn.ModuleList())
+    network = load_network(folder, layers=layers, dropout=dropout)
+    stack_name, stack = ("", nn.ModuleList())
+    if train_layers is not None:
+        stack_name, stack = layers_of(network, otherwise=OTHERWISE)
     if train_layers is not None and train_layers > len(stack):
-        raise InputError(f"finetune.train_layers = {train_layers}; {folder.name} has {len(stack)} layers")
+        raise InputError(f"finetune.train_layers = {train_layers}; of {folder.name} {len(stack)} layers are used")
     lower: nn.Module | None = None
     if cache_frozen and train_layers is not None:
         lower, network = split_at(network, n_frozen=len(stack) - train_layers)

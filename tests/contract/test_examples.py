@@ -1,21 +1,30 @@
 """The parameter files to run with hold knobs that exist, with values that are allowed."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+
+from pipelines.finetune.params import FinetuneParams
+from pipelines.release.job import lay_over
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [file for file in sorted((ROOT / "examples").glob("*.yaml")) if "finetune" in yaml.safe_load(file.read_text())]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_knobs_of_fine_tuning_are_taken(file):
-    from pipelines.core.params import section
-    from pipelines.finetune.params import FinetuneParams
-
-    laid_over = {**section("finetune"), **yaml.safe_load(file.read_text())["finetune"]}
-    FinetuneParams.model_validate(laid_over)
+def test_the_knobs_of_fine_tuning_are_taken(file, tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    changes = yaml.safe_load(file.read_text())
+    lay_over(tmp_path, changes)
+    laid_over = yaml.safe_load((tmp_path / "params.yaml").read_text())["finetune"]
+    params = FinetuneParams.model_validate(laid_over)
+    for name, value in changes["finetune"].items():
+        if name != "base_model":
+            assert getattr(params, name) == value
+    for name, value in changes["finetune"].get("base_model", {}).items():
+        assert getattr(params.base_model, name) == value
 
 
 def test_there_is_one_for_a_gpu():

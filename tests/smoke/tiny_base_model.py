@@ -25,6 +25,7 @@ def write_tiny_base_model(models: Path) -> dict[str, Any]:
         "sha256": weights_digest(folder),
         "tokenizer_sha256": file_sha256(folder / TOKENIZER),
         "config_sha256": file_sha256(folder / CONFIG),
+        "layers": None,
         "max_tokens": 32,
         "precision": "float32",
     }

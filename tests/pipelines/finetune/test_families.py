@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipelines.core.base_model import BaseModelParams, file_sha256, weights_digest
-from pipelines.core.encoder import load_network
+from pipelines.core.encoder import layers_of, load_network
 from pipelines.core.errors import InputError
 from pipelines.core.predictor import Predictor
 from pipelines.core.training import TrainingSet
@@ -78,9 +78,10 @@ def knobs(tmp_path, monkeypatch):
             network_of(family, words=words).save_pretrained(folder)
         decoder = family in ("qwen2", "llama", "gpt2")
         base = BaseModelParams(
-            **bert
+            **{name: value for name, value in bert.items() if name != "layers"}
             | {"name": f"tests/{family}", "sha256": weights_digest(folder)}
             | {"config_sha256": file_sha256(folder / "config.json"), "precision": changed.pop("precision", "float32")},
+            layers=changed.pop("layers", None),
             max_characters=500,
             pooling="last" if decoder else "mean",
         )
@@ -120,6 +121,7 @@ def trained(folder, params):
 def built(params):
     return build(
         params_folder(params),
+        layers=params.base_model.layers,
         n_labels=2,
         pooling=params.base_model.pooling,
         mode=params.mode,
@@ -193,8 +195,37 @@ def test_layers_that_cannot_be_computed_apart_are_refused(knobs, family):
 
 
 def test_more_layers_than_there_are_is_refused(knobs):
-    with pytest.raises(InputError, match=r"finetune.train_layers = 4; roberta has 3 layers"):
+    with pytest.raises(InputError, match=r"finetune.train_layers = 4; of roberta 3 layers are used"):
         built(knobs("roberta", train_layers=4))
+    with pytest.raises(InputError, match=r"finetune.train_layers = 3; of roberta 2 layers are used"):
+        built(knobs("roberta", train_layers=3, layers=2))
+    with pytest.raises(InputError, match=r"base_model.layers = 4; roberta has 3 layers"):
+        built(knobs("roberta", layers=4))
+
+
+@pytest.mark.parametrize("family", ["roberta", "distilbert", "mpnet", "modernbert", "qwen2", "llama", "gpt2"])
+def test_the_lowest_layers_alone_are_those_of_the_whole(knobs, family):
+    folder = params_folder(knobs(family))
+    ids = torch.arange(5, 21)[None]
+    whole, part = load_network(folder, layers=None), load_network(folder, layers=2)
+    seen = []
+    layers_of(whole, otherwise="")[1][1].register_forward_hook(lambda _, __, out: seen.append(out))
+    layers_of(part, otherwise="")[1][1].register_forward_hook(lambda _, __, out: seen.append(out))
+    with torch.no_grad():
+        whole(input_ids=ids)
+        part(input_ids=ids)
+    first, second = (out[0] if isinstance(out, tuple) else out for out in seen)
+    torch.testing.assert_close(first, second)
+    assert len(layers_of(part, otherwise="")[1]) == part.config.num_hidden_layers == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["roberta", "llama"])
+def test_a_model_of_the_lowest_layers_learns_and_answers_from_its_folder(tmp_path, knobs, family):
+    metrics, logits = trained(tmp_path / "model", knobs(family, layers=2, mode="top_layers", train_layers=1))
+    assert metrics["validation"]["macro_f1"] > 0.9
+    assert Predictor.load(tmp_path / "model").manifest.encoder.layers == 2
+    assert np.isfinite(logits).all()
 
 
 def test_bfloat16_trains_float32_weights_and_answers_alike(tmp_path, knobs, monkeypatch):
@@ -213,4 +244,4 @@ def test_bfloat16_trains_float32_weights_and_answers_alike(tmp_path, knobs, monk
     exact = Predictor.load(tmp_path / "model", precision="float32").predict_logits(pd.DataFrame({"text": TEXTS}))
     np.testing.assert_array_equal(exact.argmax(axis=1), logits.argmax(axis=1))
     assert 0 < np.abs(exact - logits).max() < 0.5
-    assert {p.dtype for p in load_network(params_folder(params)).parameters()} == {torch.float32}
+    assert {p.dtype for p in load_network(params_folder(params), layers=None).parameters()} == {torch.float32}
