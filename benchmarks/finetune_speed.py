@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.knobs import knobs
 from benchmarks.out import write_section
 from pipelines.core.stage import fix_process
 
@@ -148,10 +149,9 @@ def main() -> None:
 
     from pipelines.core.base_model import CONFIG, TOKENIZER, file_sha256, find_base_model, weights_digest
     from pipelines.core.encoder import load_tokenizer
-    from pipelines.core.params import load_params
     from pipelines.finetune.params import FinetuneParams
 
-    params, device = load_params("finetune", FinetuneParams), "cuda" if torch.cuda.is_available() else "cpu"
+    params, device = knobs("finetune", FinetuneParams), "cuda" if torch.cuda.is_available() else "cpu"
     spec: dict[str, Any] = {"max_tokens": asked.max_tokens} if asked.max_tokens else {}
     if asked.base:
         os.environ["PERENNIAL_MODELS"] = str(asked.base.resolve().parent)

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.knobs import knobs
 from benchmarks.out import write_section
 from pipelines.core.stage import fix_process
 
@@ -50,16 +51,6 @@ def narratives() -> pd.DataFrame:
     larger = frame["gold"].value_counts().index[:N_PRODUCTS]
     frame = frame[frame["gold"].isin(larger) & frame["text"].notna()].drop_duplicates("text").reset_index(drop=True)
     return frame.assign(id=frame.index.astype(str))
-
-
-def knobs(name: str, model: Any) -> Any:
-    """Section `name` of params.yaml as examples/cfpb_complaints.yaml lays over it for real complaints."""
-    from pipelines.core.params import load_params, read_yaml
-
-    changes = read_yaml(ROOT / "examples" / "cfpb_complaints.yaml").get(name, {})
-    params = load_params(name, model)
-    inner = params.base_model.model_copy(update=changes.pop("base_model", {}))
-    return params.model_copy(update={**changes, "base_model": inner})
 
 
 class KnownVectors:

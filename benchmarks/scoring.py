@@ -37,6 +37,7 @@ from pipelines.core.domain import load_domain
 from pipelines.core.params import section
 from pipelines.core.predictor import Predictor
 from pipelines.score.export import compiled, convert
+from pipelines.score.exported import native_precision
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED_RATIO, REQUIRED_AGREEMENT = 3.5, 0.995
@@ -62,6 +63,7 @@ def huggingface(predictor: Predictor) -> Callable[[list[str], int], Any]:
     scorer: Any = predictor._scorer
     base = find_base_model(predictor.manifest.encoder)
     config = BertConfig.from_pretrained(base, num_labels=len(predictor.labels))
+    config.num_hidden_layers = predictor.manifest.encoder.layers or config.num_hidden_layers  # as deep as ours
     model = BertForSequenceClassification(config).eval()  # its head is another one of the same cost
     model.bert.load_state_dict(scorer.network.state_dict(), strict=False)
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -93,13 +95,14 @@ def main() -> None:
     exact = Predictor.load(given.model, precision="float32")
     features = {column.name: None for column in exact.manifest.features}
     records = pd.DataFrame({"id": [str(n) for n in range(len(texts))], "text": texts, **features})
-    reduced = Predictor.load(given.model)
+    reduced = Predictor.load(given.model)  # in bfloat16 only where this processor multiplies it
     exported = {name: export_of(given.model, int8=int8) for name, int8 in EXPORTS.items()}
     theirs = huggingface(exact)
+    scorer_layers = exact._scorer.network.config.num_hidden_layers  # type: ignore[attr-defined]
     ways: dict[str, Callable[[], Any]] = {
         **{f"{THEIRS}, batches of {size}": partial(theirs, texts, size) for size in BATCH_SIZES},
         "Predictor, float32": lambda: exact.predict_proba(records),
-        "Predictor as released (bfloat16)": lambda: reduced.predict_proba(records),
+        "Predictor as released": lambda: reduced.predict_proba(records),
         **{name: partial(predictor.predict_proba, records) for name, predictor in exported.items()},
     }
     laps: dict[str, list[float]] = {name: [] for name in ways}
@@ -122,7 +125,8 @@ def main() -> None:
     kept = any(first / seconds[name] >= REQUIRED_RATIO and agreement[name] >= REQUIRED_AGREEMENT for name in EXPORTS)
     text = (
         "### Scoring (`python -m benchmarks.scoring data/finetune/model`)\n\n"
-        f"{len(texts)} {what}, one thread, CPU seconds, medians of {given.rounds} alternating rounds; wanted: "
+        f"{len(texts)} {what}, {scorer_layers} layers, OpenVINO in {native_precision()}, one thread, "
+        f"CPU seconds, medians of {given.rounds} alternating rounds; wanted: "
         f"{REQUIRED_RATIO:g} times pipeline() at agreement {REQUIRED_AGREEMENT:g}: "
         f"{'reached' if kept else '**not reached here**'}.\n\n" + "\n".join(lines)
     )
