@@ -70,9 +70,9 @@ def ours(rows: list[str], *, params: Any, device: str) -> float:
     accelerator = Accelerator(mixed_precision="bf16" if "bfloat16" in str(dtype) else "no", cpu=device == "cpu")
     began = clock(device)
     network, lower = build(
-        base, layers=spec.layers, n_labels=len(LABELS), pooling=spec.pooling, mode=params.mode, train_layers=params.train_layers,
-        cache_frozen=params.cache_frozen, rank=params.lora.rank, alpha=params.lora.alpha, targets=params.lora.targets,
-        dropout=params.dropout, seed=0,
+        base, layers=spec.layers, n_labels=len(LABELS), pooling=spec.pooling, mode=params.mode,
+        train_layers=params.train_layers, cache_frozen=params.cache_frozen, rank=params.lora.rank,
+        alpha=params.lora.alpha, targets=params.lora.targets, dropout=params.dropout, seed=0,
     )  # fmt: skip
     tokens = load_tokenizer(base, max_tokens=spec.max_tokens, max_characters=spec.max_characters)(rows)
     source: Any = TokenSource(tokens, device=accelerator.device)
