@@ -54,12 +54,12 @@ loop: setup-pipeline ## The whole story offline: train, drift, one retraining, c
 	@$(PY) -m pipelines.loop --plan "$(or $(PLAN),examples/loop.yaml)"
 
 test: setup ## All tests but the minutes-long ones
-	@$(PY) -m pytest -m "$(QUICK)"
-	@$(AIRFLOW_PY) -m pytest -m "$(QUICK)" tests/dags
+	@$(PY) -m pytest --durations=15 -m "$(QUICK)"
+	@$(AIRFLOW_PY) -m pytest --durations=15 -m "$(QUICK)" tests/dags
 test-unit: setup-pipeline ## Unit tests only, under two minutes
 	@$(PY) -m pytest -m "$(QUICK) and not slow and not e2e and not server and not chaos"
 test-dags: setup ## DAG tests only
-	@$(AIRFLOW_PY) -m pytest -m "$(QUICK)" tests/dags
+	@$(AIRFLOW_PY) -m pytest --durations=15 -m "$(QUICK)" tests/dags
 test-all: setup ## Every test, image builds and PostgreSQL too (over an hour)
 	@$(PY) -m pytest
 	@$(AIRFLOW_PY) -m pytest tests/dags
