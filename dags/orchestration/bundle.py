@@ -74,7 +74,8 @@ class GitFolderBundle(BaseDagBundle):
         )
         partial = target.with_name(f"{commit}.partial")
         with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
-            archive.extractall(partial, filter="data")
+            # Python 3.11.4 has the filter; before it there is none, and what git itself has archived needs none.
+            archive.extractall(partial, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
         partial.rename(target)
 
     def get_current_version(self) -> BundleVersion:
