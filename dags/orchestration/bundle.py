@@ -74,8 +74,8 @@ class GitFolderBundle(BaseDagBundle):
         )
         partial = target.with_name(f"{commit}.partial")
         with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
-            # Python 3.11.4 has the filter; before it there is none, and what git itself has archived needs none.
-            archive.extractall(partial, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+            filtered = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 and later
+            archive.extractall(partial, **filtered)  # noqa: S202  git itself has archived this
         partial.rename(target)
 
     def get_current_version(self) -> BundleVersion:
