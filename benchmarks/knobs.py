@@ -11,6 +11,6 @@ ROOT = Path(__file__).resolve().parent.parent
 def knobs(name: str, model: Any) -> Any:
     """Section `name` (one with a base model) of params.yaml as examples/cfpb_complaints.yaml lays over it."""
     changes = read_yaml(ROOT / "examples" / "cfpb_complaints.yaml").get(name, {})
-    params = load_params(name, model)
-    inner = params.base_model.model_copy(update=changes.pop("base_model", {}))
-    return params.model_copy(update={**changes, "base_model": inner})
+    ours = load_params(name, model).model_dump()
+    inner = {**ours["base_model"], **changes.get("base_model", {})}
+    return model.model_validate({**ours, **changes, "base_model": inner})  # null wins here, as with `make run`

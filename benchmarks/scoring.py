@@ -56,6 +56,12 @@ def read_texts(n: int) -> tuple[list[str], str]:
     return pd.concat(frames)["narrative"].dropna().head(n).tolist(), "simulated narratives (no real data here)"
 
 
+def depth_of(predictor: Predictor) -> int:
+    """How many layers of the base model the predictor computes."""
+    scorer: Any = predictor._scorer
+    return int(scorer.network.config.num_hidden_layers)
+
+
 def huggingface(predictor: Predictor) -> Callable[[list[str], int], Any]:
     """What a user writes: pipeline("text-classification") on the merged model, in float32, texts as they come."""
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, pipeline
@@ -63,7 +69,7 @@ def huggingface(predictor: Predictor) -> Callable[[list[str], int], Any]:
     scorer: Any = predictor._scorer
     base = find_base_model(predictor.manifest.encoder)
     config = BertConfig.from_pretrained(base, num_labels=len(predictor.labels))
-    config.num_hidden_layers = predictor.manifest.encoder.layers or config.num_hidden_layers  # as deep as ours
+    config.num_hidden_layers = depth_of(predictor)
     model = BertForSequenceClassification(config).eval()  # its head is another one of the same cost
     model.bert.load_state_dict(scorer.network.state_dict(), strict=False)
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -98,7 +104,6 @@ def main() -> None:
     reduced = Predictor.load(given.model)  # in bfloat16 only where this processor multiplies it
     exported = {name: export_of(given.model, int8=int8) for name, int8 in EXPORTS.items()}
     theirs = huggingface(exact)
-    scorer_layers = exact._scorer.network.config.num_hidden_layers  # type: ignore[attr-defined]
     ways: dict[str, Callable[[], Any]] = {
         **{f"{THEIRS}, batches of {size}": partial(theirs, texts, size) for size in BATCH_SIZES},
         "Predictor, float32": lambda: exact.predict_proba(records),
@@ -125,7 +130,7 @@ def main() -> None:
     kept = any(first / seconds[name] >= REQUIRED_RATIO and agreement[name] >= REQUIRED_AGREEMENT for name in EXPORTS)
     text = (
         "### Scoring (`python -m benchmarks.scoring data/finetune/model`)\n\n"
-        f"{len(texts)} {what}, {scorer_layers} layers, OpenVINO in {native_precision()}, one thread, "
+        f"{len(texts)} {what}, {depth_of(exact)} layers, OpenVINO in {native_precision()}, one thread, "
         f"CPU seconds, medians of {given.rounds} alternating rounds; wanted: "
         f"{REQUIRED_RATIO:g} times pipeline() at agreement {REQUIRED_AGREEMENT:g}: "
         f"{'reached' if kept else '**not reached here**'}.\n\n" + "\n".join(lines)

@@ -77,7 +77,10 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def marked(mark: str, *, prefix: bool = False, variable: str = MARK) -> list[int]:
-    """Processes of this machine that carry the mark of a task (or, with `prefix`, of any task of a run)."""
+    """Processes of this machine that carry the mark of a task (or, with `prefix`, of any task of a run).
+
+    With `variable=TRY` the mark is a try's token.
+    """
     wanted = f"{variable}={mark}".encode()
     found = []
     for entry in os.listdir("/proc"):  # noqa: PTH208  names only, ten times cheaper than paths
@@ -156,11 +159,15 @@ class Command:
     def start(
         self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], keep: Sequence[int] = ()
     ) -> None:
-        """Start the command: nothing on stdin, output to the log file, `keep` descriptors inherited."""
+        """Start the command: nothing on stdin, output to the log file, `keep` descriptors inherited.
+
+        Raises Overtaken when a later try has taken over since this one settled.
+        """
         self.record_file.parent.mkdir(parents=True, exist_ok=True)
         # A file and not a pipe: a chatty command must survive the death of whoever reads its output.
         # An orchestrator's task has its supervisor's socket as stdin; a child that inherited it would keep it open.
-        with self.log_file.open("wb") as output:
+        with locked(self.lock_file), self.log_file.open("wb") as output:
+            self._refuse_if_overtaken()
             self.process = subprocess.Popen(
                 list(arguments),
                 cwd=folder,
@@ -171,7 +178,12 @@ class Command:
                 start_new_session=True,
                 pass_fds=tuple(keep),
             )
-        self._write(ended=False)
+            self._write(ended=False)
+
+    def _refuse_if_overtaken(self) -> None:
+        record = self.previous()
+        if record is not None and record.get("token") != self.token:
+            raise Overtaken(f"{self.mark}: a later try has taken over; this one ends here")
 
     def _write(self, *, ended: bool, returned: int | None = None) -> None:
         assert self.process is not None
@@ -205,14 +217,10 @@ class Command:
         """Exit status; Overtaken when a later try of the same task has started meanwhile."""
         assert self.process is not None
         status = self.process.wait()
-        with locked(self.lock_file):
-            record = self.previous()
-            overtaken = record is not None and record.get("token") != self.token
-            if not overtaken:
-                self._write(ended=True, returned=status)
         end_all(self.token, variable=TRY)  # what a command leaves in the background would go on writing
-        if overtaken:
-            raise Overtaken(f"{self.mark}: a later try has taken over; this one ends here")
+        with locked(self.lock_file):
+            self._refuse_if_overtaken()
+            self._write(ended=True, returned=status)
         return status
 
     def end(self) -> None:

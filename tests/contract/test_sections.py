@@ -41,4 +41,6 @@ def test_a_domain_has_every_section(domain):
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_section_is_what_its_model_takes(section):
     theirs = yaml.safe_load((ROOT / PARAMS["domain"] / "params.yaml").read_text())
-    model_of(section).model_validate(overlay(theirs.get(section) or {}, PARAMS[section]))
+    stated = overlay(theirs.get(section) or {}, PARAMS[section])
+    taken = model_of(section).model_validate(stated)
+    assert set(stated) == set(type(taken).model_fields), "a value that no file states, or a knob that nobody reads"

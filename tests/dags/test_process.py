@@ -82,6 +82,19 @@ def test_an_earlier_try_that_still_lives_leaves_a_later_one_alone(command: Comma
     assert json.loads(later.record_file.read_text())["token"] == later.token
 
 
+def test_a_try_that_was_overtaken_before_it_began_starts_nothing(command: Command, tmp_path: Path) -> None:
+    command.settle()
+    later = Command(mark=command.mark, folder=tmp_path / "tasks", name="stage")
+    assert not later.settle()
+    with pytest.raises(Overtaken):
+        start(command, "open('written', 'w')", tmp_path)
+    assert command.process is None
+    assert not (tmp_path / "written").exists()
+    start(later, "print('alone')", tmp_path)
+    assert list(later.lines()) == ["alone"]
+    assert later.wait() == 0
+
+
 def test_processes_are_found_without_any_record(command: Command, tmp_path: Path) -> None:
     start(command, "import time; time.sleep(100)", tmp_path)
     command.record_file.unlink()
