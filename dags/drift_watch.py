@@ -56,12 +56,7 @@ with DAG(
     decide = CommandOperator(task_id="decide", project=PROJECT, arguments=DECIDE, trigger_rule="none_failed")
     tell = TellOperator(task_id="tell", project=PROJECT, trigger_rule="none_failed")
     rollback = DecidedOperator(task_id="rollback", project=PROJECT, asked="rollback", arguments=ROLLBACK)
-    trigger = TriggerRetrainOperator(
-        task_id="trigger_retrain",
-        trigger_dag_id="retrain",
-        skip_when_already_exists=True,
-        trigger_rule="none_failed",
-    )
+    trigger = TriggerRetrainOperator(task_id="trigger_retrain", trigger_dag_id="retrain", trigger_rule="none_failed")
     confirm = DecidedOperator(
         task_id="confirm", project=PROJECT, asked="retrain", arguments=CONFIRM, trigger_rule="none_failed"
     )

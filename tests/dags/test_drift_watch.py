@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException, TaskDeferred
 from orchestration.operators import CommandOperator
 from watching import tasks
 
@@ -78,18 +77,19 @@ def test_what_was_not_decided_is_not_done(watch, asked: str) -> None:
     task = tasks.DecidedOperator(task_id="a", project=watch.PROJECT, asked=asked, arguments=["x"])
     with pytest.raises(AirflowSkipException, match="the decision is: nothing"):
         task.execute({"ti": Pulled()})
-    trigger = tasks.TriggerRetrainOperator(task_id="b", trigger_dag_id="retrain", skip_when_already_exists=True)
+    trigger = tasks.TriggerRetrainOperator(task_id="b", trigger_dag_id="retrain")
     with pytest.raises(AirflowSkipException, match="the decision is: page"):
         trigger.execute({"ti": Pulled(action="page", page=True)})
 
 
-def test_the_run_is_named_by_its_cause(watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = {}
-    monkeypatch.setattr(TriggerDagRunOperator, "execute", lambda self, context: seen.update(vars(self)))
-    trigger = tasks.TriggerRetrainOperator(task_id="c", trigger_dag_id="retrain", skip_when_already_exists=True)
+def test_the_run_is_named_by_its_cause(watch) -> None:
+    trigger = tasks.TriggerRetrainOperator(task_id="c", trigger_dag_id="retrain")
     request = {"end": "2026-03-16", "key": "abc", "reason": "it moved"}
-    trigger.execute({"ti": Pulled(retrain=True, key="abc", request=request)})
-    assert seen["trigger_run_id"] == "drift__abc" and seen["conf"] == request and seen["skip_when_already_exists"]
+    with pytest.raises(DagRunTriggerException) as asked:
+        trigger.execute({"ti": Pulled(retrain=True, key="abc", request=request)})
+    assert (asked.value.trigger_dag_id, asked.value.dag_run_id) == ("retrain", "drift__abc")
+    assert asked.value.conf == request
+    assert asked.value.skip_when_already_exists and not asked.value.reset_dag_run
 
 
 def test_key_and_reason_reach_the_commands(watch, monkeypatch: pytest.MonkeyPatch) -> None:

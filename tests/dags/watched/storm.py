@@ -46,9 +46,7 @@ with DAG(
     ).expand(column=COLUMNS)
     decide = CommandOperator(task_id="decide", project=PROJECT, arguments=[*DRIFT, "--verdict={{ params.breach }}"])
     go = JsonVerdictSensor(task_id="go", path="{{ params.go }}", timeout=3600, poll_seconds=1.0)
-    trigger = ColumnAsks.partial(
-        task_id="trigger_retrain", trigger_dag_id="retrain", skip_when_already_exists=True
-    ).expand(column=COLUMNS)
+    trigger = ColumnAsks.partial(task_id="trigger_retrain", trigger_dag_id="retrain").expand(column=COLUMNS)
     confirm = DecidedOperator(
         task_id="confirm", project=PROJECT, asked="retrain", arguments=CONFIRM, trigger_rule="none_failed"
     )
