@@ -157,9 +157,11 @@ def test_killed_in_every_stage(light, project, tmp_path: Path, stage: str, victi
     task = start(light, "chaos", stage)
     mark = Workspace(project, "chaos").mark(stage)
     kill(victim, task, mark, random.Random(f"{stage}{victim}{turn}").uniform(0.0, 1.5))
-    flow.do(flow.stages[stage])
+    made = flow.do(flow.stages[stage])
     task.kill()
-    task.communicate()
+    said, _ = task.communicate()
+    assert marked(mark) == [], said
+    assert made["outcome"] in {"ran", "unchanged", "from the run cache"}, said
     finish(light, flow, tmp_path / "undisturbed")
 
 
@@ -345,12 +347,14 @@ def test_a_cut_rwlock_and_locks_of_the_dead_are_mended(light, project, tmp_path:
     (folder / "lock").write_text("  99999999\n")
     git_folder = Path(git(workspace.path, "rev-parse", "--path-format=absolute", "--git-dir"))
     (git_folder / "index.lock").write_text("")
-    flow.do(flow.stages["ingest"], tries=1)
+    assert flow.do(flow.stages["ingest"], tries=1)["outcome"] == "ran"
     (folder / "rwlock").write_text(
         json.dumps({"write": {str(workspace.path / "data"): {"pid": 2**22 + 9, "cmd": "dvc"}}})
     )
     (light.home / "runs" / "clone" / ".git" / "packed-refs.lock").write_text("")
-    flow.do(flow.stages["gate"], tries=1)
+    assert flow.do(flow.stages["gate"], tries=1)["outcome"] == "ran"
+    assert json.loads((folder / "rwlock").read_text() or "{}").get("write", {}) == {}
+    assert not (git_folder / "index.lock").exists()
     finish(light, flow, tmp_path / "undisturbed")
 
 
@@ -367,7 +371,9 @@ def test_a_lock_file_cut_by_a_kill_is_taken_back_from_the_last_commit(light, pro
     task.communicate()
     lock = workspace.path / "dvc.lock"
     lock.write_text(lock.read_text()[:120])  # DVC writes it in place
-    flow.do(flow.stages["gate"], tries=1)
+    assert flow.do(flow.stages["gate"], tries=1)["outcome"] == "ran"
+    kept = git(workspace.path, "show", "HEAD:dvc.lock")
+    assert kept.count("cmd:") == 2, "ingest's entry, which was cut away, and the gate's own"
     finish(light, flow, tmp_path / "undisturbed")
 
 
@@ -376,7 +382,8 @@ def test_a_missing_workspace_comes_back(light, project, tmp_path: Path) -> None:
     flow.do(flow.prepare)
     flow.do(flow.stages["ingest"])
     shutil.rmtree(Workspace(project, "missing").path)
-    flow.do(flow.stages["gate"], tries=1)
+    made = flow.do(flow.stages["gate"], tries=1)
+    assert (made["outcome"], made["commit"]) == ("ran", Workspace(project, "missing").head)
     shutil.rmtree(light.home / "runs" / "tasks")
     finish(light, flow, tmp_path / "undisturbed")
 
