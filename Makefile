@@ -87,9 +87,9 @@ collect: setup ## Garbage: workspaces and runs that nobody needs, and their data
 	@$(AIRFLOW_PY) -m orchestration.collect --root . --prefix PERENNIAL --keep-days "$(or $(KEEP_DAYS),90)" $(if $(DRY),--dry-run)
 
 metrics: setup-pipeline ## What a person compares between commits, and what has changed since the last one
-	@.venv/bin/dvc metrics show data/*/metrics.json || true
-	@.venv/bin/dvc metrics diff --md data/*/metrics.json || true
-	@.venv/bin/dvc params diff --md || true
+	@.venv/bin/dvc metrics show data/*/metrics.json
+	@.venv/bin/dvc metrics diff --md --targets data/*/metrics.json
+	@.venv/bin/dvc params diff --md
 
 clean: ## Forget state, environments and outputs of this checkout
 	rm -rf .venv .venv-airflow .tools .perennial .airflow .dvc/cache .dvc/tmp
