@@ -90,7 +90,10 @@ def load_network(folder: Path, *, layers: int | None, dropout: float = 0.0) -> A
     if layers is not None:
         _, stack = layers_of(network, otherwise="base_model.layers: null")
         if layers > len(stack):
-            raise InputError(f"base_model.layers = {layers}; {folder.name} has {len(stack)} layers")
+            raise InputError(
+                f"base_model.layers = {layers}; {folder.name} has {len(stack)} layers: at most that, or null"
+                " for all, would be right"
+            )
         del stack[layers:]
         network.config.num_hidden_layers = layers
     return network.eval()

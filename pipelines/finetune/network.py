@@ -148,14 +148,17 @@ def build(
 ) -> tuple[Classifier, nn.Module | None]:
     """The classifier with a seeded adapter and head, and the frozen lower part where it is computed apart."""
     network = load_network(folder, layers=layers, dropout=dropout)
-    stack_name, stack = ("", nn.ModuleList())
+    stack_name, stack = "", nn.ModuleList()
+    lower: nn.Module | None = None
     if train_layers is not None:
         stack_name, stack = layers_of(network, otherwise=OTHERWISE)
-    if train_layers is not None and train_layers > len(stack):
-        raise InputError(f"finetune.train_layers = {train_layers}; of {folder.name} {len(stack)} layers are used")
-    lower: nn.Module | None = None
-    if cache_frozen and train_layers is not None:
-        lower, network = split_at(network, n_frozen=len(stack) - train_layers)
+        if train_layers > len(stack):
+            raise InputError(
+                f"finetune.train_layers = {train_layers}; of {folder.name} {len(stack)} layers are used: at most that "
+                "would be right, or more of them (base_model.layers)"
+            )
+        if cache_frozen:
+            lower, network = split_at(network, n_frozen=len(stack) - train_layers)
     torch.manual_seed(seed)
     config = adapter_config(
         mode=mode,
