@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 
-from .workspace import git
+from .clone import git
 
 SHOWN = 12
 

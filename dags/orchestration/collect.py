@@ -18,10 +18,11 @@ from pathlib import Path
 
 import yaml
 
+from .clone import Clone, WorkspaceError, git
 from .process import locked
 from .project import Project
 from .record import RELEASED
-from .workspace import Clone, Workspace, WorkspaceError, git
+from .workspace import Workspace
 
 
 def guard(project: Project) -> Path:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from . import lockfile
+from .clone import WorkspaceError, git
 from .process import write_whole
-from .workspace import Workspace, WorkspaceError, git
+from .workspace import Workspace
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,10 @@ from airflow.sdk.exceptions import AirflowException
 from conftest import copy_of
 from flow import Flow
 from lightly import LIGHT, LightRepository, git
+from orchestration.clone import Clone
 from orchestration.process import alive, marked
 from orchestration.project import Project
-from orchestration.workspace import Clone, Workspace, slug
+from orchestration.workspace import Workspace, slug
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from flow import Flow
 from lightly import LightRepository, git
+from orchestration.clone import Clone
 from orchestration.collect import collect, expired
-from orchestration.workspace import Clone, Workspace, slug
+from orchestration.workspace import Workspace, slug
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
