@@ -10,6 +10,9 @@ PY := .venv/bin/python
 AIRFLOW_PY := .venv-airflow/bin/python
 # What `make test` leaves to `make test-all`: minutes-long runs, image builds, servers that are not everywhere.
 QUICK := not long and not images and not postgres
+# WORKERS=0 runs all in one process, for a debugger.
+WORKERS ?= 2
+PYTEST := -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -54,13 +57,13 @@ loop: setup-pipeline ## The whole story offline: train, drift, one retraining, c
 	@$(PY) -m pipelines.loop --plan "$(or $(PLAN),examples/loop.yaml)"
 
 test: setup ## All tests but the minutes-long ones
-	@$(PY) -m pytest --durations=15 -m "$(QUICK)"
-	@$(AIRFLOW_PY) -m pytest --durations=15 -m "$(QUICK)" tests/dags
+	@$(PY) $(PYTEST) --durations=15 -m "$(QUICK)"
+	@$(AIRFLOW_PY) $(PYTEST) --durations=15 -m "$(QUICK)" tests/dags
 test-unit: setup-pipeline ## Unit tests only, under two minutes
-	@$(PY) -m pytest -m "$(QUICK) and not slow and not e2e and not server and not chaos"
+	@$(PY) $(PYTEST) -m "$(QUICK) and not slow and not e2e and not server and not chaos"
 test-dags: setup ## DAG tests only
-	@$(AIRFLOW_PY) -m pytest --durations=15 -m "$(QUICK)" tests/dags
-test-all: setup ## Every test, image builds and PostgreSQL too (over an hour)
+	@$(AIRFLOW_PY) $(PYTEST) --durations=15 -m "$(QUICK)" tests/dags
+test-all: setup ## Every test, image builds and PostgreSQL too (over an hour), one after the other
 	@$(PY) -m pytest
 	@$(AIRFLOW_PY) -m pytest tests/dags
 

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "dags"), str(ROOT / "scripts"), str(ROOT / "dags")]
 
-from lightly import TOOLS, LightRepository  # noqa: E402
+from lightly import TOOLS, LightRepository, free_port  # noqa: E402
 
 from benchmarks.out import write_section  # noqa: E402
 
@@ -105,7 +105,6 @@ def in_tasks(light: LightRepository) -> dict[str, tuple[float, float]]:
 def with_components(light: LightRepository) -> dict[str, tuple[float, float]]:
     """The same under a real scheduler: from one stage's end to the next one's, and a whole cached run."""
     from airflow_local import Airflow, running
-    from test_scheduler import free_port
 
     airflow = Airflow(light.airflow, port=free_port(), database=None, prefix="LIGHT", root=light.origin)
     found = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,28 @@ ROOT = Path(__file__).resolve().parent.parent
 HAS_AIRFLOW = importlib.util.find_spec("airflow") is not None
 
 collect_ignore = [] if HAS_AIRFLOW else ["dags"]
+
+
+@pytest.hookimpl(trylast=True)  # after what `-m` leaves out is gone
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that may take longest begin first, so that no worker is left alone with one at the end."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        limit = item.get_closest_marker("timeout")
+        longest[item.path] = max(longest.get(item.path, 0), limit.args[0] if limit else 0)
+    items.sort(key=lambda item: -longest[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share an expensive fixture share a worker: a file does, and so does all of `tests/smoke`."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFixture(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/smoke" if nodeid.startswith("tests/smoke/") else super()._split_scope(nodeid)
+
+    return ByFixture(config, log)
 
 
 @pytest.fixture(autouse=True)

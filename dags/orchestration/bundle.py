@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,9 @@ class GitFolderBundle(BaseDagBundle):
         with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
             filtered = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 and later
             archive.extractall(partial, **filtered)  # noqa: S202  git itself has archived this
+        # Files carry the time of their commit, and the DAG processor reads anew what is younger than its last look.
+        for file in partial.rglob("*"):
+            os.utime(file)
         partial.rename(target)
 
     def get_current_version(self) -> BundleVersion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,18 @@ def git(folder: Path, *arguments: str) -> str:
     answer = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert answer.returncode == 0, f"git {arguments}: {answer.stderr}"
     return answer.stdout.strip()
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def plain(**more: str) -> dict[str, str]:
+    """Variables of a command of the pipeline environment: none of the orchestrator's."""
+    return {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}} | more
 
 
 class LightRepository:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from airflow_local import running
 from conftest import copy_of
-from test_scheduler import free_port, start
+from lightly import free_port
+from test_scheduler import start
 
 pytestmark = [
     pytest.mark.postgres,

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from airflow_local import running
-from lightly import TOOLS
-from test_scheduler import _plain
+from lightly import TOOLS, plain
 from test_watched import Watch, World
 
 pytestmark = [
@@ -94,4 +93,4 @@ def aliases(world: World) -> dict[str, int]:
 
 
 def _own(world: World) -> dict[str, str]:
-    return _plain(PERENNIAL_HOME=str(world.home))
+    return plain(PERENNIAL_HOME=str(world.home))

@@ -16,9 +16,8 @@ from typing import Any
 import airflow_local
 import pytest
 from airflow_local import Airflow, Client, running
-from lightly import ROOT, TOOLS, git
+from lightly import ROOT, TOOLS, free_port, git, plain
 from test_postgres import database  # noqa: F401  a fixture
-from test_scheduler import _plain, free_port
 
 pytestmark = [
     pytest.mark.long,
@@ -54,7 +53,7 @@ class World:
     def step(self, *words: str) -> None:
         """Carry out a step of `watched/`."""
         command = [TOOLS / "python", self.steps, self.folder, *words]
-        done = subprocess.run(command, env=_plain(), cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(command, env=plain(), cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-4000:]
 
     def airflow(self, monkeypatch: pytest.MonkeyPatch, *, store: str | None) -> Airflow:
