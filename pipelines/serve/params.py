@@ -17,7 +17,7 @@ class CanaryParams(StageParams):
     max_error_share: float = Field(ge=0, le=1)  # of the challenger's calls that may fail
     max_slowdown: float = Field(gt=1)  # its time for a record over the champion's
     min_calls: int = Field(ge=1)  # calls before errors and time count
-    days: int = Field(ge=1)  # of predictions and labels that the test looks back on
+    days: int = Field(ge=1)  # that the test looks back on; a trial without a verdict ends then
 
 
 class ServeParams(StageParams):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+WEEK_DAYS = 7  # a canary is looked at once a week or more often
+
 
 def look(registry: Registry, *, params: CanaryParams, today: date, metrics: Metrics | None = None) -> dict[str, Any]:
     """Stop, complete or leave the canary; {"state": "none" | "running" | "stopped" | "completed", ...}."""
@@ -37,8 +39,15 @@ def look(registry: Registry, *, params: CanaryParams, today: date, metrics: Metr
     result = judge(paired(champion=champion, challenger=challenger, days=params.days, today=today), params=params)
     said |= {"state": result.state, "pairs": result.pairs, "evidence": result.evidence}
     said["mean_difference"] = result.mean_difference
-    if result.state == "running":
+    if result.state == "running" and not outlasted(challenger=challenger, days=params.days, today=today):
         return said
+    if result.state == "running":
+        reason = (
+            f"its canary found nothing in {params.days} days (serve.canary.days): {result.pairs} labeled records of "
+        )
+        reason += f"the {params.pairs_wanted} wanted; whether late labels come is the first thing to look at"
+        moved = stop_canary(registry, version=challenger, reason=reason)
+        return {**said, "state": "stopped", "reason": reason, "action": moved["action"]}
     difference = f"mean loss {result.mean_difference:+.4f} against version {champion} on {result.pairs} labeled records"
     if result.state == "stopped":
         reason = f"the canary is worse: {difference}, evidence {result.evidence:.1f} >= {1 / params.alpha:g}"
@@ -47,6 +56,15 @@ def look(registry: Registry, *, params: CanaryParams, today: date, metrics: Metr
         reason = f"the canary is not worse: {difference}"
         moved = complete_canary(registry, version=challenger, reason=reason)
     return {**said, "reason": reason, "action": moved["action"]}
+
+
+def outlasted(*, challenger: int, days: int, today: date, root: Path | None = None) -> bool:
+    """Whether the challenger answered before the first day looked back on: a test that forgets its pairs is none."""
+    start = today - timedelta(days=days)
+    before = predictions.read_predictions(
+        start=start - timedelta(days=WEEK_DAYS), end=start, root=root / "predictions" if root else None
+    )
+    return not before.empty and bool((before["model_version"] == challenger).any())
 
 
 def fault_of(metrics: Metrics, *, champion: int, challenger: int, params: CanaryParams) -> str | None:

@@ -1,6 +1,6 @@
 """A look at the canary: the right records are paired, and the alias moves as the test says."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -92,6 +92,19 @@ def test_too_few_labels_decide_nothing(complaints, serve_params, moved):
     said = trial.look(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY)
     assert (said["state"], said["pairs"]) == ("running", 100)
     assert not moved
+
+
+def test_a_trial_without_a_verdict_ends_when_it_outlasts_what_it_looks_back_on(complaints, serve_params, moved):
+    write(complaints.schema, right_old=answers(100, 0.85, 3), right_new=answers(100, 0.85, 4))
+    trialed = FakeRegistry(champion=1, challenger=2)
+    first = date(2026, 2, 1)  # the day of the challenger's answers
+    in_view, beyond = first + timedelta(days=90), first + timedelta(days=91)
+    assert trial.look(trialed, params=serve_params.canary, today=in_view)["state"] == "running"
+    assert not moved
+    assert trial.look(trialed, params=serve_params.canary, today=beyond)["state"] == "stopped"
+    ((what, version, reason),) = moved
+    assert (what, version) == ("stop", 2)
+    assert "in 90 days (serve.canary.days): 0 labeled records of the 1000 wanted" in reason
 
 
 @pytest.mark.parametrize("aliases", [{}, {"champion": 1}, {"champion": 1, "challenger": 1}, {"challenger": 2}])
