@@ -35,7 +35,7 @@ build_pipeline() {
   cp scripts/dvc_whole_files.py "$packages/dvc_whole_files.py"
   echo "import dvc_whole_files" > "$packages/dvc_whole_files.pth"
   uv pip check --quiet --python .venv/bin/python
-  .venv/bin/python -c 'import torch; print("set-up: torch", torch.__version__, "on", "GPU" if torch.cuda.is_available() else "CPU")'
+  .venv/bin/python -c 'import platform, torch; print("set-up: Python", platform.python_version() + ", torch", torch.__version__, "on", "GPU" if torch.cuda.is_available() else "CPU")'
   echo "$want" > .venv/.requirements-digest
 }
 
