@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import json
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from flow import Flow
 from lightly import LIGHT, LightRepository, git
+from orchestration.clone import Clone
 from orchestration.operators import CommandOperator
 from orchestration.process import marked
 from orchestration.workspace import Workspace, slug
@@ -216,6 +218,21 @@ def test_an_unknown_knob_is_refused_before_anything_runs(light, project) -> None
     flow = Flow(project, "knob", {"overrides": {"ingest.rowz": 5}})
     with pytest.raises(AirflowFailException, match=r"no knob 'ingest.rowz'.*ingest.rows"):
         flow.do(flow.prepare)
+
+
+def test_a_ref_is_looked_up_while_no_other_run_fetches(light, project, monkeypatch) -> None:
+    find, seen = Clone.commit_of, []
+
+    def find_under_the_lock(clone: Clone, ref: str) -> str:
+        with (project.runs / "clone.lock").open("a") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        seen.append(ref)
+        return find(clone, ref)
+
+    monkeypatch.setattr(Clone, "commit_of", find_under_the_lock)
+    flow = Flow(project, "looked-up")
+    flow.do(flow.prepare)
+    assert seen == ["HEAD"]
 
 
 def test_two_runs_at_once_with_different_parameters_do_not_disturb_each_other(light, project) -> None:

@@ -51,7 +51,8 @@ class PrepareOperator(WorkspaceOperator):
         workspace = self.workspace(context)
         with workspace.clone.locked() as held:
             workspace.clone.update(keep=[held])
-        base = None if workspace.known() else workspace.clone.commit_of(request.ref or _deployed(context) or "HEAD")
+            # Under the lock: while another run fetches, a name may stand for nothing.
+            base = None if workspace.known() else workspace.clone.commit_of(request.ref or _deployed(context) or "HEAD")
         workspace.restore(base=base)
         workspace.configure()
         lockfile.mend_rwlock(workspace.path)
