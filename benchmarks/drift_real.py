@@ -1,18 +1,18 @@
 """Ten years of real complaints replayed week by week against the 52 weeks before: does the alarm ring when it should?
 
 `python -m benchmarks.drift_real`. Reads `cfpb/tabular_3m.parquet` (2.96 million rows, five columns) below
-PERENNIAL_REAL_DATA (default ../shared/data) and says so when it is not there. Its times are 17:00 of the day before: 7
+PERENNIAL_REAL_DATA and says so when it is not there. Its times are 17:00 of the day before: 7
 hours are added.
 """
 
 import json
-import os
 import resource
 import time
 from datetime import date, timedelta
 from pathlib import Path
 
 from benchmarks.out import write_section
+from benchmarks.texts import real_file
 from pipelines.drift.replay_job import replay
 
 ROOT = Path(__file__).parents[1]
@@ -23,9 +23,9 @@ OUT = ROOT / "benchmarks" / "out" / "drift_real"
 
 def main() -> None:
     """Replay, check what must hold, write the table."""
-    file = Path(os.environ.get("PERENNIAL_REAL_DATA", ROOT / "../shared/data")) / "cfpb" / "tabular_3m.parquet"
-    if not file.exists():
-        print(f"skipped: {file} is not there; set PERENNIAL_REAL_DATA")
+    file = real_file("cfpb/tabular_3m.parquet")
+    if file is None:
+        print("skipped: this history is replayed or none")
         return
     began = time.monotonic()
     replay(

@@ -1,8 +1,8 @@
-"""Labeling functions against snorkel's PandasLFApplier, on real complaint narratives scaled up.
+"""Labeling functions against snorkel's PandasLFApplier, on complaint narratives scaled up.
 
     python benchmarks/labeling.py [--texts 40000] [--rounds 3]
 
-Texts are the real narratives ($PERENNIAL_REAL_DATA/cfpb/narratives.csv.gz) and recombinations of their sentences. The
+Texts are narratives (benchmarks/texts.py says which) and recombinations of their sentences. The
 functions are the patterns of the domain that params.yaml names; for snorkel each is a precompiled regular expression on
 text that is lowered once, which is kinder than what its tutorials do. One thread each, in this process, in turns; the
 medians are compared and every cell of the two matrices.
@@ -11,8 +11,6 @@ medians are compared and every cell of the two matrices.
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import json
 import os
 import re
@@ -31,20 +29,10 @@ import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.texts import narratives, recombined
+
 REQUIRED_RATIO, SEED = 20.0, 7
-
-
-def make_texts(folder: Path, *, n_texts: int) -> list[str]:
-    """Every real narrative once, then recombinations of their sentences of the same lengths."""
-    random = np.random.default_rng(SEED)
-    with gzip.open(folder / "cfpb" / "narratives.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        texts = list(dict.fromkeys(row["narrative"] for row in csv.DictReader(file)))[:n_texts]
-    pieces = [re.split(r"(?<=[.!?])\s+", text) for text in texts]
-    flat = [piece for text in pieces for piece in text]
-    while len(texts) < n_texts:
-        length = len(pieces[int(random.integers(len(pieces)))])
-        texts.append(" ".join(flat[int(at)] for at in random.integers(0, len(flat), length)))
-    return texts
 
 
 def snorkel_applier(functions: list[Any], *, labels: tuple[str, ...]) -> Callable[[pd.DataFrame], np.ndarray]:
@@ -77,7 +65,7 @@ def table(result: dict[str, Any]) -> str:
     return f"""## Labeling functions: {result["ratio"]:.0f} times as fast as snorkel's PandasLFApplier
 
 `python benchmarks/labeling.py --texts {result["texts"]}`: {result["texts"]:,} texts ({result["megabytes"]:.0f} MB),
-real narratives and recombinations of them; the domain's {result["functions"]} patterns; medians of {result["rounds"]}
+{result["of"]} and recombinations of them; the domain's {result["functions"]} patterns; medians of {result["rounds"]}
 rounds in turns, one thread each. Cells that differ: {result["cells_that_differ"]} of {result["cells"]:,}.
 
 | method | s |
@@ -97,14 +85,11 @@ def main() -> int:
     parser.add_argument("--texts", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    folder = Path(os.environ.get("PERENNIAL_REAL_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        print(f"skipped: there is no folder {folder}; name the real data with PERENNIAL_REAL_DATA")
-        return 0
     domain = load_domain(domain_path(ROOT))
     labels = domain.schema.labels
     functions = [function for function in domain.labeling_functions if function.regex is not None]
-    texts = make_texts(folder, n_texts=arguments.texts)
+    given, what = narratives()
+    texts = recombined(given, n_texts=arguments.texts, random=np.random.default_rng(SEED))
     records = pd.DataFrame({"id": [f"{n:07d}" for n in range(len(texts))], "text": texts})
     theirs = snorkel_applier(functions, labels=labels)
     methods = {"ours": lambda: vote_matrix(functions, records, labels=labels), "snorkel": lambda: theirs(records)}
@@ -119,6 +104,7 @@ def main() -> int:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     result = {
         "texts": len(texts),
+        "of": what,
         "megabytes": sum(len(text.encode()) for text in texts) / 1e6,
         "functions": len(functions),
         "rounds": arguments.rounds,

@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -26,6 +25,7 @@ import pandas as pd
 
 from benchmarks.knobs import knobs
 from benchmarks.out import write_section
+from benchmarks.texts import NARRATIVES, real_file
 from pipelines.core.stage import fix_process
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,10 +43,9 @@ Answers = Iterator[tuple[str, Any, str]]  # method, label of each test row, a no
 
 def narratives() -> pd.DataFrame:
     """The seven larger products, each text once."""
-    folder = Path(os.environ.get("PERENNIAL_REAL_DATA", ROOT.parent / "shared" / "data"))
-    file = folder / "cfpb" / "narratives.csv.gz"
-    if not file.exists():
-        raise SystemExit(f"skipped: there is no {file}; name a folder with PERENNIAL_REAL_DATA")
+    file = real_file(NARRATIVES)
+    if file is None:
+        raise SystemExit("skipped: quality is measured on real narratives with their products")
     frame = pd.read_csv(file).rename(columns={"narrative": "text", "product": "gold"})[["text", "gold"]]
     larger = frame["gold"].value_counts().index[:N_PRODUCTS]
     frame = frame[frame["gold"].isin(larger) & frame["text"].notna()].drop_duplicates("text").reset_index(drop=True)

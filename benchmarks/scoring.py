@@ -2,8 +2,8 @@
 
     python -m benchmarks.scoring MODEL_FOLDER [--texts 400] [--rounds 3]
 
-MODEL_FOLDER is a fine-tuned model (data/finetune/model). Texts are the real narratives ($PERENNIAL_REAL_DATA) where
-they are, else simulated. pipeline() is run with three batch sizes, and what must be beaten is its best. Rounds
+MODEL_FOLDER is a fine-tuned model (data/finetune/model). benchmarks/texts.py says which
+texts. pipeline() is run with three batch sizes, and what must be beaten is its best. Rounds
 alternate; medians. CPU seconds of the process are compared, which other work on the machine hardly moves; each way
 runs on one thread, so without other work they are the seconds that pass.
 """
@@ -11,15 +11,12 @@ runs on one thread, so without other work they are the seconds that pass.
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,9 +29,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.out import write_section
+from benchmarks.texts import narratives
 from pipelines.core.base_model import find_base_model
-from pipelines.core.domain import load_domain
-from pipelines.core.params import section
 from pipelines.core.predictor import Predictor
 from pipelines.score.export import compiled, convert
 from pipelines.score.exported import native_precision
@@ -47,13 +43,8 @@ EXPORTS = {"Predictor, exported": False, "Predictor, exported with --int8": True
 
 def read_texts(n: int) -> tuple[list[str], str]:
     """Texts and what they are."""
-    file = Path(os.environ.get("PERENNIAL_REAL_DATA", ROOT.parent / "shared" / "data")) / "cfpb" / "narratives.csv.gz"
-    if file.exists():
-        with gzip.open(file, "rt", encoding="utf-8", newline="") as stream:
-            found = [row["narrative"] for row in csv.DictReader(stream)]
-        return [found[int(at)] for at in np.random.default_rng(5).permutation(len(found))[:n]], "real narratives"
-    frames = list(load_domain().simulate(start=date(2026, 1, 5), end=date(2026, 4, 6), seed=5, **section("simulator")))
-    return pd.concat(frames)["narrative"].dropna().head(n).tolist(), "simulated narratives (no real data here)"
+    found, what = narratives()
+    return [found[int(at)] for at in np.random.default_rng(5).permutation(len(found))[:n]], what
 
 
 def depth_of(predictor: Predictor) -> int:
