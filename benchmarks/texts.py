@@ -35,6 +35,11 @@ def narratives() -> tuple[list[str], str]:
     if file is not None:
         with gzip.open(file, "rt", encoding="utf-8", newline="") as stream:
             return list(dict.fromkeys(row["narrative"] for row in csv.DictReader(stream))), "real narratives"
+    return simulated(), "simulated narratives (no real data here)"
+
+
+def simulated() -> list[str]:
+    """Distinct texts of half a year of the simulated stream, with a seed of their own."""
     from pipelines.core.domain import load_domain
     from pipelines.core.params import domain_path, section
 
@@ -43,7 +48,7 @@ def narratives() -> tuple[list[str], str]:
     texts: dict[str, None] = {}
     for raw in domain.simulate(start=start, end=end, seed=5, **section("simulator")):
         texts.update(dict.fromkeys(domain.to_records(domain.normalise(raw))["text"].dropna()))
-    return list(texts), "simulated narratives (no real data here)"
+    return list(texts)
 
 
 def sentences(text: str) -> list[str]:

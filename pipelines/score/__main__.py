@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--end", type=date.fromisoformat, help="day after the last")
     parser.add_argument("--now", type=date.fromisoformat, help="today; default: by the clock, in UTC")
     parser.add_argument("--export", action="store_true", help="export the version's network, and judge the export")
-    parser.add_argument("--int8", action="store_true", help="export with feed-forward layers in bytes; the same gate")
+    parser.add_argument("--int8", action="store_true", help="export with matrices in bytes; the same gate")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model-version", type=int, help="registered version; default: the champion")
     which.add_argument("--champion", action="store_true", help="the champion, said aloud")
@@ -111,6 +111,8 @@ def package_of(version: int | None) -> tuple[int, Path]:
 
 def export(*, version: int | None, int8: bool) -> dict[str, Any]:
     """Export the version's network and compare it with the fp32 model; scoring uses it where the gate is open."""
+    import pandas as pd
+
     from pipelines.core.domain import load_domain
     from pipelines.core.params import load_params
     from pipelines.core.predictor import Predictor
@@ -129,7 +131,8 @@ def export(*, version: int | None, int8: bool) -> dict[str, Any]:
         after = exact.predict_proba(records, say="export")
         return parity.judge(records, exact=before, exported=after, schema=schema, params=params)
 
-    record = write_export(package / "model", judge=judge, int8=int8)
+    sample = pd.read_parquet(package / parity.ANCHOR) if int8 else None  # it travels with the version
+    record = write_export(package / "model", judge=judge, sample=sample)
     return {"model_version": version, "int8": int8, "passed": record["passed"], "checks": record["verdict"]["checks"]}
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.core.encoder import Vectors
+from pipelines.core.encoder import Tokens, Vectors
 from pipelines.core.errors import InputError
 from pipelines.core.predictor import MANIFEST, Predictor
 from pipelines.core.state import home, locked, write_atomic
@@ -26,7 +26,10 @@ from pipelines.core.store import file_digest
 from pipelines.core.verdict import read_verdict
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
     import torch
+    from numpy.typing import NDArray
 
     from pipelines.core.verdict import Verdict
 
@@ -48,14 +51,19 @@ def export_folder(model: Path) -> Path:
     return home() / "exports" / file_digest(model / MANIFEST)
 
 
-def write_export(model: Path, *, judge: Callable[[Vectors], Verdict], int8: bool) -> dict[str, Any]:
-    """Export the network of a model folder, let `judge` compare it, and keep it with its verdict, passed or not."""
+def write_export(
+    model: Path, *, judge: Callable[[Vectors], Verdict], sample: pd.DataFrame | None = None
+) -> dict[str, Any]:
+    """Export the network of a model folder, let `judge` compare it, and keep it with its verdict, passed or not.
+
+    With a `sample` of records, it multiplies bytes, with scales that fit them.
+    """
     target = export_folder(model)
     with locked(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".export-"))
         try:
-            convert(Predictor.load(model, precision="float32"), staging, int8=int8)
+            convert(Predictor.load(model, precision="float32"), staging, sample=sample)
             record = with_verdict(staging, judge(compiled(staging, threads=os.cpu_count() or 1, streams=1)))
             shutil.rmtree(target, ignore_errors=True)
             staging.rename(target)
@@ -64,8 +72,11 @@ def write_export(model: Path, *, judge: Callable[[Vectors], Verdict], int8: bool
     return record
 
 
-def convert(predictor: Predictor, folder: Path, *, int8: bool) -> None:
-    """Write the network with its pooling: token ids and mask in, one vector a text out, any batch and length."""
+def convert(predictor: Predictor, folder: Path, *, sample: pd.DataFrame | None = None) -> None:
+    """Write the network with its pooling: token ids and mask in, one vector a text out, any batch and length.
+
+    With a `sample` of records, it multiplies bytes, and the predictor is of no use afterwards.
+    """
     import openvino
     import torch
 
@@ -83,9 +94,27 @@ def convert(predictor: Predictor, folder: Path, *, int8: bool) -> None:
         warnings.simplefilter("ignore")
         network = openvino.convert_model(Network().eval(), example_input=(example, example))
     network.reshape({0: [-1, -1], 1: [-1, -1]})
-    if int8 and not quantise(network):
+    if sample is not None and not quantise(network, tokens=tokens_of(predictor, sample)):
         raise InputError(f"{predictor.folder}: its network holds no matrix that could be made of bytes")
     openvino.save_model(network, folder / NETWORK, compress_to_fp16=False)
+
+
+def tokens_of(predictor: Predictor, records: pd.DataFrame) -> Tokens:
+    """The token ids that the predictor's network would be asked for."""
+    import numpy as np
+    import torch
+
+    seen: Tokens = []
+    with torch.inference_mode():
+        width = predictor.encode(torch.ones(1, 2, dtype=torch.long)).shape[1]
+
+    def look(tokens: Tokens) -> NDArray[np.float32]:
+        seen.extend(tokens)
+        return np.zeros((len(tokens), width), dtype=np.float32)
+
+    predictor.exchange_encoder(look)
+    predictor.predict_logits(records)
+    return seen
 
 
 def runtime() -> dict[str, str]:

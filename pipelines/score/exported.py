@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.encoder import Tokens
-from pipelines.score.quantise import GROUP
 
 if TYPE_CHECKING:
     import openvino
 
 BATCH_TOKENS = 2048  # larger batches are no faster; more batches share out better over threads
+GROUP = 128  # neighbouring activations of one token that share a scale, where the weights are bytes
 LENGTH_STEP = 8  # lengths are padded to a multiple: a batch of its own for every length costs more than the padding
 
 

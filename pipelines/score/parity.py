@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipelines.core.domain import DomainSchema
     from pipelines.score.params import ParityParams
 
+ANCHOR = "anchor.parquet"
 Floats = NDArray[np.float64]
 
 
@@ -64,7 +65,7 @@ def gold_rows(package: Path, *, root: Path, rows: int) -> pd.DataFrame:
     """Rows with gold to compare on: the newest of this checkout's `recent` part, and the version's anchor set."""
     import pandas as pd
 
-    frames = [pd.read_parquet(package / "anchor.parquet")]
+    frames = [pd.read_parquet(package / ANCHOR)]
     split = root / "data" / "split" / "records.parquet"
     if split.exists():
         records = pd.read_parquet(split)

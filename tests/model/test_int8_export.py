@@ -88,11 +88,11 @@ def export(package, tmp_path, repository, monkeypatch):
     return run
 
 
-def one_scale(weights, *, inner):
+def one_scale(weights):
     """Bytes that share one scale, as a quantisation without calibration leaves them: small weights become 0."""
     scale = np.float32(4.0 / quantise.LARGEST)
     values = np.clip(np.round(weights / scale), -quantise.LARGEST, quantise.LARGEST).astype(np.int8)
-    return values, np.full_like(weights.max(axis=inner, keepdims=True), scale)
+    return values, np.full_like(weights.max(axis=1, keepdims=True), scale)
 
 
 def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_bad_one(
