@@ -2,7 +2,8 @@
 
     python benchmarks/dedupe.py [--texts 100000] [--rounds 3]
 
-Texts are made by recombining sentences of the narratives (benchmarks/texts.py says which); then some are copied with a few words changed so that each pair has an exact Jaccard similarity of 0.8 or more over 5-word
+Texts are made by recombining sentences of the narratives (benchmarks/texts.py says which); then some are copied with
+a few words changed so that each pair has an exact Jaccard similarity of 0.8 or more over 5-word
 shingles. Both methods run in this process, in turns; the medians are compared. Ours is the very code of stage dedupe,
 with the knobs of params.yaml.
 """
@@ -24,7 +25,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.texts import narratives, recombined, sentences
+from benchmarks.texts import narratives, recombined, sentences  # noqa: E402
 
 THRESHOLD, WORDS, SEED = 0.8, 5, 7
 REQUIRED_RATIO, REQUIRED_RECALL = 4.0, 0.99

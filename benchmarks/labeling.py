@@ -30,7 +30,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.texts import narratives, recombined
+from benchmarks.texts import narratives, recombined  # noqa: E402
 
 REQUIRED_RATIO, SEED = 20.0, 7
 

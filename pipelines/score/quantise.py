@@ -1,10 +1,10 @@
 """An export whose matrix products multiply bytes, made of the network and a sample of texts like those it will meet.
 
 Matrices that keep or widen their input (attention, and the first of each feed-forward pair) multiply bytes by bytes.
-One scale serves the whole of such an input, so its channels are first brought nearer to each other and the weights take
-the factors over (SmoothQuant, Xiao et al. 2023, equation 4). The input of a narrowing matrix (the second of the pair) holds
-single values twenty times as large as the rest, which no one scale fits: there the weights alone are bytes, and OpenVINO
-finds a scale for each `GROUP` neighbouring values (pipelines/score/exported.py) as it runs.
+One scale serves the whole of such an input, so its channels are first brought nearer to each other and the weights
+take the factors over (SmoothQuant, Xiao et al. 2023, equation 4). The input of a narrowing matrix (the second of the
+pair) holds single values twenty times as large as the rest, which no one scale fits: there the weights alone are bytes,
+and OpenVINO finds a scale for each `GROUP` neighbouring values (pipelines/score/exported.py) as it runs.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ def matrices(network: openvino.Model) -> Iterator[Matrix]:
             yield Matrix(node, weights if node.get_attributes()["transpose_b"] else weights.T)
 
 
-def largest_values(
-    network: openvino.Model, inputs: list[Matrix], *, tokens: Tokens
-) -> list[tuple[Floats, Floats]]:
+def largest_values(network: openvino.Model, inputs: list[Matrix], *, tokens: Tokens) -> list[tuple[Floats, Floats]]:
     """Smallest and largest value of each channel of each matrix's input, in float32, padding left out."""
     import openvino
 

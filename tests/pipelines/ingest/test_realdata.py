@@ -24,10 +24,10 @@ def ingest_real(folder: Path, repository: Path, real_data: Path, *, domain: str,
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     (folder / "pipelines").symlink_to(repository / "pipelines")
     code = (
-        "import resource, sys, runpy\n"
+        "import re, sys, runpy\n"
         "sys.argv = ['pipelines.ingest']\n"
         "try: runpy.run_module('pipelines.ingest', run_name='__main__')\n"
-        "finally: open('peak', 'w').write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))\n"
+        "finally: open('peak', 'w').write(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
