@@ -45,7 +45,7 @@ def made(tmp_path_factory, repository):
     folder = tmp_path_factory.mktemp("export")
     labels = load_domain(repository / "pipelines" / "domains" / "complaints").schema.labels
     write_tiny_model(folder / "model", models=folder / "models", labels=labels, seed=1)
-    convert(Predictor.load(folder / "model", precision="float32"), folder, int8=False)
+    convert(Predictor.load(folder / "model", precision="float32"), folder)
     return folder
 
 

@@ -175,7 +175,7 @@ def test_an_export_answers_for_its_version_only_where_its_gate_is_open(registry,
     release(registry, 1)
     model = registry.package(1) / "model"
     folder = _fresh(export_folder(model))
-    convert(Predictor.load(model, precision="float32"), folder, int8=False)
+    convert(Predictor.load(model, precision="float32"), folder)
     check = Check.at_least("agreement", agreement, limit=0.995, rows=9, min_rows=1, required=True, sentence="alike")
     record = with_verdict(folder, Verdict.of("export", [check]))
     models = Models(registry, domain=complaints, threads=1)
