@@ -2,7 +2,7 @@
 
     python -m benchmarks.scoring MODEL_FOLDER [--texts 400] [--rounds 3] [--real]
 
-MODEL_FOLDER is a fine-tuned model (data/finetune/model), asked about what it was made for: texts of the simulated stream,
+MODEL_FOLDER is a fine-tuned model (data/finetune/model), asked about what it is for: texts of the simulated stream,
 of another seed than those it learnt from; with --real, real narratives (benchmarks/texts.py), which are strange to it.
 pipeline() is run with three batch sizes, and what must be beaten is its best. Rounds alternate; medians. CPU seconds of
 the process are compared; each way runs on one thread, so without other work they are the seconds that pass.
