@@ -2,10 +2,10 @@
 
     python benchmarks/dedupe.py [--texts 100000] [--rounds 3]
 
-Texts are made by recombining sentences of the narratives (benchmarks/texts.py says which); then some are copied with
-a few words changed so that each pair has an exact Jaccard similarity of 0.8 or more over 5-word
-shingles. Both methods run in this process, in turns; the medians are compared. Ours is the very code of stage dedupe,
-with the knobs of params.yaml.
+Texts are made by recombining sentences of the narratives (benchmarks/texts.py says which); then some are copied with a
+few words changed so that each pair has an exact Jaccard similarity of 0.8 or more over 5-word shingles. Both methods
+run in this process, in turns; the medians are compared. Ours is the very code of stage dedupe, with the knobs of
+params.yaml.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def similarity(left: str, right: str) -> float:
     return len(a & b) / len(a | b) if a and b else 0.0
 
 
-def make_texts(narratives: list[str], *, n_texts: int) -> tuple[list[str], list[tuple[int, int]]]:
+def make_texts(given: list[str], *, n_texts: int) -> tuple[list[str], list[tuple[int, int]]]:
     """Texts, and the positions of planted pairs, the copy always after its original."""
     random = np.random.default_rng(SEED)
     n_originals = int(n_texts / 1.06)
-    texts = recombined(narratives, n_texts=n_originals, random=random)
-    first_words = [piece.split(" ")[0] for text in narratives for piece in sentences(text)]
+    texts = recombined(given, n_texts=n_originals, random=random)
+    first_words = [piece.split(" ")[0] for text in given for piece in sentences(text)]
     pairs = []
     while len(texts) < n_texts:
         source = int(random.integers(n_originals))

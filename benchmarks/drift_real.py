@@ -1,8 +1,7 @@
 """Ten years of real complaints replayed week by week against the 52 weeks before: does the alarm ring when it should?
 
 `python -m benchmarks.drift_real`. Reads `cfpb/tabular_3m.parquet` (2.96 million rows, five columns) below
-PERENNIAL_REAL_DATA and says so when it is not there. Its times are 17:00 of the day before: 7
-hours are added.
+PERENNIAL_REAL_DATA and says so when it is not there. Its times are 17:00 of the day before: 7 hours are added.
 """
 
 import json
@@ -25,7 +24,7 @@ def main() -> None:
     """Replay, check what must hold, write the table."""
     file = real_file("cfpb/tabular_3m.parquet")
     if file is None:
-        print("skipped: this history is replayed or none")
+        print("skipped: this benchmark is about these complaints alone")
         return
     began = time.monotonic()
     replay(

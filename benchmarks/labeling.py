@@ -2,10 +2,10 @@
 
     python benchmarks/labeling.py [--texts 40000] [--rounds 3]
 
-Texts are narratives (benchmarks/texts.py says which) and recombinations of their sentences. The
-functions are the patterns of the domain that params.yaml names; for snorkel each is a precompiled regular expression on
-text that is lowered once, which is kinder than what its tutorials do. One thread each, in this process, in turns; the
-medians are compared and every cell of the two matrices.
+Texts are narratives (benchmarks/texts.py says which) and recombinations of their sentences. The functions are the
+patterns of the domain that params.yaml names; for snorkel each is a precompiled regular expression on text that is
+lowered once, which is kinder than what its tutorials do. One thread each, in this process, in turns; the medians are
+compared and every cell of the two matrices.
 """
 
 from __future__ import annotations

@@ -124,15 +124,16 @@ def main() -> None:
         said = f"{agreement[name]:.4f}" if name in agreement else "-"
         lines.append(f"| {name} | {len(texts) / median:.1f} | {first / median:.2f} | {said} |")
     kept = any(first / seconds[name] >= REQUIRED_RATIO and agreement[name] >= REQUIRED_AGREEMENT for name in exported)
+    layers, option = depth_of(exact), " --real" if given.real else ""
     text = (
-        f"### Scoring (`python -m benchmarks.scoring data/finetune/model{' --real' if given.real else ''}`)\n\n"
-        f"{len(texts)} {what}, {depth_of(exact)} layers, OpenVINO in {native_precision()}, one thread, "
+        f"### Scoring, {layers} layers (`python -m benchmarks.scoring data/finetune/model{option}`)\n\n"
+        f"{len(texts)} {what}, OpenVINO in {native_precision()}, one thread, "
         f"CPU seconds, medians of {given.rounds} alternating rounds; wanted: "
         f"{REQUIRED_RATIO:g} times pipeline() at agreement {REQUIRED_AGREEMENT:g}: "
         f"{'reached' if kept else '**not reached here**'}.\n\n" + "\n".join(lines)
     )
     sys.stdout.write(text + "\n")
-    write_section("scoring_real" if given.real else "scoring", text)
+    write_section(f"scoring_{layers}_layers{'_real' if given.real else ''}", text)
     raise SystemExit(0 if kept else 1)
 
 

@@ -34,6 +34,7 @@ from benchmarks.out import write_section
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 300
+RELEASED = "the released network"
 TEXT = "They keep reporting a debt that is not mine. I sent letters and nobody answered. " * 6
 SCRIPT = """
 wrk.method = "POST"
@@ -117,7 +118,7 @@ def which_network(url: str) -> str:
     """Which form of the champion's network answers, by the service's own metrics."""
     said = urllib.request.urlopen(f"{url}/metrics", timeout=10).read().decode()
     found = re.search(r'perennial_export{verdict="([0-9a-f]{12})', said)
-    return f"the exported network (verdict {found[1]})" if found else "the released network"
+    return f"the exported network (verdict {found[1]})" if found else RELEASED
 
 
 def main() -> None:
@@ -147,15 +148,15 @@ def main() -> None:
                 f"| {records} | {clients} | {rate:.1f} | {rate * records:.1f} | {p50:.0f} | {p95:.0f} | {p99:.0f} "
                 f"| {failed:.0f} |"
             )
-    load = os.getloadavg()[0]
+    load, exported = os.getloadavg()[0], network != RELEASED
     text = (
-        "### Serving (`python -m benchmarks.serving`)\n\n"
+        f"### Serving{', exported' if exported else ''} (`python -m benchmarks.serving`)\n\n"
         f"One process on {os.cpu_count()} cores, loopback, wrk, texts of {len(TEXT)} characters, {network}; the "
         f"machine's load average was {load:.0f} at the end (more than about {(os.cpu_count() or 1) + 2} means that "
         "other work took the cores, and the seconds are too high).\n\n" + "\n".join(lines)
     )
     sys.stdout.write(text + "\n")
-    write_section("serving", text)
+    write_section("serving_exported" if exported else "serving", text)
     raise SystemExit(1 if all_failed else 0)
 
 

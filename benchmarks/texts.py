@@ -46,7 +46,7 @@ def simulated() -> list[str]:
     domain = load_domain(domain_path(ROOT))
     start, end = SIMULATED_WINDOW
     texts: dict[str, None] = {}
-    for raw in domain.simulate(start=start, end=end, seed=5, **section("simulator")):
+    for raw in domain.simulate(start=start, end=end, seed=5, **section("simulator", ROOT)):
         texts.update(dict.fromkeys(domain.to_records(domain.normalise(raw))["text"].dropna()))
     return list(texts)
 

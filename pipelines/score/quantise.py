@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.core.errors import InputError
 from pipelines.score.exported import filled, padded_batches
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LARGEST = 127  # of a signed byte, the same on both sides of 0
 LEVELS = 256  # of a byte of an input
+TOKEN_RANK = 3  # of what holds a vector a token: text, token, channel
 STRENGTH = 0.75  # the share of the spread between an input's channels that its weights take over; .5 to 1 were tried
 SMALLEST = 1e-4  # stands for the largest value of a channel that is always 0
 Floats = NDArray[np.float32]
@@ -39,8 +41,9 @@ class Matrix:
 
     @property
     def widens(self) -> bool:
-        """Whether it has at least as many outputs as inputs."""
-        return bool(self.weights.shape[0] >= self.weights.shape[1])
+        """Whether it multiplies a vector a token and gives at least as many outputs as inputs."""
+        each_token = self.product.input_value(0).get_partial_shape().rank.get_length() == TOKEN_RANK
+        return bool(each_token and self.weights.shape[0] >= self.weights.shape[1])
 
     @property
     def source(self) -> tuple[str, int]:
@@ -50,7 +53,14 @@ class Matrix:
 
 
 def quantise(network: openvino.Model, *, tokens: Tokens) -> int:
-    """Put bytes in place of every constant matrix, with scales that fit `tokens`; returns of how many."""
+    """Put bytes in place of every constant matrix, with scales that fit `tokens`; returns of how many.
+
+    Raises InputError where there are no tokens to find scales with.
+    """
+    if not tokens:
+        raise InputError(
+            "bytes find their scales with records, and the sample holds none; some hundreds would be right"
+        )
     import openvino.opset13 as ops
 
     found = list(matrices(network))
@@ -65,7 +75,8 @@ def quantise(network: openvino.Model, *, tokens: Tokens) -> int:
             matrix.product.output(0).replace(product.output(0))
     for same, (low, high) in zip(together.values(), reach, strict=True):
         factors = smoothing(np.maximum(-low, high), weights=np.concatenate([matrix.weights for matrix in same]))
-        ends = [ops.constant(np.float32(end)) for end in (min(0.0, (low / factors).min()), (high / factors).max())]
+        lowest, highest = min(0.0, (low / factors).min()), max(SMALLEST, (high / factors).max())  # 0 has a byte
+        ends = [ops.constant(np.float32(end)) for end in (lowest, highest)]
         smooth = ops.multiply(same[0].product.input_value(0), ops.constant((1 / factors)[None, None, :]))
         values = ops.fake_quantize(smooth, *ends, *ends, LEVELS)
         for matrix in same:

@@ -33,6 +33,12 @@ def test_a_stage_writes_below_its_own_folder_only(name):
 
 
 @pytest.mark.parametrize("name", GRAPH)
+def test_what_is_called_a_plot_is_one_that_dvc_can_draw(name):
+    plots = outputs({"plots": GRAPH[name].get("plots", [])})
+    assert {Path(path).suffix for path in plots} <= {".csv", ".tsv", ".json", ".yaml"}
+
+
+@pytest.mark.parametrize("name", GRAPH)
 def test_a_verdict_named_for_airflow_is_written(name):
     verdict = GRAPH[name].get("meta", {}).get("airflow", {}).get("verdict")
     if verdict is not None:

@@ -1,6 +1,6 @@
 """Scoring a window: clear refusals, and rows that a second run does not add again."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -29,6 +29,8 @@ def test_a_window_without_days_or_in_the_future_is_refused(start, end, said):
 
 def test_today_may_be_scored_so_far():
     require_window(start=date(2026, 1, 10), end=date(2026, 1, 11), today=TODAY)
+    with pytest.raises(InputError, match="in the future"):
+        require_window(start=date(2026, 1, 10), end=date(2026, 1, 11), today=TODAY - timedelta(days=1))
 
 
 def test_the_command_says_what_is_wrong_and_exits_66(capsys, monkeypatch, repository):
