@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Once for each checkout: DVC's cache and remote stand in the state root, and a champion (or none) is pinned.
+# Once for each checkout: DVC's cache and remote stand in the state root, its plots are drawn without a network,
+# and a champion (or none) is pinned.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home="${PERENNIAL_HOME:-$PWD/.perennial}"
@@ -19,6 +20,10 @@ if [ ! -f "$local_config" ] || ! grep -qF "$home/dvc-cache" "$local_config"; the
     url = $home/dvc-remote
 CONFIG
   mv "$local_config.partial" "$local_config"
+fi
+page="$PWD/.venv/share/dvc-plots.html"
+if [ -f "$page" ] && ! grep -qF '[plots]' "$local_config"; then
+  printf '[plots]\n    html_template = %s\n' "$page" >> "$local_config"
 fi
 # `data/champion/` is what `split` and `promote` compare with; a fresh checkout has none yet.
 [ -d data/champion ] || PERENNIAL_HOME="$home" .venv/bin/python -m pipelines.release pin

@@ -15,7 +15,7 @@ digest() { cat "$@" | sha256sum | cut -c1-16; }
 ready() { [ -x "$1/bin/python" ] && [ "$(cat "$1/.requirements-digest" 2>/dev/null)" = "$2" ]; }
 
 build_pipeline() {
-  local want; want="$(digest scripts/setup.sh scripts/dvc_whole_files.py requirements/pipeline.txt requirements/torch.txt)-${TORCH_BACKEND:-auto}"
+  local want; want="$(digest scripts/setup.sh scripts/dvc_whole_files.py scripts/dvc_plots_page.py requirements/pipeline.txt requirements/torch.txt)-${TORCH_BACKEND:-auto}"
   ready .venv "$want" && return
   . scripts/uv.sh
   # A local folder that holds a torch wheel (named by uv's or pip's own variable) wins over any index.
@@ -34,6 +34,7 @@ build_pipeline() {
   local packages; packages="$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
   cp scripts/dvc_whole_files.py "$packages/dvc_whole_files.py"
   echo "import dvc_whole_files" > "$packages/dvc_whole_files.pth"
+  .venv/bin/python scripts/dvc_plots_page.py .venv/share/dvc-plots.html
   uv pip check --quiet --python .venv/bin/python
   .venv/bin/python -c 'import platform, torch; print("set-up: Python", platform.python_version() + ", torch", torch.__version__, "on", "GPU" if torch.cuda.is_available() else "CPU")'
   echo "$want" > .venv/.requirements-digest

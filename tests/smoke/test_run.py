@@ -2,11 +2,15 @@
 
 import json
 import re
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.smoke.checkout import said
+
+ELSEWHERE = r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"']?(?:https?:)?//"
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -76,10 +80,28 @@ def test_metrics_plots_and_params_of_a_run_are_shown(released):
         assert title in page
 
 
+def test_the_page_of_plots_loads_nothing_from_elsewhere(released):
+    template = Path(sys.prefix) / "share" / "dvc-plots.html"
+    if not template.exists():
+        pytest.skip(f"{template} is missing: these tests do not run in the environment of `make setup-pipeline`")
+    config = released.root / ".dvc" / "config.local"
+    before = config.read_text(encoding="utf-8")
+    config.write_text(f"{before}[plots]\n    html_template = {template}\n", encoding="utf-8")
+    try:
+        plots = released.dvc("plots", "show", "--out", str(released.home / "offline"))
+    finally:
+        config.write_text(before, encoding="utf-8")
+    assert plots.returncode == 0, said(plots)
+    page = (released.home / "offline" / "index.html").read_text(encoding="utf-8")
+    assert "window.vegaEmbed" in page or "vegaEmbed=" in page
+    assert "Labeling functions: accuracy" in page
+    assert not re.findall(ELSEWHERE, page)
+
+
 @pytest.mark.parametrize("page", ["data/evaluate/model_card.html", "data/bias_gate/report.html"])
 def test_a_page_loads_nothing_from_elsewhere(released, page):
     text = (released.root / page).read_text(encoding="utf-8")
-    assert not re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"']?(?:https?:)?//", text)
+    assert not re.findall(ELSEWHERE, text)
 
 
 def test_history_and_verify_agree(released):
