@@ -3,7 +3,6 @@
 Usage: python scripts/dvc_plots_page.py PAGE
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def main(page: Path) -> None:
     partial = page.with_name(page.name + ".partial")
     page.parent.mkdir(parents=True, exist_ok=True)
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, page)
+    partial.replace(page)
 
 
 if __name__ == "__main__":

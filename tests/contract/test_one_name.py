@@ -36,6 +36,10 @@ def test_a_stage_writes_below_its_own_folder_only(name):
 def test_what_is_called_a_plot_is_one_that_dvc_can_draw(name):
     plots = outputs({"plots": GRAPH[name].get("plots", [])})
     assert {Path(path).suffix for path in plots} <= {".csv", ".tsv", ".json", ".yaml"}
+    for plot in GRAPH[name].get("plots", []):
+        (said,) = plot.values()  # a bare path would be drawn over the number of its row, whatever its columns mean
+        assert {"template", "title", "x", "y"} <= set(said), plot
+        assert (ROOT / ".dvc" / "plots" / f"{said['template']}.json").exists() or said["template"] == "simple"
 
 
 @pytest.mark.parametrize("name", GRAPH)
