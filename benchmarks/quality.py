@@ -161,9 +161,7 @@ def cheap_probabilities(
                 scores = scorer.logits_from(texts, unit_length(known.embed(texts)), rows)
                 return apply_temperature(scores, temperature=manifest.temperature)
 
-            linear = next(line for line in metrics["linear"] if line["chosen"])
-            beside = "words + vectors" if linear["vectors"] else "words"
-            note = f"{beside}, C = {linear['strength']:g}, {metrics['rounds']} rounds"
+            note = f"{metrics['rounds']} rounds"
             np.savez(file, test=told(test), validation=told(data.validation), note=note)
     return dict(np.load(file))
 

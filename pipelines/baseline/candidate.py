@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.baseline.boosting import Boosted, feature_columns, fit_boosting, tuned
-from pipelines.baseline.linear import fit_softmax, out_of_fold_logits
+from pipelines.baseline.linear import fit_mean, out_of_fold_logits
 from pipelines.baseline.params import BaselineParams
 from pipelines.core.calibration import apply_temperature, fit_temperature, log_loss
 from pipelines.core.encoder import Encoder
@@ -23,7 +23,6 @@ from pipelines.core.predictor import (
     feature_matrix,
     texts_of,
 )
-from pipelines.core.progress import advancing
 from pipelines.core.scorers import boosting_matrix
 from pipelines.core.training import TrainingSet, macro_f1
 
@@ -108,37 +107,28 @@ def train(
 def _fit_linear(
     data: TrainingSet, vectors: Floats, seen_vectors: Floats, *, params: BaselineParams, seed: int
 ) -> tuple[LinearModel, Floats, list[dict[str, Any]]]:
-    """The linear model with the best gold validation macro-F1 of those asked for, out-of-fold logits of the training
-    rows by the same recipe, and what was tried. Ties, and a set without gold, go to the first.
+    """The mean of the linear models asked for, out-of-fold logits of the training rows by the same recipe, and how each
+    of the models does alone on gold validation.
     """
     texts, seen_texts = texts_of(data.train), texts_of(data.validation)
     vocabulary = Vocabulary.fit(texts, **params.words.model_dump())
     words = vocabulary.transform(texts)
+    recipes = list(product(params.linear.vectors, params.linear.strengths))
     fit: dict[str, Any] = {
+        "recipes": recipes,
         "targets": data.targets,
         "weights": data.weights,
         "max_iterations": params.linear.max_iterations,
     }
-    asked = list(product(params.linear.vectors, params.linear.strengths))[: None if len(data.gold) else 1]
-    models: list[LinearModel] = []
-    scores: list[float] = []
-    with advancing("linear models", total=len(asked)) as advance:
-        for with_vectors, strength in asked:
-            beside = vectors if with_vectors else vectors[:, :0]
-            models.append(LinearModel(vocabulary, *fit_softmax(words, beside, **fit, strength=strength)))
-            scores.append(macro_f1(models[-1].logits(seen_texts, seen_vectors), data.gold))
-            advance(1)
-    best = int(np.argmax(np.nan_to_num(scores)))
-    with_vectors, strength = asked[best]
-    beside = vectors if with_vectors else vectors[:, :0]
-    start = out_of_fold_logits(words, beside, **fit, strength=strength, folds=params.linear.folds, seed=seed)
+    each, mean = fit_mean(words, vectors, **fit)
+    start = out_of_fold_logits(words, vectors, **fit, folds=params.linear.folds, seed=seed)
+    alone = [LinearModel(vocabulary, *weights).logits(seen_texts, seen_vectors) for weights in each]
     tried = [
         {
-            "vectors": use,
-            "strength": c,
-            "validation_macro_f1": score if len(data.gold) else None,
-            "chosen": index == best,
+            "vectors": with_vectors,
+            "strength": strength,
+            "validation_macro_f1": macro_f1(logits, data.gold) if len(data.gold) else None,
         }
-        for index, ((use, c), score) in enumerate(zip(asked, scores, strict=True))
+        for (with_vectors, strength), logits in zip(recipes, alone, strict=True)
     ]
-    return models[best], start, tried
+    return LinearModel(vocabulary, *mean), start, tried

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.core.progress import advancing
+
 Floats = NDArray[np.float64]
+Weights = tuple[Floats, Floats, Floats]  # of words (terms x labels), of vectors (width x labels), the intercept
+Recipe = tuple[bool, float]  # whether vectors stand beside the words, and C
 
 
 def fit_softmax(
     words: Any, vectors: Floats, *, targets: Floats, weights: Floats, strength: float, max_iterations: int
-) -> tuple[Floats, Floats, Floats]:
+) -> Weights:
     """Word weights, vector weights and intercept that minimise strength * sum w_i CE_i + |W|^2 / 2, as scikit-learn's
     LogisticRegression(C=strength) does, but with a probability for each label as the target of a row.
     """
@@ -23,7 +28,7 @@ def fit_softmax(
     ends = np.cumsum([n_words * n_labels, width * n_labels])
     scale = 1.0 / (strength * weights.sum())  # the objective divided by its data part's size: a well-scaled start
 
-    def unpack(flat: Floats) -> tuple[Floats, Floats, Floats]:
+    def unpack(flat: Floats) -> Weights:
         first, second, bias = np.split(flat, ends)
         return first.reshape(n_words, n_labels), second.reshape(width, n_labels), bias
 
@@ -55,29 +60,35 @@ def fold_of(n: int, *, folds: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).permutation(np.arange(n) % folds)
 
 
+def fit_mean(words: Any, vectors: Floats, *, recipes: Sequence[Recipe], **fit: Any) -> tuple[list[Weights], Weights]:
+    """The model of every recipe, and their mean, which is a linear model as well: no choice between them to get wrong.
+
+    Weights of vectors that a recipe does not look at are 0.
+    """
+    each = []
+    for with_vectors, strength in recipes:
+        beside = vectors if with_vectors else vectors[:, :0]
+        first, second, bias = fit_softmax(words, beside, strength=strength, **fit)
+        each.append((first, second if with_vectors else np.zeros((vectors.shape[1], len(bias))), bias))
+    first, second, bias = (np.mean(part, axis=0) for part in zip(*each, strict=True))
+    return each, (first, second, bias)
+
+
 def out_of_fold_logits(
-    words: Any,
-    vectors: Floats,
-    *,
-    targets: Floats,
-    weights: Floats,
-    strength: float,
-    max_iterations: int,
-    folds: int,
-    seed: int,
+    words: Any, vectors: Floats, *, targets: Floats, weights: Floats, folds: int, seed: int, **fit: Any
 ) -> Floats:
-    """Logits of every row from a model that did not see it: what the trees may learn from without being fooled."""
+    """Logits of every row from models that did not see it: what the trees may learn from without being fooled.
+
+    `fit` is what `fit_mean` takes besides the rows.
+    """
     fold = fold_of(len(targets), folds=folds, seed=seed)
     out = np.empty_like(targets)
-    for held_out in range(folds):
-        inside, outside = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
-        first, second, bias = fit_softmax(
-            words[inside],
-            vectors[inside],
-            targets=targets[inside],
-            weights=weights[inside],
-            strength=strength,
-            max_iterations=max_iterations,
-        )
-        out[outside] = words[outside] @ first + vectors[outside] @ second + bias
+    with advancing("linear models, out of fold", total=folds) as advance:
+        for held_out in range(folds):
+            inside, outside = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
+            _, (first, second, bias) = fit_mean(
+                words[inside], vectors[inside], targets=targets[inside], weights=weights[inside], **fit
+            )
+            out[outside] = words[outside] @ first + vectors[outside] @ second + bias
+            advance(1)
     return out

@@ -21,7 +21,7 @@ class LinearParams(StageParams):
     """params.yaml: baseline.linear."""
 
     strengths: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)  # C of logistic regression: larger fits closer
-    vectors: list[bool] = Field(min_length=1)  # false: words alone; true: the encoder's vectors beside them
+    vectors: list[bool] = Field(min_length=1)  # false: words alone; true: the encoder's vectors beside them; both: mean
     folds: int = Field(ge=2, le=20)  # of the out-of-fold logits that the trees see
     max_iterations: int = Field(ge=1)
 

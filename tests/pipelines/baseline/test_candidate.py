@@ -3,14 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from pipelines.baseline.boosting import rows_per_label
 from pipelines.baseline.candidate import train
+from pipelines.baseline.linear import fit_mean, out_of_fold_logits
 from pipelines.baseline.params import BaselineParams
 from pipelines.core.base_model import BaseModelParams
 from pipelines.core.domain import Feature
 from pipelines.core.encoder import Encoder
 from pipelines.core.errors import InputError
+from pipelines.core.linear import LinearModel
 from pipelines.core.predictor import Predictor
 from pipelines.core.training import TrainingSet
 from tests.smoke.tiny_base_model import write_tiny_base_model
@@ -100,18 +103,35 @@ def test_without_gold_the_rounds_are_fixed(tmp_path, monkeypatch):
     assert metrics["validation"]["macro_f1"] is None
 
 
-def test_gold_validation_chooses_strength_and_vectors(tmp_path, monkeypatch):
-    asked = {"strengths": [1e-6, 5.0], "vectors": [False, True]}
-    _, metrics = trained(tmp_path, "a", monkeypatch, linear=asked)
-    tried = metrics["linear"]
-    assert [(line["vectors"], line["strength"]) for line in tried] == [
-        (False, 1e-6), (False, 5.0), (True, 1e-6), (True, 5.0),
+def test_the_linear_model_is_the_mean_of_those_asked_for(tmp_path, monkeypatch):
+    asked = {"strengths": [0.1, 5.0], "vectors": [False, True]}
+    folder, metrics = trained(tmp_path, "mean", monkeypatch, linear=asked)
+    each = [
+        (vectors, strength, trained(tmp_path, f"{vectors} {strength}", monkeypatch,
+                                    linear={"strengths": [strength], "vectors": [vectors]}))
+        for vectors in asked["vectors"] for strength in asked["strengths"]
     ]  # fmt: skip
-    (chosen,) = [line for line in tried if line["chosen"]]
-    assert chosen["validation_macro_f1"] == max(line["validation_macro_f1"] for line in tried)
-    assert metrics["validation"]["macro_f1_linear"] == chosen["validation_macro_f1"]
-    _, without = trained(tmp_path, "b", monkeypatch, linear=asked, data=rows(n_gold=0))
-    assert without["linear"] == [{"vectors": False, "strength": 1e-6, "validation_macro_f1": None, "chosen": True}]
+    mean, models = LinearModel.load(folder), [LinearModel.load(alone) for _, _, (alone, _) in each]
+    for part in ("word_weights", "vector_weights", "intercept"):
+        np.testing.assert_allclose(getattr(mean, part), np.mean([getattr(one, part) for one in models], axis=0))
+    assert metrics["linear"] == [
+        {"vectors": vectors, "strength": strength, "validation_macro_f1": one["validation"]["macro_f1_linear"]}
+        for vectors, strength, (_, one) in each
+    ]
+    _, without = trained(tmp_path, "without gold", monkeypatch, linear=asked, data=rows(n_gold=0))
+    assert [line["validation_macro_f1"] for line in without["linear"]] == [None] * 4
+
+
+def test_rows_are_scored_by_models_that_did_not_see_them():
+    rng = np.random.default_rng(0)
+    words, vectors = csr_array(np.eye(40)), np.zeros((40, 2))  # a row is known by itself alone
+    targets = np.eye(2)[rng.integers(0, 2, 40)]
+    fit = {"recipes": [(False, 1e3), (True, 1e3)], "max_iterations": 50}
+    seen = fit_mean(words, vectors, targets=targets, weights=np.ones(40), **fit)[1]
+    assert ((words @ seen[0] + seen[2]).argmax(1) == targets.argmax(1)).all()
+    unseen = out_of_fold_logits(words, vectors, targets=targets, weights=np.ones(40), folds=4, seed=1, **fit)
+    assert np.ptp(unseen[:, 0] - unseen[:, 1]) < 3  # nothing but the classes' shares in the other folds
+    assert (unseen.argmax(1) == targets.argmax(1)).mean() < 0.75
 
 
 @pytest.mark.parametrize("share_wrong", [0.0, 0.5, 1.0])
