@@ -43,6 +43,20 @@ def test_what_is_called_a_plot_is_one_that_dvc_can_draw(name):
 
 
 @pytest.mark.parametrize("name", GRAPH)
+def test_a_section_is_followed_in_both_files(name):
+    """`section()` lays params.yaml over the domain's file: a knob that DVC follows in one only would not be seen."""
+    ours = {item for item in GRAPH[name].get("params", []) if isinstance(item, str)}
+    theirs = {
+        section
+        for item in GRAPH[name].get("params", [])
+        if isinstance(item, dict)
+        for section in item["${domain}/params.yaml"]
+    }
+    assert ours - {"domain", "resources"} == theirs
+    assert ours <= set(PARAMS)
+
+
+@pytest.mark.parametrize("name", GRAPH)
 def test_a_verdict_named_for_airflow_is_written(name):
     verdict = GRAPH[name].get("meta", {}).get("airflow", {}).get("verdict")
     if verdict is not None:
