@@ -227,7 +227,8 @@ def _owner() -> str:
 
 
 def _latest() -> str:
-    verdicts = sorted((home() / "drift").glob("*/verdict.json"))
+    """Key of the verdict that was measured last, whatever week it is about."""
+    verdicts = sorted((home() / "drift").glob("*/verdict.json"), key=lambda file: (file.stat().st_mtime_ns, file))
     if not verdicts:
         raise InputError(f"there is no verdict in {home() / 'drift'}: run `python -m pipelines.drift measure` first")
     return verdicts[-1].parent.name

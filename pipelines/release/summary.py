@@ -44,7 +44,7 @@ def show_summary(
     console.rule("[bold]Decision", align="left", style="dim")
     console.print(_decision(read, outcome))
     console.rule("[bold]Where to look", align="left", style="dim")
-    console.print(_places(root, seconds))
+    console.print(_places(read, seconds))
 
 
 def show_history(moves: list[dict[str, Any]]) -> None:
@@ -169,13 +169,16 @@ def _decision(read: _Evidence, outcome: dict[str, Any] | None) -> Text:
     return text
 
 
-def _places(root: Path, seconds: float | None) -> Table:
+def _places(read: _Evidence, seconds: float | None) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    for what, path in (("model card", "data/evaluate/model_card.html"), ("data report", "data/bias_gate/report.html")):
-        if (root / path).exists():
-            table.add_row(what, path)
+    for what, stage, page in (
+        ("model card", "evaluate", "model_card.html"),
+        ("data report", "bias_gate", "report.html"),
+    ):
+        if stage not in read.stale and (read.root / "data" / stage / page).exists():
+            table.add_row(what, f"data/{stage}/{page}")
     table.add_row("every number", "dvc metrics show; dvc plots show; dvc params diff")
     table.add_row("history", "make history   (take it back: make rollback REASON=...)")
     table.add_row("training curves and versions", "make mlflow   then http://127.0.0.1:5000")

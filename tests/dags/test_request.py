@@ -6,6 +6,7 @@ import datetime as dt
 import re
 
 import pytest
+from orchestration.operators.prepare import window_length
 from orchestration.request import REF, Request, RequestError, run_params
 
 EVIL = [
@@ -97,3 +98,10 @@ def test_the_form_checks_what_the_code_checks() -> None:
         if ref != "refs/heads/x.lock":
             assert not re.search(params["ref"].schema["pattern"], ref) or ref.endswith("\n"), ref
     assert re.match(REF, "main")
+
+
+@pytest.mark.parametrize("value", ["x", "182", True, 0, -7, 1.5, 1_000_000_000, None, [7]])
+def test_the_length_of_a_window_is_days_or_refused_at_once(value: object) -> None:
+    with pytest.raises(RequestError, match=r"^ingest\.window_days = .*; a whole number of days from 1 to 100,000"):
+        window_length("ingest.window_days", value)
+    assert window_length("ingest.window_days", 182) == 182

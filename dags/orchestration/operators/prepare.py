@@ -15,6 +15,8 @@ from orchestration.workspace import PREPARED, Workspace, describe
 
 from .base import WorkspaceOperator, run_type
 
+MOST_DAYS = 100_000  # of a window: what a date can be taken back by, and more than anyone's data
+
 
 class PrepareOperator(WorkspaceOperator):
     """Make the run's workspace at its pinned commit, with its parameters and its window written down and committed.
@@ -115,15 +117,22 @@ class PrepareOperator(WorkspaceOperator):
     def _window_days(self, workspace: Workspace, request: Request, *, files: Sequence[str]) -> int:
         knob = f"{self.window}.window_days"
         if knob in request.overrides:
-            return int(request.overrides[knob])
+            return window_length(knob, request.overrides[knob])
         for file in sorted(files, key=lambda name: name != "params.yaml"):
             tree = knobs.read(workspace.path / file)
             found, value = knobs.look_up(tree, knob)
             if found and value is not None:
-                return int(value)
+                return window_length(knob, value)
         raise RequestError(
             f"no {knob} in {', '.join(files)}: a window that is given by its end needs its length in days"
         )
+
+
+def window_length(knob: str, value: Any) -> int:
+    """A window's length; RequestError where it is none, so that a wrong form is refused at once and not tried again."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_DAYS:
+        raise RequestError(f"{knob} = {value!r}; a whole number of days from 1 to {MOST_DAYS:,} would be right")
+    return value
 
 
 def check_graph(actual: Mapping[str, Sequence[str]], rendered: Mapping[str, Sequence[str]], *, commit: str) -> None:

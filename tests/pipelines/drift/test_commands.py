@@ -226,3 +226,14 @@ def test_evidently_shows_our_psi(profile_folder, capsys):
     assert code == 0 and "could not be made" not in err, err
     page = (home() / "drift" / found["key"] / "evidently.html").read_text()
     assert "PSI on bins frozen with the model" in page
+
+
+def test_what_was_measured_last_is_decided_on(profile_folder, capsys):
+    add(rows(RELEASED, END, seed=2))
+    later, earlier = measure(capsys, profile_folder)[1]["key"], END - timedelta(days=7)
+    measured = measure(capsys, profile_folder, end=earlier)[1]["key"]
+    assert measured < later
+    code, _, said = run(capsys, "decide", NOW)
+    assert code == 0
+    assert measured in said
+    assert later not in said

@@ -106,3 +106,13 @@ def test_a_stage_crashed(ended):
     assert code == 1
     assert "a stage failed; its message stands above, nothing was released" in text
     assert "bias_gate not reached" in text
+
+
+def test_pages_of_an_earlier_run_are_not_shown(ended):
+    for stage, page in (("evaluate", "model_card.html"), ("bias_gate", "report.html")):
+        Path("data", stage).mkdir(parents=True, exist_ok=True)
+        Path("data", stage, page).write_text("of an earlier run")
+    close("bias_gate")
+    _, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
+    assert "data/bias_gate/report.html" in text
+    assert "model_card.html" not in text
