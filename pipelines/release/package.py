@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.core.champion import read_champion
 from pipelines.core.errors import InputError
+from pipelines.core.gates import override_file
 from pipelines.core.params import domain_path
 from pipelines.core.store import file_digest, folder_digest, to_json
 
@@ -128,8 +129,11 @@ def _copy_evidence(target: Path, *, root: Path) -> None:
         for name in EVIDENCE:
             if folder.name != "champion" and (folder / name).is_file():
                 shutil.copyfile(folder / name, target / f"{folder.name}.{name}")
-    for record in sorted((root / "data" / "overrides").glob("*.json")):
-        shutil.copyfile(record, target / f"override.{record.name}")
+    for verdict in sorted((root / "data").glob("*/verdict.json")):
+        digest = str(json.loads(verdict.read_text(encoding="utf-8")).get("digest"))
+        record = root / override_file(verdict.parent.name, digest)
+        if record.exists():  # of exactly this verdict: what let another run pass is no evidence of this one
+            shutil.copyfile(record, target / f"override.{record.name}")
 
 
 def _digests(folder: Path) -> dict[str, str]:

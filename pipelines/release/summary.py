@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.core.gates import override_file
+
 GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate", "promote")
 MARKS = {"passed": "green", "failed": "red", "undecided": "yellow"}
 FATES = {
@@ -121,6 +123,9 @@ def _gates(read: _Evidence) -> Table:
             for check in verdict["checks"]
             if check["outcome"] == "failed" or (check["outcome"] == "undecided" and check["required"])
         ]
+        if not verdict["passed"] and (record := read.override(name, verdict)):
+            said = Text("overridden", style="yellow")
+            closing.insert(0, f"{record['who']} let it pass on {record['when'][:10]}: {record['why']}")
         table.add_row(name, said, line, Text("\n".join(closing)))
     return table
 
@@ -221,6 +226,11 @@ class _Evidence:
             return json.loads((self.root / "data" / stage / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
+
+    def override(self, stage: str, verdict: dict[str, Any]) -> dict[str, Any] | None:
+        """The record that let exactly this closed verdict pass, if there is one."""
+        file = self.root / override_file(stage, str(verdict.get("digest")))
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
     def metrics(self, stage: str) -> Any:
         """Everything that a stage measured."""

@@ -9,6 +9,8 @@ import pytest
 from pipelines.core import store
 from pipelines.core.champion import read_champion
 from pipelines.core.errors import InputError
+from pipelines.core.override import record_override
+from pipelines.core.verdict import Check, Verdict
 from pipelines.release import package, pin
 from pipelines.release.package import build_package
 from pipelines.release.registry import check_manifest, files_digest
@@ -132,3 +134,14 @@ def test_a_touched_pin_is_refused_until_it_is_pinned_again(decided, part):
         read_champion()
     pin.pin(OneVersion(), root=Path.cwd(), decisions_used=4)
     assert read_champion().version == 1
+
+
+def test_only_the_override_of_its_own_verdict_travels_with_a_version(decided):
+    for stage in ("label", "bias_gate"):
+        check = Check.at_most("harm", 0.4, limit=0.1, rows=500, min_rows=1, required=True, sentence="40 % of them")
+        store.write_verdict(Verdict.of(stage, [check]))
+        record_override(stage=stage, who="Dana", when="2026-01-02", why="reviewed by the board")
+    mended = Check.at_most("harm", 0.05, limit=0.1, rows=500, min_rows=1, required=True, sentence="5 % of them")
+    store.write_verdict(Verdict.of("label", [mended]))
+    target, _ = built(decided)
+    assert [file.name.split("-")[0] for file in (target / "evidence").glob("override.*")] == ["override.bias_gate"]

@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.core import store
 from pipelines.core.errors import GateClosed, InputError
+from pipelines.core.override import record_override
 from pipelines.core.verdict import Check, Verdict
 from pipelines.release import __main__ as command
 from pipelines.release import job
@@ -116,3 +117,23 @@ def test_pages_of_an_earlier_run_are_not_shown(ended):
     _, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
     assert "data/bias_gate/report.html" in text
     assert "model_card.html" not in text
+
+
+def test_an_override_is_named_with_who_and_why(ended):
+    close("bias_gate")
+    record_override(
+        stage="bias_gate", who="Dana", when="2026-01-02T03:04:05+00:00", why="reviewed by the fairness board"
+    )
+    outcome = {
+        "action": "release",
+        "version": 3,
+        "moved": True,
+        "reason": "",
+        "preflight": {"figures": {"one": FIGURE}},
+    }
+    _, text = ended(outcome=outcome)
+    assert "bias_gate overridden" in text
+    for words in ("Dana let it", "2026-01-02", "reviewed"):
+        assert words in text
+    close("label")
+    assert "label closed" in ended(outcome=outcome)[1]
