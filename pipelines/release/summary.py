@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from pipelines.core.gates import override_file
+from pipelines.core.verdict import read_verdict
 
 GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate", "promote")
+SHOWN_CHECKS = 5  # of a closed gate that are said in full; verdict.json has all
 MARKS = {"passed": "green", "failed": "red", "undecided": "yellow"}
 FATES = {
     "release": ("released", "green"),
@@ -108,26 +111,39 @@ def _labels(read: _Evidence) -> Text:
     return Text(f"  {method}: {label['accuracy']:.1%} right on {rows} gold rows, Cohen's kappa {kappa}")
 
 
-def _gates(read: _Evidence) -> Table:
-    table = _plain_table("gate", "verdict", "checks", "closed by")
+def _gates(read: _Evidence) -> Group:
+    """Every gate's verdict, and below them what closed each closed one, over the full width."""
+    table = _plain_table("gate", "verdict", "checks")
+    why: list[Padding] = []
     for name in GATES:
-        verdict = read(name, "verdict.json")
-        if verdict is None:
-            table.add_row(name, Text("not reached", style="dim"), "", "")
+        content = read(name, "verdict.json")
+        if content is None:
+            table.add_row(name, Text("not reached", style="dim"), "")
             continue
-        counts = {mark: sum(check["outcome"] == mark for check in verdict["checks"]) for mark in MARKS}
-        said = Text("open", style="green") if verdict["passed"] else Text("closed", style="bold red")
+        counts = {mark: sum(check["outcome"] == mark for check in content["checks"]) for mark in MARKS}
         line = Text(", ".join(f"{count} {mark}" for mark, count in counts.items() if count))
-        closing = [
-            f"{check['name']}: {check['sentence']}"
-            for check in verdict["checks"]
-            if check["outcome"] == "failed" or (check["outcome"] == "undecided" and check["required"])
-        ]
-        if not verdict["passed"] and (record := read.override(name, verdict)):
-            said = Text("overridden", style="yellow")
-            closing.insert(0, f"{record['who']} let it pass on {record['when'][:10]}: {record['why']}")
-        table.add_row(name, said, line, Text("\n".join(closing)))
-    return table
+        said = Text("open", style="green")
+        if not content["passed"]:
+            record = read.override(name, content)
+            said = Text("overridden", style="yellow") if record else Text("closed", style="bold red")
+            why += _why_closed(name, content, record=record)
+        table.add_row(name, said, line)
+    return Group(table, *why)
+
+
+def _why_closed(name: str, content: dict[str, Any], *, record: dict[str, Any] | None) -> list[Padding]:
+    """Who let a closed gate pass, and the checks that close it: value, limit, rows; of many, the first in full."""
+    try:
+        closing = read_verdict(content, stage=name).closed_by
+    except ValueError as error:
+        return [Padding(Text(f"{name}: data/{name}/verdict.json cannot be trusted: {error}"), (0, 0, 0, 2))]
+    lines = [check.describe() for check in closing[:SHOWN_CHECKS]] or ["it made no check at all"]
+    if rest := [check.name for check in closing[SHOWN_CHECKS:]]:
+        lines.append(f"and {len(rest)} more, in data/{name}/verdict.json: {', '.join(rest)}")
+    head = f"{name} is closed by"
+    if record:
+        head = f"{name}: {record['who']} let it pass on {record['when'][:10]}: {record['why']}. It was closed by"
+    return [Padding(Text(head), (0, 0, 0, 2)), *(Padding(Text(line), (0, 0, 0, 4)) for line in lines)]
 
 
 def _candidates(read: _Evidence) -> Table | None:
