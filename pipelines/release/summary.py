@@ -14,7 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.core.gates import override_file
+from pipelines.core.errors import GateClosed
+from pipelines.core.gates import find_override
 from pipelines.core.verdict import read_verdict
 
 GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate", "promote")
@@ -65,10 +66,10 @@ def show_history(moves: list[dict[str, Any]]) -> None:
 
 
 def closed_gates(root: Path, *, stale: Collection[str] = ()) -> list[str]:
-    """Names of the gates whose verdict on disk is closed."""
+    """Names of the gates whose verdict on disk is closed and not overridden: behind these nothing starts."""
     read = _Evidence(root, stale)
-    found = {name: read(name, "verdict.json") for name in GATES}
-    return [name for name, verdict in found.items() if verdict is not None and not verdict["passed"]]
+    found = {name: verdict for name in GATES if (verdict := read(name, "verdict.json")) is not None}
+    return [name for name, verdict in found.items() if not verdict["passed"] and not read.override(name, verdict)]
 
 
 def _rows(read: _Evidence) -> Table:
@@ -244,9 +245,11 @@ class _Evidence:
             return None
 
     def override(self, stage: str, verdict: dict[str, Any]) -> dict[str, Any] | None:
-        """The record that let exactly this closed verdict pass, if there is one."""
-        file = self.root / override_file(stage, str(verdict.get("digest")))
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        """The record that lets exactly this closed verdict pass; None without one that a stage accepts."""
+        try:
+            return find_override(stage, str(verdict.get("digest")))
+        except GateClosed:
+            return None
 
     def metrics(self, stage: str) -> Any:
         """Everything that a stage measured."""

@@ -13,6 +13,7 @@ from pipelines.release import __main__ as command
 from pipelines.release import job
 
 FIGURE = {"p50_ms": 4.0, "p95_ms": 9.0, "p99_ms": 11.0, "records_per_second": 250.0}
+RELEASED = {"action": "release", "version": 3, "moved": True, "reason": "", "preflight": {"figures": {"one": FIGURE}}}
 
 
 @pytest.fixture
@@ -43,14 +44,7 @@ def close(stage):
 
 
 def test_released(ended):
-    outcome = {
-        "action": "release",
-        "version": 3,
-        "moved": True,
-        "reason": "",
-        "preflight": {"figures": {"one": FIGURE}},
-    }
-    code, text = ended(outcome=outcome)
+    code, text = ended(outcome=RELEASED)
     assert code == 0
     assert "released version 3 is champion now" in text
     assert "p50 4 ms, p95 9 ms, p99 11 ms, 250 records/s" in text
@@ -143,15 +137,20 @@ def test_an_override_is_named_with_who_and_why(ended):
     record_override(
         stage="bias_gate", who="Dana", when="2026-01-02T03:04:05+00:00", why="reviewed by the fairness board"
     )
-    outcome = {
-        "action": "release",
-        "version": 3,
-        "moved": True,
-        "reason": "",
-        "preflight": {"figures": {"one": FIGURE}},
-    }
-    _, text = ended(outcome=outcome)
+    _, text = ended(outcome=RELEASED)
     assert "bias_gate overridden" in text
     assert "Dana let it pass on 2026-01-02: reviewed by the fairness board. It was closed by harm failed: 0.4" in text
     close("label")
-    assert "label closed" in ended(outcome=outcome)[1]
+    assert "label closed" in ended(outcome=RELEASED)[1]
+
+
+def test_a_stage_that_crashes_behind_an_overridden_gate_is_no_closed_gate(ended):
+    close("bias_gate")
+    record = Path(record_override(stage="bias_gate", who="Dana", when="2026-01-02", why="reviewed by the board"))
+    code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
+    assert code == 1
+    assert "a stage failed; its message stands above" in text
+    record.write_text(record.read_text().replace("Dana", "Eve"))
+    code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
+    assert code == 65
+    assert "Eve" not in text
