@@ -22,8 +22,8 @@ CONFIG
   mv "$local_config.partial" "$local_config"
 fi
 page="$PWD/.venv/share/dvc-plots.html"
-if [ -f "$page" ] && ! grep -qF '[plots]' "$local_config"; then
-  printf '[plots]\n    html_template = %s\n' "$page" >> "$local_config"
+if [ -f "$page" ] && [ ! -f "$(sed -n 's/^ *html_template = //p' "$local_config")" ]; then
+  .venv/bin/dvc config --local plots.html_template "$page" # a page that someone chose, and that is there, stays
 fi
 # `data/champion/` is what `split` and `promote` compare with; a fresh checkout has none yet.
 [ -d data/champion ] || PERENNIAL_HOME="$home" .venv/bin/python -m pipelines.release pin
