@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.core.domain import Domain
+from pipelines.core.errors import ParamsError
 from pipelines.ingest.sources.chunk import RawChunk, strings_of_frame
 
 
@@ -23,7 +25,14 @@ class SimulatedSource:
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
         """One chunk a day, cut where a day is larger than a chunk."""
-        days = self.domain.simulate(start=start, end=end, seed=self.seed, **self.knobs)
+        try:
+            asked = inspect.signature(self.domain.stream).bind(start=start, end=end, seed=self.seed, **self.knobs)
+        except TypeError as error:
+            raise ParamsError(
+                f"params.yaml: simulator: {error}; the knobs of `stream` in {self.domain.folder}/simulator.py would be "
+                "right (the window is ingest.start and ingest.end, the seed resources.seed)"
+            ) from None
+        days = self.domain.stream(**asked.kwargs)
         for number, frame in enumerate(days):
             file = f"simulated/{start + timedelta(days=number)}"
             table = strings_of_frame(frame, file=file)

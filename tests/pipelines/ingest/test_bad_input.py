@@ -408,3 +408,13 @@ def test_a_rule_about_several_knobs_is_not_buried_in_their_values(checkout) -> N
     assert str(refused.value) == (
         "params.yaml is wrong:\n  ingest: start = 2024-03-01 is not before end = 2024-02-26; the window is half-open"
     )
+
+
+@pytest.mark.parametrize("knob", ["seed", "start", "rows_each_dya"])
+def test_a_knob_that_the_domains_simulator_does_not_take(checkout, knob: str) -> None:
+    (checkout.folder / "domain" / "simulator.py").write_text("def stream(*, start, end, seed, rows): yield from ()\n")
+    checkout.params["simulator"] = {"rows": 5, knob: 5}
+    checkout.set(source="simulated")
+    with pytest.raises(ParamsError, match=f"simulator: .*'{knob}'.*domain/simulator.py would be right"):
+        checkout.run()
+    assert checkout.exit_code() == 64
