@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.core.calibration import apply_temperature, fit_temperature, log_losses
 from pipelines.core.predictor import FeatureColumn, Floats
 from pipelines.core.progress import advancing
 from pipelines.core.training import macro_f1
@@ -36,7 +37,7 @@ class Boosted:
     text: str  # LightGBM's own format; empty without trees
     rounds: int
     stopped_by: str
-    log_loss: float | None = None
+    log_loss: float | None = None  # of gold validation, calibrated
 
     def logits(self, matrix: Floats, *, start: Floats) -> Floats:
         """The linear model's logits and what the trees add to them."""
@@ -81,7 +82,11 @@ def fit_boosting(
     threads: int,
     seed: int,
 ) -> Boosted:
-    """As many rounds as lower gold validation log loss; none where they also lower its macro-F1, which decides later.
+    """As many rounds as lower gold validation log loss; none without evidence that they know more than `start` does.
+
+    Evidence is a mean gain in log loss of `evidence` standard errors over the gold rows (the one-standard-error rule of
+    Breiman et al. 1984), the logits of both calibrated first: else trees are kept that only change how sure the linear
+    model is, which the temperature does without them. Macro-F1, which decides later, must not fall either.
 
     `start` and the validation triple's second part are the linear model's logits, from which boosting sets out.
     """
@@ -122,7 +127,6 @@ def fit_boosting(
         return Boosted(text_of(booster, rounds), rounds, "fixed rounds: no gold validation rows")
     seen, seen_start, gold = validation
     held = data.create_valid(seen, label=gold, init_score=seen_start)
-    without = _log_loss(seen_start, gold)
     with advancing("boosting", total=rounds) as advance:
         booster = lgb.train(
             params,
@@ -132,14 +136,16 @@ def fit_boosting(
             callbacks=[lgb.early_stopping(patience, verbose=False), lambda _: advance(1)],
         )
     kept = booster.best_iteration or rounds
-    loss = float(booster.best_score["valid_0"]["multi_logloss"])
-    if loss >= without:
-        return Boosted("", 0, "no tree lowers gold validation log loss", without)
     why = "all rounds done" if kept == rounds else "gold validation log loss"
-    found = Boosted(text_of(booster, kept), kept, why, loss)
-    if macro_f1(found.logits(seen, start=seen_start), gold) < macro_f1(seen_start, gold):
-        return Boosted("", 0, "the trees lower gold validation macro-F1", without)
-    return found
+    text = text_of(booster, kept)
+    ours = Boosted(text, kept, why).logits(seen, start=seen_start)
+    without, with_trees = _calibrated_losses(seen_start, gold), _calibrated_losses(ours, gold)
+    gain = without - with_trees
+    if gain.mean() <= knobs["evidence"] * gain.std() / np.sqrt(len(gain)):
+        return Boosted("", 0, "no evidence that trees lower gold validation log loss", float(without.mean()))
+    if macro_f1(ours, gold) < macro_f1(seen_start, gold):
+        return Boosted("", 0, "the trees lower gold validation macro-F1", float(without.mean()))
+    return Boosted(text, kept, why, float(with_trees.mean()))
 
 
 def text_of(booster: Any, rounds: int) -> str:
@@ -169,7 +175,6 @@ def tuned(knobs: dict[str, Any], *, trials: int, seed: int, score: Any) -> dict[
     return {**knobs, **study.best_params}
 
 
-def _log_loss(logits: Floats, gold: NDArray[np.int64]) -> float:
-    from pipelines.core.calibration import apply_temperature, log_loss
-
-    return log_loss(apply_temperature(logits, temperature=1.0), gold)
+def _calibrated_losses(logits: Floats, gold: NDArray[np.int64]) -> Floats:
+    """Log loss of each gold row at the temperature that fits these rows best."""
+    return log_losses(apply_temperature(logits, temperature=fit_temperature(logits, gold)), gold)

@@ -31,6 +31,7 @@ class BoostingParams(StageParams):
 
     rounds: int = Field(ge=0)  # at most; 0 leaves the linear model alone
     patience: int = Field(ge=1)  # rounds without a better gold validation log loss
+    evidence: float = Field(ge=0)  # standard errors by which the trees must lower calibrated gold validation log loss
     learning_rate: float = Field(gt=0, le=1)
     leaves: int = Field(ge=2)
     min_leaf_rows: int = Field(ge=1)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from pipelines.baseline.boosting import rows_per_label
+from pipelines.baseline.boosting import fit_boosting, rows_per_label
 from pipelines.baseline.candidate import train
 from pipelines.baseline.linear import fit_mean, out_of_fold_logits
 from pipelines.baseline.params import BaselineParams
@@ -19,8 +19,25 @@ from pipelines.core.training import TrainingSet
 from tests.smoke.tiny_base_model import write_tiny_base_model
 
 pytestmark = pytest.mark.slow
+NO_EVIDENCE = "no evidence that trees lower gold validation log loss"
 LABELS = ("card", "loan", "other")
 FEATURES = (Feature("state", kind="category"), Feature("amount", kind="number"))
+
+
+def params_of_boosting(**knobs):
+    return {
+        "rounds": 10,
+        "patience": 5,
+        "evidence": 1.0,
+        "learning_rate": 0.2,
+        "leaves": 4,
+        "min_leaf_rows": 2,
+        "column_share": 0.5,
+        "l2": 1.0,
+        "max_bins": 15,
+        "max_levels": 5,
+        **knobs,
+    }
 
 
 def params_of(models, *, trials=0, linear=None, boosting=None):
@@ -31,18 +48,7 @@ def params_of(models, *, trials=0, linear=None, boosting=None):
         class_weights="balanced",
         words={"ngrams": 2, "min_records": 1, "max_terms": 500, "max_characters": 1000},
         linear={"strengths": [1.0], "vectors": [True], "folds": 3, "max_iterations": 30, **(linear or {})},
-        boosting={
-            "rounds": 10,
-            "patience": 5,
-            "learning_rate": 0.2,
-            "leaves": 4,
-            "min_leaf_rows": 2,
-            "column_share": 0.5,
-            "l2": 1.0,
-            "max_bins": 15,
-            "max_levels": 5,
-            **(boosting or {}),
-        },
+        boosting=params_of_boosting(**(boosting or {})),
         tuning={"trials": trials},
     )
 
@@ -146,7 +152,7 @@ def test_the_trees_never_lose_to_the_linear_model_on_gold_validation(tmp_path, m
     assert (metrics["rounds"] == 0) == ((folder / "boosting.txt").read_text() == "")
     if share_wrong == 1.0:
         assert metrics["rounds"] == 0
-        assert metrics["stopped_by"] == "no tree lowers gold validation log loss"
+        assert metrics["stopped_by"] == NO_EVIDENCE
 
 
 def test_trees_that_lower_log_loss_but_also_macro_f1_are_left_out(tmp_path, monkeypatch):
@@ -155,6 +161,25 @@ def test_trees_that_lower_log_loss_but_also_macro_f1_are_left_out(tmp_path, monk
     folder, metrics = trained(tmp_path, "a", monkeypatch)
     assert (metrics["rounds"], metrics["stopped_by"]) == (0, "the trees lower gold validation macro-F1")
     assert (folder / "boosting.txt").read_text() == ""
+
+
+def test_trees_that_only_change_how_sure_the_linear_model_is_are_left_out():
+    """They would lower the plain log loss of a linear model that is too timid; its temperature does that as well."""
+    rng = np.random.default_rng(3)
+    gold = rng.integers(0, 3, 800)
+    told = np.where(rng.random(800) < 0.9, gold, rng.integers(0, 3, 800))
+    timid = np.eye(3)[told] * 0.5  # right nine times in ten, and says so with 45 %
+    fit = {"start": timid[:400], "targets": np.eye(3)[gold[:400]], "weights": np.ones(400)}
+    knobs = params_of_boosting(learning_rate=0.5, min_leaf_rows=20)
+
+    def found(columns, **changes):
+        return fit_boosting(columns[:400], validation=(columns[400:], timid[400:], gold[400:]), categorical=[],
+                            knobs={**knobs, **changes}, threads=1, seed=1, **fit)  # fmt: skip
+
+    assert (found(timid).rounds, found(timid).stopped_by) == (0, NO_EVIDENCE)
+    known = np.column_stack([timid, gold])  # and a column that says the label
+    assert found(known).rounds > 0
+    assert found(known, evidence=1e6).stopped_by == NO_EVIDENCE
 
 
 def test_what_ended_the_rounds_is_told_right(tmp_path, monkeypatch):
