@@ -10,7 +10,7 @@ there is no catch-up; after an outage the last missed week is run, once, since i
 
 **What comes of it.** The branch and tag `runs/<run>` in git, data and run cache in the DVC remote:
 `git checkout TAG && dvc repro --pull --allow-missing` replays it anywhere. A release emits the asset `champion` with
-{revision, tag, version, metrics}: schedule on it.
+{revision, tag, version, metrics}: schedule on it. A rollback emits it too; a task that is run again may say it twice.
 
 **When it fails.** A red gate (a stage with a verdict) is not a fault: its log ends with the check, value, limit, rows
 and three records; nothing after it runs and the champion stays. Its workspace stays for 7 days. Faults are tried

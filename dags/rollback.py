@@ -5,7 +5,8 @@ Back to the last champion before the present one, in under a minute: the alias m
 **What starts it.** By hand only (*Trigger*), with a reason, which stands in the champion's history.
 
 **What comes of it.** The champion alias points at the version that was champion before; the line in the history says
-who, when, why, from and to. Services that answer with the champion follow by themselves.
+who, when, why, from and to. Services that answer with the champion follow by themselves. The asset `champion` has an
+event with {action: rollback, revision, version, previous, reason}.
 
 **When it fails.** The alias has not moved: the log says why (no earlier champion, a damaged artifact). Nothing needs
 to be cleaned up; mend the cause and trigger it again.
@@ -14,7 +15,7 @@ to be cleaned up; mend the cause and trigger it again.
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Asset, Param
 from orchestration.alerts import on_failure
 from orchestration.graph import add_run
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
@@ -22,6 +23,7 @@ from orchestration.project import Project
 
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
 ROLLBACK = ["python", "-m", "pipelines.release", "rollback", "--reason={{ params.reason }}"]
+CHAMPION = Asset("champion", uri="champion://perennial")
 REASON = Param(type="string", minLength=5, maxLength=1000, title="Reason", description="Why; it stands in the history.")
 
 with DAG(
@@ -36,6 +38,6 @@ with DAG(
     tags=["release"],
 ):
     prepare = PrepareOperator(task_id="prepare", project=PROJECT)
-    rollback = CommandOperator(task_id="rollback", project=PROJECT, arguments=ROLLBACK)
+    rollback = CommandOperator(task_id="rollback", project=PROJECT, arguments=ROLLBACK, outlets=[CHAMPION])
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
     add_run(prepare=prepare, work=[rollback], ends=[rollback], cleanup=cleanup)

@@ -168,7 +168,14 @@ class Airflow:
         self.logs.mkdir(parents=True, exist_ok=True)
         self.command("db", "migrate")
         for name, (slots, text) in POOLS.items():
-            self.command("pools", "set", name, str(slots), text)
+            if not self.has_pool(name):  # someone may have given it other slots
+                self.command("pools", "set", name, str(slots), text)
+
+    def has_pool(self, name: str) -> bool:
+        """True when the metadata store has a pool of that name."""
+        asked = [sys.executable, "-m", "airflow", "pools", "list", "--output", "json"]
+        answer = subprocess.run(asked, env=self.environment, capture_output=True, text=True, check=True)
+        return any(pool["pool"] == name for pool in json.loads(answer.stdout[answer.stdout.index("[") :]))
 
     def start(self, name: str) -> None:
         """Start one component; its output goes to its own log file."""

@@ -74,6 +74,11 @@ def apply(workspace: Path, overrides: Mapping[str, Any], *, files: list[str], ta
             known = sorted({f"{section}.{name}" for tree in trees.values() for name in _names(tree.get(section))})
             known = known or sorted({str(name) for tree in trees.values() for name in tree})
             raise RequestError(f"overrides: no knob {knob!r} in {', '.join(trees)}; there are: {', '.join(known)}")
+        if section := next((found for tree in trees.values() if (found := _section(tree, knob))), None):
+            raise RequestError(
+                f"overrides: {knob} = {value!r} is refused: {knob} is a section; right would be one of its knobs: "
+                + ", ".join(f"{knob}.{name}" for name in section)
+            )
         try:
             json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError) as error:
@@ -86,6 +91,12 @@ def apply(workspace: Path, overrides: Mapping[str, Any], *, files: list[str], ta
 
 def _names(section: Any) -> list[str]:
     return [str(name) for name in section] if isinstance(section, dict) else []
+
+
+def _section(tree: Any, knob: str) -> dict[str, Any]:
+    """The knobs below a dotted path; empty where there is a value, or nothing."""
+    found = look_up(tree, knob)[1]
+    return found if isinstance(found, dict) else {}
 
 
 def with_value(text: str, knob: str, value: Any) -> str:

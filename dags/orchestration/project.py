@@ -28,6 +28,7 @@ class Project:
     schedules_from: datetime | None = (
         None  # schedules count from here where a set-up says so, not from a DAG's own date
     )
+    actor_variable: str | None = None  # tells a command who started its run
 
     @classmethod
     def from_environment(cls, prefix: str, *, root: Path) -> Project:
@@ -50,6 +51,7 @@ class Project:
             distributed=(given("DISTRIBUTED") or "").lower() in {"1", "true", "yes", "on"},
             alert_address=given("ALERT_ADDRESS"),
             schedules_from=datetime.fromisoformat(since) if (since := given("SCHEDULES_FROM")) else None,
+            actor_variable=f"{prefix}_ACTOR",
         )
 
     @property

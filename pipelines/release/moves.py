@@ -99,9 +99,9 @@ def rollback(registry: Registry, *, reason: str) -> dict[str, Any]:
         if len(line) < 2:
             raise InputError(f"there is no champion before version {line[0]}" if line else "there is no champion yet")
         old, new = line[-1], line[-2]
-        registry.package(new)
+        revision = read_manifest(registry.package(new))["git_commit"]
         _move(registry, old=old, new=new, action="rollback", reason=reason)
-        return {"action": "rollback", "version": new, "previous": old, "reason": reason}
+        return {"action": "rollback", "version": new, "previous": old, "revision": revision, "reason": reason}
 
 
 def complete_canary(registry: Registry, *, version: int, reason: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Events(dict):
     def __missing__(self, alias: Any) -> SimpleNamespace:
         self[alias] = SimpleNamespace(added=[])
         self[alias].add = lambda asset, extra: self[alias].added.append(extra)
+        self[alias].extra = None
         return self[alias]
 
 

@@ -91,6 +91,15 @@ def test_a_knob_of_an_overlaid_file_may_be_overridden_and_an_unknown_one_names_i
         knobs.apply(tmp_path, {"a.b": float("nan")}, files=files)
 
 
+@pytest.mark.parametrize("value", [5, None, "x", [], {}])
+def test_a_section_is_no_knob(tmp_path: Path, value: object) -> None:
+    (tmp_path / "params.yaml").write_text(TEXT)
+    for section, inner in (("ingest", "ingest.start"), ("ingest.deep", "ingest.deep.x")):
+        with pytest.raises(RequestError, match=f"{section} is a section; right would be one of its knobs: .*{inner}"):
+            knobs.apply(tmp_path, {section: value}, files=["params.yaml"])
+    assert (tmp_path / "params.yaml").read_text() == TEXT
+
+
 def test_a_value_cannot_break_out_of_its_place(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("a:\n  b: x\n  c: y\n")
     evil = "z\n  c: owned\n# $(touch owned) '\""

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from flow import Flow
 from lightly import LIGHT, LightRepository, git
 from orchestration.clone import Clone
-from orchestration.operators import CommandOperator
+from orchestration.operators import ApproveOperator, CommandOperator
 from orchestration.process import marked
 from orchestration.workspace import Workspace, slug
 
@@ -191,6 +192,29 @@ def test_an_override_that_dvc_writes_into_a_command_is_never_shell(light, projec
     fewer.do_all()
     assert fewer.results["split_en"]["outcome"] == "absent"
     assert fewer.results["split_de"]["outcome"] == "ran"
+
+
+def test_a_command_knows_who_started_its_run_and_its_asset_event_carries_what_it_said(light, project) -> None:
+    asset = Asset("told")
+    say = "import json, os; print(json.dumps({'who': os.environ['LIGHT_ACTOR']}))"
+    task = CommandOperator(task_id="say", project=project, arguments=["python", "-c", say], outlets=[asset])
+    for run, who in ({"triggering_user_name": "ana"}, "ana (flow)"), ({}, "airflow (flow)"):
+        flow = Flow(project, f"who-{len(run)}", **run)
+        flow.do(flow.prepare)
+        assert flow.do(task) == {"who": who}
+        assert flow.events[asset].extra == {"who": who}
+
+
+def test_a_person_who_approves_sees_what_the_run_was_asked_for_and_what_is_left_out(light, project) -> None:
+    flow = Flow(project, "asked", {"overrides": {"owner": "a|b `c`"}, "end": "2025-02-10"})
+    flow.do(flow.prepare)
+    workspace = Workspace(project, "asked")
+    (workspace.path / "long.json").write_text(json.dumps({"text": "x" * 7000}))
+    ask = ApproveOperator(task_id="ask", subject="?", project=project, decision=("d", "a", "b"), evidence=["long.json"])
+    page = ask._page(workspace, {"action": "release"})
+    assert "| owner | `a\\|b 'c'` |" in page
+    assert "| ingest.end | `2025-02-10` |" in page
+    assert f"more letters: `git show {workspace.head[:12]}:long.json`" in page
 
 
 @pytest.mark.parametrize("reason", ["no\x00thing", "half a pair \ud800"])

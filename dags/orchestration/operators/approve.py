@@ -14,6 +14,8 @@ from orchestration.workspace import Workspace
 
 from .base import read_object, run_type
 
+SHOWN = 6000  # letters of an evidence file
+
 
 class ApproveOperator(ApprovalOperator):
     """Ask a person, with the evidence in front of them; without the run parameter `approval` nobody is asked."""
@@ -53,6 +55,7 @@ class ApproveOperator(ApprovalOperator):
         made = workspace.prepared() or {}
         parts = [
             f"**Reason of the run:** {made.get('reason') or 'none given'} (commit `{workspace.head[:12]}`)",
+            _asked(made),
             "\n".join(["| decision | |", "|---|---|", *(f"| {name} | {value} |" for name, value in plain.items())]),
         ]
         gates = [
@@ -63,6 +66,19 @@ class ApproveOperator(ApprovalOperator):
         parts.append("\n".join(["| gate | | checks | |", "|---|---|---|---|", *(gate.row() for gate in gates)]))
         for name in self.evidence:
             text = json.dumps(read_object(workspace.path / name), indent=1, ensure_ascii=False)
-            parts.append(f"### {name}\n```json\n{text[:6000]}\n```")
+            left = f"\n\n{len(text) - SHOWN:,} more letters: `git show {workspace.head[:12]}:{name}`"
+            parts.append(f"### {name}\n```json\n{text[:SHOWN]}\n```{left if len(text) > SHOWN else ''}")
         parts += [f"### {gate.stage}\n{gate.page()}" for gate in reversed(gates)]  # the last gate stands nearest to it
         return "\n\n".join(parts)
+
+
+def _asked(made: Mapping[str, Any]) -> str:
+    """What the run was asked for, its window among the overrides."""
+    rows = [("git ref", made.get("ref") or "the DAGs' own commit"), *sorted((made.get("overrides") or {}).items())]
+    return "\n".join(["| asked for | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in rows)])
+
+
+def _cell(value: Any) -> str:
+    """A value in a cell of a Markdown table, one line and never markup."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "`" + " ".join(text.replace("`", "'").replace("|", "\\|").split()) + "`"

@@ -32,9 +32,12 @@ class WorkspaceOperator(BaseOperator):
         self.project = project
         self.final_exit_codes = tuple(final_exit_codes)
         self._command: Command | None = None
+        self._who: dict[str, str] = {}
 
     def workspace(self, context: Any) -> Workspace:
         """The workspace of the context's run."""
+        if self.project.actor_variable:
+            self._who = {self.project.actor_variable: actor(context)}
         return Workspace(self.project, context["dag_run"].run_id)
 
     def start(self, workspace: Workspace, name: str) -> Command:
@@ -45,8 +48,9 @@ class WorkspaceOperator(BaseOperator):
     def follow(self, workspace: Workspace, command: Command, arguments: Sequence[str]) -> list[str]:
         """Run the command to its end and log what it says; raises with its last lines when it fails."""
         last: deque[str] = deque(maxlen=400)
+        environment = {**workspace.environment(), **self._who}
         with locked(collect.guard(self.project), shared=True) as held:  # no collection while a command writes the cache
-            command.start(arguments, folder=workspace.path, environment=workspace.environment(), keep=[held])
+            command.start(arguments, folder=workspace.path, environment=environment, keep=[held])
             for line in command.lines():
                 if line.strip() and not line.strip().startswith(ADVICE):
                     self.log.info("%s", line)
@@ -74,6 +78,12 @@ class WorkspaceOperator(BaseOperator):
         """Take the command along when Airflow ends the task."""
         if self._command is not None:
             self._command.end()
+
+
+def actor(context: Any) -> str:
+    """Who started the context's run, for a person who reads a history: a user of Airflow, or Airflow, and the DAG."""
+    run = context["dag_run"]
+    return f"{getattr(run, 'triggering_user_name', None) or 'airflow'} ({run.dag_id})"
 
 
 def run_type(context: Any) -> str:

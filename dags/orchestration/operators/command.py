@@ -7,13 +7,17 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from .base import WorkspaceOperator, run_type
 
 
 class CommandOperator(WorkspaceOperator):
-    """Run an argument list in the workspace, outside DVC; the JSON object that it ends with is the task's result."""
+    """Run an argument list in the workspace, outside DVC; the JSON object that it ends with is the task's result.
+
+    The event of an asset among its outlets carries that object.
+    """
 
     template_fields = ("arguments",)
 
@@ -30,7 +34,11 @@ class CommandOperator(WorkspaceOperator):
         workspace.restore()
         command = self.start(workspace, self.task_id)
         command.settle()
-        return _last_object(self.follow(workspace, command, self.arguments))
+        result = _last_object(self.follow(workspace, command, self.arguments))
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra = result
+        return result
 
 
 def _last_object(lines: Sequence[str]) -> dict[str, Any]:
