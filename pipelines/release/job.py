@@ -10,9 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import ParamsError
-from pipelines.core.params import PARAMS_FILE, read_yaml
+from pipelines.core.params import PARAMS_FILE, overlay, parse_yaml, read_yaml
 from pipelines.core.rewrite import rewrite
+from pipelines.core.sections import check_sections
 from pipelines.core.state import write_atomic
+
+
+def prepare(root: Path, *, params: str | None, start: str | None, end: str | None) -> list[str]:
+    """Lay a parameter file and a window over `params.yaml`, once every section is found right with them.
+
+    Returns one `knob: old -> new` for each value that moved. Raises ParamsError, with all that is wrong and nothing
+    written, for a knob, a section or a source that would stop a stage later.
+    """
+    changes = overlay(overlay_file(params), window(start, end))
+    file = root / PARAMS_FILE
+    before = read_yaml(file)
+    text, moved = rewrite(file.read_bytes().decode(), changes)
+    after = parse_yaml(text, name=PARAMS_FILE)
+    check_sections(after, root=root, moved=[name for name in after if after[name] != before.get(name)])
+    if moved:
+        write_atomic(file, text.encode())
+    return moved
 
 
 def lay_over(root: Path, changes: dict[str, Any]) -> list[str]:
@@ -50,6 +68,8 @@ def overlay_file(path: str | None) -> dict[str, Any]:
         return {}
     if not path:
         raise ParamsError("no parameter file was named; `make run PARAMS=file.yaml` would be right")
+    if not Path(path).is_file():
+        raise ParamsError(f"PARAMS = {path}: there is no such file; `make run PARAMS=file.yaml` would be right")
     return dict(_days_as_text(read_yaml(Path(path))))
 
 
