@@ -150,6 +150,45 @@ def test_a_file_that_ends_inside_a_row(checkout) -> None:
         assert checkout.quarantine()["row"].tolist() == [301]
 
 
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "t9,2024-01-03,text,web,1,refund,",
+        't9,2024-01-03,"text, and more",web,1,refund,',
+        't9,2024-01-03,text,web,1,refund,"',
+        't9,2024-01-03,text,web,1,"refund,yes,',
+        't9,2024-01-03,"text\nin two lines',
+        't9,2024-01-03,"text"',
+        't9,2024-01-03,"say ""no""',
+    ],
+)
+def test_a_last_row_that_was_cut_goes_to_quarantine(checkout, tail) -> None:
+    file = checkout.csv(tickets(300))
+    file.write_text(file.read_text() + tail)
+    checkout.run()
+    assert len(checkout.records()) == 300
+    assert checkout.quarantine()["row"].tolist() == [301]
+    assert "of 7 fields (the file ends inside the row)" in reasons(checkout)[0]
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "t9,2024-01-03,text,web,1,refund,yes",
+        't9,2024-01-03,text,web,1,refund,"yes"',
+        't9,2024-01-03,"text,\nin two lines",web,1,refund,yes',
+        "t9,2024-01-03,text,web,1,refund,\n",
+        "t9,2024-01-03,text,web,1,refund,\r\n",
+    ],
+)
+def test_a_last_row_that_is_whole_is_kept(checkout, tail) -> None:
+    file = checkout.csv(tickets(300))
+    file.write_bytes(file.read_bytes() + tail.encode())
+    checkout.run()
+    assert len(checkout.records()) == 301
+    assert reasons(checkout) == []
+
+
 def test_rows_with_too_many_fields_and_blank_lines(checkout) -> None:
     file = checkout.csv(tickets(300))
     file.write_text(file.read_text() + "a,b,c,d,e,f,g,h\n\n" + "t9,2024-01-03,last,web,1,refund,yes\n")
