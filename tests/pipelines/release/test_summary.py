@@ -22,6 +22,7 @@ def ended(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("domain: d\n")
     monkeypatch.setattr(command, "_pin", lambda given: None)
+    monkeypatch.setattr(job, "prepare", lambda root, **given: [])
 
     def run(*, dvc=0, outcome=None, stale=()):
         def applied():
