@@ -176,6 +176,26 @@ def cast_votes(functions: Sequence[LabelingFunction], records: pd.DataFrame, *, 
     return votes
 
 
+def check_examples(functions: Sequence[LabelingFunction], *, labels: Sequence[str]) -> None:
+    """Refuse (LabelingFunctionError) a function that does not vote its label on one example and abstain on the other.
+
+    A function without a label of its own votes one of the domain's.
+    """
+    for function in functions:
+        right = labels if function.label is None else (function.label,)
+        if (vote := function(function.fires_on)) not in right:
+            said = "abstains" if vote is None else f"votes {vote!r}"
+            raise LabelingFunctionError(
+                f"labeling function {function.name!r} {said} on {function.fires_on!r}, its fires_on; "
+                f"a vote for {' or '.join(map(repr, right))} would be right"
+            )
+        if (vote := function(function.abstains_on)) is not None:
+            raise LabelingFunctionError(
+                f"labeling function {function.name!r} votes {vote!r} on {function.abstains_on!r}, its abstains_on; "
+                "to abstain would be right"
+            )
+
+
 def to_polars(records: pd.DataFrame) -> pl.DataFrame:
     """Give the columns that a labeling function may see, missing values as null."""
     seen = records.drop(columns=[column for column in HIDDEN_COLUMNS if column in records])
