@@ -77,6 +77,15 @@ def test_every_function_fires_on_its_first_example_and_abstains_on_its_second():
     check_examples(FUNCTIONS, labels=LABELS)
 
 
+def test_a_function_that_raises_on_an_example_names_the_example():
+    @labeling_function(label="spam", fires_on="x", abstains_on={"text": "", "channel": "mail"})
+    def breaks(record):
+        return record["channel"] == "ad"
+
+    with pytest.raises(LabelingFunctionError, match=r"'breaks' failed on example 'fires_on': KeyError: .*'channel'"):
+        check_examples([breaks], labels=LABELS)
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
@@ -96,7 +105,7 @@ def test_every_function_fires_on_its_first_example_and_abstains_on_its_second():
             labeling_function(label="spam", fires_on="x", abstains_on="")(
                 lambda record: "ham" if record["text"] else None
             ),
-            "answered 'ham' on record '?'; right would be True, False, None or 'spam'",
+            "answered 'ham' on example 'fires_on'; right would be True, False, None or 'spam'",
         ),
     ],
 )
