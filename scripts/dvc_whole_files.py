@@ -3,7 +3,8 @@
 DVC 3 empties `dvc.lock` and `.dvc/tmp/rwlock` and then writes them: a kill in between leaves half a file, and every
 later command refuses it. Here both are written beside their place and renamed. DVC also takes a zombie for a living
 holder of its lock, so that a command whose dead parent was not reaped blocks all others; here a zombie is dead.
-Nothing is imported before DVC itself asks for the two modules. docs/decisions/0012-dvc-lock-is-written-whole.md.
+And `python` in a stage's command is the one that runs DVC, whether or not the environment was activated.
+Nothing is imported before DVC itself asks for the three modules. docs/decisions/0012-dvc-lock-is-written-whole.md.
 """
 
 from __future__ import annotations
@@ -89,9 +90,24 @@ def mend_rwlock(module: Any) -> None:
     module.psutil = Living()
 
 
+def mend_run(module: Any) -> None:
+    """`dvc.stage.run`: `python` of a stage's command is the Python of this DVC, also where PATH does not name it."""
+    from pathlib import Path
+
+    fix = module.fix_env
+    here = str(Path(sys.executable).parent)  # not resolved: that of the environment
+
+    def fix_env(env: Any = None) -> dict[str, str]:
+        fixed: dict[str, str] = fix(env)
+        return {**fixed, "PATH": os.pathsep.join(filter(None, [here, fixed.get("PATH") or os.defpath]))}
+
+    module.fix_env = fix_env
+
+
 MENDED: dict[str, Callable[[Any], None]] = {
     "dvc.utils.serialize._common": mend_dump,
     "dvc.rwlock": mend_rwlock,
+    "dvc.stage.run": mend_run,
 }
 
 

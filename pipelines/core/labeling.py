@@ -54,7 +54,7 @@ class LabelingFunction:
         """Vote on one record (or text): a label name, or None to abstain."""
         record = _as_record(record)
         if self.function is not None:
-            return _label_of(self, self.function(_Fields(record)), record.get("id", "?"))
+            return _ask(self, _Fields(record), record.get("id", "?"))
         # the examples stand beside the record so that a null has the type its column has there
         frame = pl.from_dicts(
             [dict(row) for row in (record, self.fires_on, self.abstains_on)], infer_schema_length=None
@@ -176,6 +176,31 @@ def cast_votes(functions: Sequence[LabelingFunction], records: pd.DataFrame, *, 
     return votes
 
 
+def check_examples(functions: Sequence[LabelingFunction], *, labels: Sequence[str]) -> None:
+    """Refuse (LabelingFunctionError) a function that does not vote its label on one example and abstain on the other.
+
+    A function without a label of its own votes one of the domain's.
+    """
+    for function in functions:
+        right = labels if function.label is None else (function.label,)
+        if (vote := _on_example(function, "fires_on")) not in right:
+            said = "abstains" if vote is None else f"votes {vote!r}"
+            raise LabelingFunctionError(
+                f"labeling function {function.name!r} {said} on {function.fires_on!r}, its fires_on; "
+                f"a vote for {' or '.join(map(repr, right))} would be right"
+            )
+        if (vote := _on_example(function, "abstains_on")) is not None:
+            raise LabelingFunctionError(
+                f"labeling function {function.name!r} votes {vote!r} on {function.abstains_on!r}, its abstains_on; "
+                "to abstain would be right"
+            )
+
+
+def _on_example(function: LabelingFunction, name: str) -> str | None:
+    example: Record = getattr(function, name)
+    return function(example) if function.by_column else _ask(function, _Fields(example), name, of="example")
+
+
 def to_polars(records: pd.DataFrame) -> pl.DataFrame:
     """Give the columns that a labeling function may see, missing values as null."""
     seen = records.drop(columns=[column for column in HIDDEN_COLUMNS if column in records])
@@ -277,17 +302,17 @@ def _to_codes(name: str, votes: pl.Series, index: Mapping[str, int]) -> np.ndarr
     return votes.replace_strict(dict(index), default=ABSTAIN, return_dtype=pl.Int16).fill_null(ABSTAIN).to_numpy()
 
 
-def _ask(function: LabelingFunction, record: Record, record_id: object) -> str | None:
+def _ask(function: LabelingFunction, record: Record, record_id: object, *, of: str = "record") -> str | None:
     try:
         answer = function.function(record)  # type: ignore[misc]
     except Exception as error:
         raise LabelingFunctionError(
-            f"labeling function {function.name!r} failed on record {record_id!r}: {type(error).__name__}: {error}"
+            f"labeling function {function.name!r} failed on {of} {record_id!r}: {type(error).__name__}: {error}"
         ) from error
-    return _label_of(function, answer, record_id)
+    return _label_of(function, answer, record_id, of=of)
 
 
-def _label_of(function: LabelingFunction, answer: Any, record_id: object) -> str | None:
+def _label_of(function: LabelingFunction, answer: Any, record_id: object, *, of: str) -> str | None:
     if answer is None:
         return None
     if function.label is not None and isinstance(answer, bool | np.bool_):
@@ -296,7 +321,7 @@ def _label_of(function: LabelingFunction, answer: Any, record_id: object) -> str
         return str(answer)
     right = "a label name or None" if function.label is None else f"True, False, None or {function.label!r}"
     raise LabelingFunctionError(
-        f"labeling function {function.name!r} answered {answer!r} on record {record_id!r}; right would be {right}"
+        f"labeling function {function.name!r} answered {answer!r} on {of} {record_id!r}; right would be {right}"
     )
 
 

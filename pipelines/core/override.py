@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from pipelines.core.errors import GateClosed, PerennialError
-from pipelines.core.gates import load_verdict, override_file, signature
+from pipelines.core.errors import GateClosed, ParamsError, PerennialError
+from pipelines.core.gates import DATA, load_verdict, override_file, signature
+from pipelines.core.params import read_yaml
 from pipelines.core.state import write_atomic
 from pipelines.core.store import to_json
 
@@ -34,6 +39,33 @@ def record_override(*, stage: str, who: str, when: str, why: str) -> str:
     return str(file)
 
 
+def require_closed(stage: str) -> None:
+    """Refuse what is no gate (ParamsError) and a gate that is open (GateClosed), with the gates that there are."""
+    names = gates(read_yaml(Path("dvc.yaml")))
+    if stage not in names:
+        raise ParamsError(f"there is no gate {stage!r}. Gates: {_said(names)}")
+    if load_verdict(stage)[0].passed:
+        raise GateClosed(f"gate {stage!r} is open; there is nothing to override. Gates: {_said(names)}")
+
+
+def gates(pipeline: Mapping[str, Any]) -> list[str]:
+    """Stages of a `dvc.yaml` that write a verdict, in its order."""
+    return [
+        name for name, stage in pipeline["stages"].items() if f"data/{name}/verdict.json" in str(stage.get("metrics"))
+    ]
+
+
+def _said(names: Sequence[str]) -> str:
+    """Each gate, and whether a verdict of it is open or closed; one that cannot be trusted is closed."""
+    said = []
+    for name in names:
+        state = "closed" if (DATA / name / "verdict.json").exists() else "no verdict"
+        with contextlib.suppress(GateClosed):
+            state = "open" if load_verdict(name)[0].passed else state
+        said.append(f"{name} ({state})")
+    return ", ".join(said)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line of the override record."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.core.override", description=__doc__)
@@ -41,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.add_argument(f"--{name}", required=True)
     given = parser.parse_args(arguments)
     try:
+        require_closed(given.stage)
         file = record_override(
             stage=given.stage, who=given.who, why=given.why, when=datetime.now(UTC).isoformat(timespec="seconds")
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,6 +18,10 @@ class StageParams(BaseModel):
     """Knobs of one stage: frozen, unknown keys refused, every value stated in a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def unresolved(self, *, root: Path, environment: Mapping[str, str]) -> list[str]:
+        """What the knobs name outside the repository and is not there, a line each; most stages name nothing."""
+        return []
 
 
 Model = TypeVar("Model", bound=StageParams)
@@ -46,22 +51,36 @@ class _Loader(yaml.SafeLoader):
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping; ParamsError names the file and the line where it is none."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  a SafeLoader
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParamsError(
             f"{path} is missing; run from the repository root, with a domain that has one (docs/your-own-domain.md)"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not readable as YAML: {error}") from None
+    return parse_yaml(text, name=str(path))
+
+
+def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
+    """The mapping that a YAML text holds; ParamsError gives it `name` and says the line where it is none."""
+    try:
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{name} is not readable as YAML: {error}") from None
     if not isinstance(content, dict):
-        raise ParamsError(f"{path} holds {type(content).__name__}; a mapping of sections would be right")
+        raise ParamsError(f"{name} holds {type(content).__name__}; a mapping of sections would be right")
     return content
 
 
 def domain_path(root: Path | None = None) -> Path:
     """Folder of the domain that `params.yaml: domain` names, relative to the repository root or absolute."""
     root = root or Path.cwd()
-    value = read_yaml(root / PARAMS_FILE).get("domain")
+    return domain_folder(read_yaml(root / PARAMS_FILE), root=root)
+
+
+def domain_folder(content: Mapping[str, Any], *, root: Path) -> Path:
+    """Folder of the domain that `content`, a whole params.yaml, names."""
+    value = content.get("domain")
     if not isinstance(value, str) or not value:
         raise ParamsError(f"{PARAMS_FILE}: domain = {value!r}; the path of a domain folder would be right")
     folder = (root / value).resolve()
@@ -84,12 +103,15 @@ def overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def section(name: str, root: Path | None = None) -> dict[str, Any]:
     """The effective section `name`: the domain's, overlaid by every value in `params.yaml` that is not null."""
     root = root or Path.cwd()
-    ours = read_yaml(root / PARAMS_FILE).get(name) or {}
-    theirs = read_yaml(domain_path(root) / PARAMS_FILE).get(name) or {}
+    return section_of(name, ours=read_yaml(root / PARAMS_FILE), theirs=read_yaml(domain_path(root) / PARAMS_FILE))
+
+
+def section_of(name: str, *, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """The effective section `name` of a whole params.yaml over a whole domain's."""
     for file, content in ((PARAMS_FILE, ours), (f"the domain's {PARAMS_FILE}", theirs)):
-        if not isinstance(content, dict):
-            raise ParamsError(f"{file}: {name} = {content!r}; a mapping of knobs would be right")
-    return overlay(theirs, ours)
+        if not isinstance(content.get(name) or {}, dict):
+            raise ParamsError(f"{file}: {name} = {content[name]!r}; a mapping of knobs would be right")
+    return overlay(theirs.get(name) or {}, ours.get(name) or {})
 
 
 def load_params(name: str, model: type[Model], root: Path | None = None) -> Model:
@@ -98,7 +120,7 @@ def load_params(name: str, model: type[Model], root: Path | None = None) -> Mode
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ParamsError(_explain(name, error, tuple(model.model_fields))) from None
+        raise ParamsError("\n".join([f"{PARAMS_FILE} is wrong:", *explain(name, error, model=model)])) from None
 
 
 def load_resources(root: Path | None = None) -> ResourceParams:
@@ -106,16 +128,26 @@ def load_resources(root: Path | None = None) -> ResourceParams:
     return load_params("resources", ResourceParams, root)
 
 
-def _explain(name: str, error: ValidationError, known: tuple[str, ...]) -> str:
-    lines = [f"{PARAMS_FILE} is wrong:"]
+def explain(name: str, error: ValidationError, *, model: type[BaseModel]) -> list[str]:
+    """A line for each knob of section `name` that is wrong: its value, and what would be right."""
+    lines = []
     for item in error.errors():
         knob = ".".join([name, *(str(part) for part in item["loc"])])
         if item["type"] == "missing":
             lines.append(f"  {knob} is missing: give it a value there or in the domain's {PARAMS_FILE}")
         elif item["type"] == "extra_forbidden":
-            lines.append(f"  {knob} is unknown; there are: {', '.join(known)}")
+            lines.append(f"  {knob} is unknown; there are: {', '.join(_fields(model, item['loc'][:-1]))}")
         elif item["type"] == "value_error":  # about several knobs together, or it says the value itself
             lines.append(f"  {knob}: {item['msg'].removeprefix('Value error, ')}")
         else:
             lines.append(f"  {knob} = {item['input']!r}: {item['msg']}")
-    return "\n".join(lines)
+    return lines
+
+
+def _fields(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """Names of the knobs at a place within a model."""
+    for part in place:
+        annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        model = next((kind for kind in kinds if issubclass(kind, BaseModel)), model)
+    return list(model.model_fields)

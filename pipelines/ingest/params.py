@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from pipelines.core.errors import InputError
 from pipelines.core.params import StageParams
 
 
@@ -94,3 +97,13 @@ class IngestParams(StageParams):
         if self.source == "sql" and self.sql.query is None:
             raise ValueError("source = sql needs sql.query")
         return self
+
+    def unresolved(self, *, root: Path, environment: Mapping[str, str]) -> list[str]:
+        """The source, where it is not there."""
+        from pipelines.ingest.sources import require_source
+
+        try:
+            require_source(self, environment=environment, root=root)
+        except InputError as error:
+            return [str(error)]
+        return []

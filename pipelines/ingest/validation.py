@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 EPOCH = pd.Timestamp("1970-01-01", tz="UTC")
 FILE, ROW = "_file", "_row"  # columns that normalise sees beside the raw ones
 VALUE_CHARS = 200  # of a cell in quarantine
+WORDS = {  # pandera's names of its own checks
+    "not_nullable": "is missing",
+    "field_uniqueness": "stands there twice",
+    "dtype": "is no",
+    "coerce_dtype": "is no",
+    "str_matches": "does not match",
+    "isin": "is none of",
+    "notin": "is one of",
+    "equal_to": "is not",
+    "greater_than": "is not above",
+    "greater_than_or_equal_to": "is below",
+    "less_than": "is not below",
+    "less_than_or_equal_to": "is above",
+}
 QUARANTINE = ("file", "row", "id", "kind", "reason", "raw")
 
 
@@ -175,14 +189,18 @@ def _normalised(raw: pd.DataFrame, *, domain: Domain, batch: Batch) -> pd.DataFr
     for name in domain.schema.required_columns:
         if name not in frame.columns:
             found = [str(column) for column in raw.columns if column not in (FILE, ROW)]
-            candidates = {column.lower().replace(" ", "_"): column for column in found}
-            near = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.5)
-            hint = f"; the nearest is {candidates[near[0]]!r} (was it renamed?)" if near else ""
-            sign = next((sign for sign in ";\t|" if len(found) == 1 and sign in found[0]), None)
-            if sign is not None:
-                hint = f"; fields seem to be separated by {sign!r}, commas would be right"
-            raise InputError(f"{file}: column {name!r} is missing{hint}. Found: {', '.join(found)}")
+            raise InputError(f"{file}: column {name!r} is missing{_hint(name, found)}. Found: {', '.join(found)}")
     return frame
+
+
+def _hint(name: str, found: Sequence[str]) -> str:
+    """What the missing column may be called in the file."""
+    sign = next((sign for sign in ";\t|" if len(found) == 1 and sign in found[0]), None)
+    if sign is not None:
+        return f"; fields seem to be separated by {sign!r}, commas would be right"
+    candidates = {column.lower().replace(" ", "_"): column for column in found}
+    near = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.5)
+    return f"; the nearest is {candidates[near[0]]!r} (was it renamed?)" if near else ""
 
 
 def _validated(frame: pd.DataFrame, *, schema: Any, file: str) -> tuple[pd.DataFrame, dict[int, str]]:
@@ -196,11 +214,13 @@ def _validated(frame: pd.DataFrame, *, schema: Any, file: str) -> tuple[pd.DataF
     whole = cases[cases["index"].isna()]
     if len(whole):
         case = whole.iloc[0]
-        found = ", ".join(str(name) for name in frame.columns if name not in (FILE, ROW))
+        names = [str(name) for name in frame.columns if name not in (FILE, ROW)]
+        found = ", ".join(names)
         if case["check"] == "column_in_dataframe":
+            hint = _hint(str(case["failure_case"]), names)
             raise InputError(
-                f"{file}: column {case['failure_case']!r}, which RawSchema wants, is missing; where it may be absent, "
-                f"let normalise add it. Found: {found}"
+                f"{file}: column {case['failure_case']!r}, which RawSchema wants, is missing{hint}; where it may be "
+                f"absent, let normalise add it. Found: {found}"
             )
         raise InputError(
             f"{file}: column {case['column']!r} fails {case['check']!r} as a whole (found {case['failure_case']!r}); "
@@ -211,9 +231,17 @@ def _validated(frame: pd.DataFrame, *, schema: Any, file: str) -> tuple[pd.DataF
         cases["index"].astype(int), cases["column"], cases["check"], cases["failure_case"], strict=True
     ):
         shown = "null" if pd.isna(value) else repr(str(value)[:VALUE_CHARS])
-        reasons.setdefault(place, []).append(f"{column}: {check}; found {shown}")
+        reasons.setdefault(place, []).append(f"{in_words(str(column), str(check))}; found {shown}")
     good = frame.drop(index=list(reasons))
     return schema.validate(good), {place: "; ".join(dict.fromkeys(items)) for place, items in sorted(reasons.items())}
+
+
+def in_words(column: str, check: str) -> str:
+    """What a check of RawSchema has against a column's value; a check with an `error` of its own says it itself."""
+    name, _, limit = check.partition("(")
+    if name in WORDS:
+        return f"{column} {WORDS[name]} {limit.removesuffix(')')}".rstrip()
+    return check if check.startswith(column) else f"{column}: {check}"
 
 
 def _recorded(valid: pd.DataFrame, *, domain: Domain, batch: Batch) -> pd.DataFrame:

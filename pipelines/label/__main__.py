@@ -14,7 +14,7 @@ def main() -> None:
     from pipelines.core import store
     from pipelines.core.domain import load_domain
     from pipelines.core.gates import require_open
-    from pipelines.core.labeling import cast_votes
+    from pipelines.core.labeling import cast_votes, check_examples
     from pipelines.core.params import load_params, load_resources
     from pipelines.core.verdict import Verdict
     from pipelines.label.measure import check_labels, disagreements, gold_codes, labeled_rows, metrics_of
@@ -27,6 +27,7 @@ def main() -> None:
     overrides = require_open("split")
     schema, functions = domain.schema, domain.labeling_functions
     attributes = [attribute.name for attribute in schema.protected]
+    check_examples(functions, labels=schema.labels)
     records = store.read_records("split")
     votes = cast_votes(functions, records, labels=schema.labels)
     matrix = votes.drop(columns="id").to_numpy()

@@ -45,9 +45,7 @@ def _run(given: argparse.Namespace) -> int:
 
     began = time.monotonic()
     root = Path.cwd()
-    changes, window = job.overlay_file(given.params), job.window(given.start, given.end)
-    moved = job.lay_over(root, changes) + job.lay_over(root, window)
-    for line in moved:
+    for line in job.prepare(root, params=given.params, start=given.start, end=given.end):
         logging.info("params.yaml: %s", line)
     _pin(given)
     code = job.reproduce(root)

@@ -6,37 +6,46 @@ import json
 import subprocess
 import sys
 from datetime import date
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import ParamsError
-from pipelines.core.params import PARAMS_FILE, read_yaml
+from pipelines.core.params import PARAMS_FILE, overlay, parse_yaml, read_yaml
+from pipelines.core.rewrite import rewrite
+from pipelines.core.sections import check_sections
 from pipelines.core.state import write_atomic
 
 
+def prepare(root: Path, *, params: str | None, start: str | None, end: str | None) -> list[str]:
+    """Lay a parameter file and a window over `params.yaml`, once every section is found right with them.
+
+    Returns one `knob: old -> new` for each value that moved. Raises ParamsError, with all that is wrong and nothing
+    written, for a knob, a section or a source that would stop a stage later.
+    """
+    changes = overlay(overlay_file(params), window(start, end))
+    file = root / PARAMS_FILE
+    before = read_yaml(file)
+    text, moved = rewrite(file.read_bytes().decode(), changes)
+    after = parse_yaml(text, name=PARAMS_FILE)
+    check_sections(after, root=root, moved=[name for name in after if after[name] != before.get(name)])
+    if moved:
+        write_atomic(file, text.encode())
+    return moved
+
+
 def lay_over(root: Path, changes: dict[str, Any]) -> list[str]:
-    """Change values in `params.yaml`, comments kept; returns one `knob: old -> new` for each value that moved.
+    """Change values in `params.yaml`, all else kept; returns one `knob: old -> new` for each value that moved.
 
     Raises ParamsError for a section that `params.yaml` does not have.
     """
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
     file = root / PARAMS_FILE
-    content = yaml.load(file.read_text(encoding="utf-8"))
-    known = set(content)
+    known = set(read_yaml(file))
     unknown = sorted(set(changes) - known)
     if unknown:
         raise ParamsError(f"{PARAMS_FILE} has no section {unknown[0]!r}; there are: {', '.join(sorted(known))}")
-    moved: list[str] = []
-    _lay(content, changes, prefix="", moved=moved)
+    text, moved = rewrite(file.read_bytes().decode(), changes)
     if moved:
-        stream = StringIO()
-        yaml.dump(content, stream)
-        write_atomic(file, stream.getvalue().encode())
+        write_atomic(file, text.encode())
     return moved
 
 
@@ -59,6 +68,8 @@ def overlay_file(path: str | None) -> dict[str, Any]:
         return {}
     if not path:
         raise ParamsError("no parameter file was named; `make run PARAMS=file.yaml` would be right")
+    if not Path(path).is_file():
+        raise ParamsError(f"PARAMS = {path}: there is no such file; `make run PARAMS=file.yaml` would be right")
     return dict(_days_as_text(read_yaml(Path(path))))
 
 
@@ -82,13 +93,3 @@ def _days_as_text(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _days_as_text(value) for key, value in content.items()}
     return content.isoformat() if isinstance(content, date) else content
-
-
-def _lay(target: Any, changes: dict[str, Any], *, prefix: str, moved: list[str]) -> None:
-    for key, value in changes.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and isinstance(target.get(key), dict):
-            _lay(target[key], value, prefix=f"{name}.", moved=moved)
-        elif key not in target or target[key] != value:
-            moved.append(f"{name}: {target.get(key)!r} -> {value!r}")
-            target[key] = value

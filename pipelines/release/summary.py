@@ -19,6 +19,7 @@ from pipelines.core.gates import find_override
 from pipelines.core.verdict import read_verdict
 
 GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate", "promote")
+SHOWN_REASONS = 5  # of rejected rows
 SHOWN_CHECKS = 5  # of a closed gate that are said in full; verdict.json has all
 MARKS = {"passed": "green", "failed": "red", "undecided": "yellow"}
 FATES = {
@@ -86,6 +87,8 @@ def _rows(read: _Evidence) -> Table:
         table.add_row(
             "accepted", _count(rows["accepted"]), f"{', '.join(gone)}; {_count(hidden)} personal details redacted"
         )
+        for count, cause in _rejections(ingest.get("reasons", {})):
+            table.add_row(Text("  rejected", style="dim"), Text(_count(count), style="dim"), Text(cause))
     if dedupe:
         gone = [f"{_count(count)} {reason}" for reason, count in sorted(dedupe["dropped"].items())]
         table.add_row("without duplicates", _count(dedupe["kept"]), f"{' and '.join(gone)} duplicates dropped")
@@ -98,6 +101,18 @@ def _rows(read: _Evidence) -> Table:
     if label:
         table.add_row("with a weak label", _count(label["labeled"]), f"coverage {label['coverage']:.1%}")
     return table
+
+
+def _rejections(reasons: dict[str, int]) -> list[tuple[int, str]]:
+    """Why rows were rejected, the most frequent causes first; of many, the rest together."""
+    causes = sorted(
+        ((n, cause.removeprefix("rejected: ")) for cause, n in reasons.items() if cause.startswith("rejected: ")),
+        key=lambda found: (-found[0], found[1]),
+    )
+    shown, rest = causes[:SHOWN_REASONS], causes[SHOWN_REASONS:]
+    if rest:
+        shown.append((sum(n for n, _ in rest), f"for {len(rest)} more reasons, in data/ingest/metrics.json"))
+    return shown
 
 
 def _labels(read: _Evidence) -> Text:

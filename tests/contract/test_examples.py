@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.core.params import overlay, read_yaml
+from pipelines.core.sections import check_sections
 from pipelines.finetune.params import FinetuneParams
-from pipelines.release.job import lay_over
+from pipelines.release.job import lay_over, overlay_file
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = [file for file in sorted((ROOT / "examples").glob("*.yaml")) if "finetune" in yaml.safe_load(file.read_text())]
+OVERLAYS = [file for file in sorted((ROOT / "examples").glob("*.yaml")) if file.stem != "loop"]
+FILES = [file for file in OVERLAYS if "finetune" in yaml.safe_load(file.read_text())]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -25,6 +28,11 @@ def test_the_knobs_of_fine_tuning_are_taken(file, tmp_path):
             assert getattr(params, name) == value
     for name, value in changes["finetune"].get("base_model", {}).items():
         assert getattr(params.base_model, name) == value
+
+
+@pytest.mark.parametrize("file", OVERLAYS, ids=lambda file: file.stem)
+def test_every_section_is_right_with_it(file):
+    check_sections(overlay(read_yaml(ROOT / "params.yaml"), overlay_file(str(file))), root=ROOT)
 
 
 def test_there_is_one_for_a_gpu():

@@ -1,17 +1,17 @@
 """Every section of params.yaml has a model that takes it, with the domain of the repository and with those of tests."""
 
-import importlib
-import inspect
 from pathlib import Path
 
 import pytest
 import yaml
 
-from pipelines.core.params import StageParams, overlay
+from pipelines.core.params import overlay
+from pipelines.core.sections import models
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 SECTIONS = [name for name in PARAMS if (ROOT / "pipelines" / name / "params.py").is_file()]
+MODELS = dict(models())
 DOMAINS = sorted(
     file.parent.relative_to(ROOT).as_posix()
     for folder in ("pipelines/domains", "tests/domains", "examples")
@@ -20,16 +20,9 @@ DOMAINS = sorted(
 )
 
 
-def model_of(section):
-    """The model whose docstring names the section."""
-    module = importlib.import_module(f"pipelines.{section}.params")
-    models = [item for _, item in inspect.getmembers(module, inspect.isclass) if issubclass(item, StageParams)]
-    [model] = [
-        item
-        for item in models
-        if (item.__doc__ or "").startswith(f"params.yaml: {section}.") and item.__doc__.count(".") == 2
-    ]
-    return model
+def test_every_section_finds_its_model():
+    assert {*SECTIONS, "resources"} == set(MODELS)
+    assert all((model.__doc__ or "").startswith(f"params.yaml: {name}.") for name, model in MODELS.items())
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -42,5 +35,5 @@ def test_a_domain_has_every_section(domain):
 def test_the_section_is_what_its_model_takes(section):
     theirs = yaml.safe_load((ROOT / PARAMS["domain"] / "params.yaml").read_text())
     stated = overlay(theirs.get(section) or {}, PARAMS[section])
-    taken = model_of(section).model_validate(stated)
+    taken = MODELS[section].model_validate(stated)
     assert set(stated) == set(type(taken).model_fields), "a value that no file states, or a knob that nobody reads"

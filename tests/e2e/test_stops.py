@@ -30,7 +30,7 @@ def laid_over(checkout, **changes):
     ("words", "told"),
     [
         (["--params", "FILE"], r"params\.yaml has no section 'dedup'; there are: .*dedupe"),
-        (["--params", "nowhere.yaml"], r"nowhere\.yaml is missing"),
+        (["--params", "nowhere.yaml"], r"PARAMS = nowhere\.yaml: there is no such file"),
         (["--params", ""], r"no parameter file was named; `make run PARAMS=file\.yaml` would be right"),
         (["--start", "2025-02-30", "--end", "2025-03-10"], r"START = '2025-02-30'.*two days such as"),
         (["--start", "2025-03-10", "--end", "2025-03-03"], r"START = 2025-03-10 is not before END = 2025-03-03"),
@@ -48,13 +48,27 @@ def test_wrong_words_change_nothing(checkout, words, told):
     assert (checkout.root / "params.yaml").read_bytes() == before
 
 
-def test_a_stage_that_fails_stops_the_run(checkout):
-    answer = checkout.release("run", "--params", laid_over(checkout, dedupe={"min_rows": -1}))
-    assert answer.returncode == 1, said(answer)
+def test_knobs_of_late_stages_are_refused_before_anything_starts(checkout):
+    before = (checkout.root / "params.yaml").read_bytes()
+    answer = checkout.release("run", "--params", laid_over(checkout, dedupe={"min_rows": -1}, promote={"margin": 2}))
+    assert answer.returncode == 64, said(answer)
     assert "dedupe.min_rows = -1: Input should be greater than or equal to" in answer.stderr
+    assert "promote.margin = 2: Input should be less than 1" in answer.stderr
+    assert "Running stage" not in answer.stdout
+    assert (checkout.root / "params.yaml").read_bytes() == before
+
+
+def test_a_stage_that_fails_stops_the_run(checkout):
+    labels = checkout.root / "pipelines/domains/complaints/labeling_functions.py"
+    before = labels.read_text(encoding="utf-8")
+    labels.write_text("import nowhere\n", encoding="utf-8")
+    answer = checkout.release("run", "--params", str(checkout.overlay))
+    labels.write_text(before, encoding="utf-8")
+    assert answer.returncode == 1, said(answer)
+    assert "it cannot be imported: ModuleNotFoundError" in answer.stderr
     assert "a stage failed; its message stands above, nothing was released" in answer.stdout
-    assert re.search(r"ingest\s+open", answer.stdout)
-    assert re.search(r"dedupe\s+not reached", answer.stdout)
+    assert re.search(r"split\s+open", answer.stdout)
+    assert re.search(r"label\s+not reached", answer.stdout)
 
 
 def test_biased_labeling_functions_close_the_gate(checkout):

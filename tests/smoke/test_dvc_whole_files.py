@@ -1,4 +1,4 @@
-"""DVC's lock files are written whole, and a stage that outlived its DVC is waited for."""
+"""DVC's lock files are written whole, its stages find their Python, and one that outlived its DVC is waited for."""
 
 import json
 import multiprocessing
@@ -83,6 +83,21 @@ def test_a_zombie_holds_no_lock_of_dvc(tmp_path):
         assert "busy" in python(RWLOCK, tmp_path, "live").stderr
     finally:
         os.waitpid(child, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/usr/bin:/bin", ""])
+def test_a_stage_runs_with_the_python_of_its_dvc_whatever_path_says(tmp_path, path):
+    command = "python -c 'import sys; print(sys.prefix)' > prefix"
+    (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"say": {"cmd": command, "outs": ["prefix"]}}}))
+    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    for words in (["init", "--no-scm", "--quiet"], ["repro"]):
+        answer = subprocess.run(
+            [sys.executable, "-m", "dvc", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / "prefix").read_text().strip() == sys.prefix
+    assert f"cmd: {command}" in (tmp_path / "dvc.lock").read_text()  # the same on every machine
 
 
 def _hold(folder, held, seconds):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pipelines.core.domain import Domain
     from pipelines.ingest.params import IngestParams
     from pipelines.ingest.sources.chunk import Source
+    from pipelines.ingest.sources.files import FilesSource
 
 
 def open_source(
@@ -28,10 +29,7 @@ def open_source(
 
         return SimulatedSource(domain=domain, seed=seed, knobs=simulator)
     if params.source == "files":
-        from pipelines.ingest.sources.files import FilesSource
-
-        folder = root / environment.get("PERENNIAL_DATA", "")
-        return FilesSource(paths=params.files.paths, encoding=params.files.encoding, root=folder)
+        return _files(params, environment=environment, root=root)
     if params.source == "sql":
         from pipelines.ingest.sources.sql import SqlSource, address_of
 
@@ -41,3 +39,20 @@ def open_source(
 
     address = environment.get("PERENNIAL_CFPB_URL") or params.cfpb.address
     return CfpbSource.polite(address=address, params=params.cfpb, cache=home / "cfpb-cache", revision=params.revision)
+
+
+def require_source(params: IngestParams, *, environment: Mapping[str, str], root: Path) -> None:
+    """Refuse (InputError) files that no pattern names and an address that the environment does not hold."""
+    if params.source == "files":
+        _files(params, environment=environment, root=root).addresses()
+    if params.source == "sql":
+        from pipelines.ingest.sources.sql import address_of
+
+        address_of(params.sql.address_variable, environment)
+
+
+def _files(params: IngestParams, *, environment: Mapping[str, str], root: Path) -> FilesSource:
+    from pipelines.ingest.sources.files import FilesSource
+
+    folder = root / environment.get("PERENNIAL_DATA", "")
+    return FilesSource(paths=params.files.paths, encoding=params.files.encoding, root=folder)

@@ -124,7 +124,7 @@ def _csv(name: str, stream: IO[bytes], encoding: str, chunk_rows: int) -> Iterat
     refuse_duplicated_columns(header, file=name)
     chunk = _Chunk(name, header)
     for number, row in enumerate(_rows(reader, lines), start=1):
-        if len(row) == len(header) and not (lines.ended and lines.unterminated()):
+        if len(row) == len(header) and not (lines.ended and lines.cut()):
             chunk.add(number, [field or None for field in row])
         elif row:
             cut = " (the file ends inside the row)" if lines.ended else ""
@@ -164,8 +164,13 @@ class _LastLines:
             self.ended = line is None
             self.ahead = [] if line is None else [line]
 
-    def unterminated(self) -> bool:
-        """Whether the current row opens a quote that nothing closes."""
+    def cut(self) -> bool:
+        """Whether the current row, the last one, opens a quote that nothing closes or ends at a separator.
+
+        A whole row that ends with an empty field looks like the second; the line end behind it tells them apart.
+        """
+        if self.lines[-1].endswith(","):
+            return True
         try:
             list(csv.reader(self.lines, strict=True))
         except csv.Error as error:

@@ -431,9 +431,10 @@ def test_every_accepted_record_has_one_fate():
 
 def page_of(records, matrix, **changes) -> str:
     evidence, verdict = run(records, matrix, **changes)
+    reasons = {"rejected: <script>": 15, **{f"rejected: cause {n}": n for n in range(1, 8)}}
     train = int((records["part"] == "train").sum())
     metrics = {
-        "ingest": {"rows": {"read": len(records) + 5, "accepted": len(records)}, "reasons": {"rejected: <script>": 5}},
+        "ingest": {"rows": {"read": len(records) + 5, "accepted": len(records)}, "reasons": reasons},
         "dedupe": {"rows_in": len(records), "kept": len(records), "dropped": {"exact": 0}},
         "split": {"parts": {"train": train, "validation": len(records) - train}, "discarded": {}},
         "label": {
@@ -512,6 +513,7 @@ def test_the_report_is_one_escaped_page_and_the_same_bytes_twice():
     assert "The gate is closed" in page and "finds_grant" in page
     assert "<b>text</b>" not in page and "&lt;b&gt;text" in page
     assert "<script" not in page and "src=" not in page and "http-equiv" not in page
+    assert "rejected:  cause 7: 7;" in page and "rejected:  cause 3: 3; 3 for 2 more reasons" in page
     assert "The gate is open" in page_of(*sample())
 
 

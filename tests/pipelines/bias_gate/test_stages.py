@@ -126,7 +126,7 @@ def test_a_function_that_raises_stops_the_stage_and_writes_nothing(workspace):
 
     with (workspace / "letters" / "labeling_functions.py").open("a") as file:
         file.write(
-            "@labeling_function(label='grant', fires_on='', abstains_on='')\n"
+            "@labeling_function(label='grant', fires_on={'colour': 'red'}, abstains_on={'colour': ''})\n"
             "def breaks(record):\n    return record['colour'] == 'red'\n"
         )
     with pytest.raises(InputError, match=r"'breaks' failed on record 'r0000': KeyError: .*no field 'colour'"):

@@ -15,6 +15,12 @@ from pipelines.core.verdict import Check, Verdict
 @pytest.fixture(autouse=True)
 def _in_a_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    outs = {
+        name: {"metrics": [{f"data/{name}/verdict.json": {"cache": False}}]} for name in ("split", "label", "promote")
+    }
+    Path("dvc.yaml").write_text(
+        json.dumps({"stages": {**outs, "baseline": {"metrics": ["data/baseline/metrics.json"]}}})
+    )
 
 
 def verdict(value: float) -> Verdict:
@@ -81,8 +87,26 @@ def test_an_override_without_a_reason_is_refused():
 
 def test_an_open_gate_has_nothing_to_override(capsys):
     write_verdict(verdict(0.8))
+    write_verdict(Verdict.of("promote", []))
     assert main(["--stage", "label", "--who", "Ada", "--why", "no reason at all"]) == 65
-    assert "nothing to override" in capsys.readouterr().err
+    said = (
+        "gate 'label' is open; there is nothing to override. Gates: split (no verdict), label (open), promote (closed)"
+    )
+    assert said in capsys.readouterr().err
+    assert not Path("data/overrides").exists()
+
+
+@pytest.mark.parametrize("stage", ["labl", "baseline", "", "../label"])
+def test_a_gate_that_is_not_there_is_refused_with_those_that_are(stage, capsys):
+    write_verdict(verdict(0.6))
+    assert main(["--stage", stage, "--who", "Ada", "--why", "the labels were read by hand"]) == 64
+    said = f"there is no gate {stage!r}. Gates: split (no verdict), label (closed), promote (no verdict)"
+    assert said in capsys.readouterr().err
+
+
+def test_a_gate_without_a_verdict_has_nothing_to_override(capsys):
+    assert main(["--stage", "split", "--who", "Ada", "--why", "the labels were read by hand"]) == 65
+    assert "data/split/verdict.json is missing; run `dvc repro split`" in capsys.readouterr().err
 
 
 def test_the_command_line_writes_the_record(capsys):

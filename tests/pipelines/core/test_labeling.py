@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.core.labeling import (
-    LabelingFunction,
     LabelingFunctionError,
     cast_votes,
+    check_examples,
     expression,
     labeling_function,
     pattern,
@@ -73,10 +73,46 @@ def records():
     )
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
-def test_every_function_fires_on_its_first_example_and_abstains_on_its_second(function: LabelingFunction):
-    assert function(function.fires_on) in LABELS
-    assert function(function.abstains_on) is None
+def test_every_function_fires_on_its_first_example_and_abstains_on_its_second():
+    check_examples(FUNCTIONS, labels=LABELS)
+
+
+def test_a_function_that_raises_on_an_example_names_the_example():
+    @labeling_function(label="spam", fires_on="x", abstains_on={"text": "", "channel": "mail"})
+    def breaks(record):
+        return record["channel"] == "ad"
+
+    with pytest.raises(LabelingFunctionError, match=r"'breaks' failed on example 'fires_on': KeyError: .*'channel'"):
+        check_examples([breaks], labels=LABELS)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (
+            pattern("wins", "spam", "winner", fires_on="You win!", abstains_on="hello"),
+            "labeling function 'wins' abstains on {'text': 'You win!'}, its fires_on; a vote for 'spam' would be right",
+        ),
+        (
+            pattern("wins", "spam", "win", fires_on="You win!", abstains_on="the window"),
+            "labeling function 'wins' votes 'spam' on {'text': 'the window'}, its abstains_on; to abstain",
+        ),
+        (
+            expression("says", None, pl.col("text"), fires_on="egg", abstains_on={"text": None}),
+            "labeling function 'says' votes 'egg' on {'text': 'egg'}, its fires_on; a vote for 'spam' or 'ham'",
+        ),
+        (
+            labeling_function(label="spam", fires_on="x", abstains_on="")(
+                lambda record: "ham" if record["text"] else None
+            ),
+            "answered 'ham' on example 'fires_on'; right would be True, False, None or 'spam'",
+        ),
+    ],
+)
+def test_an_example_that_is_not_kept_to_names_function_example_and_label(function, said):
+    with pytest.raises(LabelingFunctionError) as error:
+        check_examples([function], labels=LABELS)
+    assert said in str(error.value)
 
 
 def test_votes_are_the_index_of_the_label_and_minus_one(records):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipelines.core.domain import Domain, load_domain
+from pipelines.core.labeling import check_examples
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/your-own-domain.md").read_text(encoding="utf-8")
@@ -44,9 +45,7 @@ def test_its_functions_and_behaviours_work(library: Domain) -> None:
         "busy_branch",
         "wants_to_renew",
     ]
-    for function in library.labeling_functions:
-        assert function(function.fires_on) == function.label
-        assert function(function.abstains_on) is None
+    check_examples(library.labeling_functions, labels=library.schema.labels)
     assert all(behaviour.cases() for behaviour in library.behaviours)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from pipelines.core.errors import InputError, ParamsError
+from pipelines.ingest.validation import in_words
 from tests.pipelines.ingest.conftest import ticket, tickets
 
 
@@ -54,6 +55,28 @@ def test_a_missing_column_names_the_nearest(checkout) -> None:
     message = refusal(checkout)
     assert "in/tickets.csv: column 'words' is missing; the nearest is 'wordss' (was it renamed?)" in message
     assert "Found: ticket, day, wordss, channel" in message
+
+
+def test_a_column_that_only_the_schema_wants_names_the_nearest_too(checkout) -> None:
+    change_schema(checkout, '("price", "label", "channel", "senior")', '("price", "channel", "senior")')
+    checkout.csv([{("labels" if key == "label" else key): value for key, value in row.items()} for row in tickets(10)])
+    assert "in/tickets.csv: column 'label', which RawSchema wants, is missing; the nearest is 'labels'" in refusal(
+        checkout
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        ("not_nullable", "price is missing"),
+        ("greater_than_or_equal_to(0)", "price is below 0"),
+        ("coerce_dtype('float64')", "price is no 'float64'"),
+        ("price is not a number", "price is not a number"),
+        ("even", "price: even"),
+    ],
+)
+def test_a_reason_is_said_in_words(check, said) -> None:
+    assert in_words("price", check) == said
 
 
 def test_a_duplicated_column(checkout) -> None:
@@ -112,11 +135,12 @@ def test_wrong_types_and_dates_go_to_quarantine_with_reasons(after_ingest) -> No
     lost = checkout.quarantine()
     assert lost["row"].tolist() == [301, 302, 303, 304, 305, 306] and set(lost["file"]) == {"in/tickets.csv"}
     found = reasons(checkout)
-    assert "price: str_matches" in found[0] and "found 'ten'" in found[0]
-    assert "day: str_matches" in found[1] and "found 'tomorrow'" in found[1]
+    assert found[0] == r"price does not match '^\d+(\.\d+)?$'; found 'ten'"
+    assert found[1] == r"day does not match '^\d{4}-\d{2}-\d{2}'; found 'tomorrow'"
     assert found[2] == "received_at is before 1970-01-01"
-    assert "ticket is missing" in found[3] and "label: isin" in found[4]
-    assert "day:" in found[5] and "price:" in found[5]
+    assert found[3] == "ticket is missing; found ''" or found[3] == "ticket is missing; found null"
+    assert found[4] == "label is none of ['refund', 'repair']; found 'praise'"
+    assert "day does not match" in found[5] and "price does not match" in found[5]
     assert checkout.outcomes()["passed"]
 
 
@@ -148,6 +172,45 @@ def test_a_file_that_ends_inside_a_row(checkout) -> None:
         assert len(checkout.records()) == 300
         assert "of 7 fields (the file ends inside the row)" in reasons(checkout)[0]
         assert checkout.quarantine()["row"].tolist() == [301]
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "t9,2024-01-03,text,web,1,refund,",
+        't9,2024-01-03,"text, and more",web,1,refund,',
+        't9,2024-01-03,text,web,1,refund,"',
+        't9,2024-01-03,text,web,1,"refund,yes,',
+        't9,2024-01-03,"text\nin two lines',
+        't9,2024-01-03,"text"',
+        't9,2024-01-03,"say ""no""',
+    ],
+)
+def test_a_last_row_that_was_cut_goes_to_quarantine(checkout, tail) -> None:
+    file = checkout.csv(tickets(300))
+    file.write_text(file.read_text() + tail)
+    checkout.run()
+    assert len(checkout.records()) == 300
+    assert checkout.quarantine()["row"].tolist() == [301]
+    assert "of 7 fields (the file ends inside the row)" in reasons(checkout)[0]
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "t9,2024-01-03,text,web,1,refund,yes",
+        't9,2024-01-03,text,web,1,refund,"yes"',
+        't9,2024-01-03,"text,\nin two lines",web,1,refund,yes',
+        "t9,2024-01-03,text,web,1,refund,\n",
+        "t9,2024-01-03,text,web,1,refund,\r\n",
+    ],
+)
+def test_a_last_row_that_is_whole_is_kept(checkout, tail) -> None:
+    file = checkout.csv(tickets(300))
+    file.write_bytes(file.read_bytes() + tail.encode())
+    checkout.run()
+    assert len(checkout.records()) == 301
+    assert reasons(checkout) == []
 
 
 def test_rows_with_too_many_fields_and_blank_lines(checkout) -> None:

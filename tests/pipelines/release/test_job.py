@@ -1,9 +1,15 @@
 """Parameters laid over params.yaml, and the window of a retraining."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from pipelines.core.errors import ParamsError
-from pipelines.release.job import lay_over, overlay_file, window
+from pipelines.release.__main__ import main
+from pipelines.release.job import lay_over, overlay_file, prepare, window
+
+ROOT = Path(__file__).resolve().parents[3]
 
 PARAMS = """# knobs
 domain: d
@@ -74,3 +80,73 @@ def test_a_window_is_two_days():
 def test_any_other_window_is_refused(start, end):
     with pytest.raises(ParamsError, match="START"):
         window(start, end)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder with the repository's own parameters, where nothing may be started."""
+    for name in ("params.yaml", "pipelines/domains/complaints/params.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PERENNIAL_DATA", raising=False)
+    monkeypatch.setattr("pipelines.release.__main__._pin", lambda given: pytest.fail("something was started"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("promote: {margin: 1.5}\ndedupe: {min_rows: -1}\n", "promote.margin = 1.5: Input should be less than 1"),
+        ("promote: {margin: 1.5}\ndedupe: {min_rows: -1}\n", "dedupe.min_rows = -1: Input should be greater than"),
+        ("promote: {margn: 0.1}\n", "promote.margn is unknown; there are: margin,"),
+        ("promot: {margin: 0.1}\n", "params.yaml has no section 'promot'; there are:"),
+        ("promote: 3\n", "params.yaml: promote = 3; a mapping of knobs would be right"),
+        ("promote: null\ningest: {start: 2025-01-06, end: 2025-01-06}\n", "start = 2025-01-06 is not before"),
+        ("promote:\n  margin: [\n", "over.yaml is not readable as YAML"),
+        ("promote:\n  margin: [\n", "line 3"),
+        ("- promote\n", "over.yaml holds list; a mapping of sections would be right"),
+        ("domain: nowhere\n", "domain = 'nowhere'"),
+        ("ingest: {source: files, files: {paths: [a.csv]}}\n", "'a.csv' names no file"),
+    ],
+)
+def test_a_wrong_parameter_file_writes_and_starts_nothing(checkout, capsys, content, said):
+    before = (checkout / "params.yaml").read_bytes()
+    (checkout / "over.yaml").write_text(content)
+    assert main(["run", "--params", "over.yaml"]) == 64
+    assert said in capsys.readouterr().err
+    assert (checkout / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("path", ["nowhere.yaml", "pipelines"])
+def test_a_parameter_file_that_is_not_there_is_named(checkout, capsys, path):
+    assert main(["run", "--params", path]) == 64
+    assert f"PARAMS = {path}: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("margin: 0.02", "margin: 2", "promote.margin = 2: Input should be less than 1"),
+        ("margin: 0.02", "margin: [", "params.yaml is not readable as YAML"),
+        ("\nserve:\n", "\nserver:\n", "section serve is missing in params.yaml"),
+    ],
+)
+@pytest.mark.parametrize("words", [[], ["--start", "2025-01-06", "--end", "2025-03-03"]])
+def test_a_broken_file_of_ones_own_starts_nothing_either(checkout, capsys, old, new, said, words):
+    text = (checkout / "params.yaml").read_text().replace(old, new)
+    (checkout / "params.yaml").write_text(text)
+    assert main(["run", *words]) == 64
+    assert said in capsys.readouterr().err
+    assert (checkout / "params.yaml").read_text() == text
+
+
+def test_a_file_and_a_window_are_laid_over_together(checkout):
+    (checkout / "over.yaml").write_text("ingest: {start: 2024-01-01, end: 2024-02-01}\npromote: {margin: 0.1}\n")
+    moved = prepare(checkout, params="over.yaml", start="2025-01-06", end="2025-03-03")
+    assert moved == [
+        "ingest.start: None -> '2025-01-06'",
+        "ingest.end: None -> '2025-03-03'",
+        "promote.margin: 0.02 -> 0.1",
+    ]
+    assert prepare(checkout, params="over.yaml", start="2025-01-06", end="2025-03-03") == []

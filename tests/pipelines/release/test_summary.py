@@ -22,6 +22,7 @@ def ended(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("domain: d\n")
     monkeypatch.setattr(command, "_pin", lambda given: None)
+    monkeypatch.setattr(job, "prepare", lambda root, **given: [])
 
     def run(*, dvc=0, outcome=None, stale=()):
         def applied():
@@ -154,3 +155,16 @@ def test_a_stage_that_crashes_behind_an_overridden_gate_is_no_closed_gate(ended)
     code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
     assert code == 65
     assert "Eve" not in text
+
+
+def test_rejected_rows_are_said_by_reason_the_most_frequent_first(ended):
+    rows = {"read": 130, "accepted": 100, "rejected": 29, "without_text": 1}
+    causes = {f"rejected: column_{n} is missing": n for n in range(1, 8)} | {"rejected: [gone]": 1}
+    store.write_metrics(
+        "ingest", {"rows": rows, "reasons": {**causes, "without_text: the text is empty": 1}}, headline={}
+    )
+    text = ended(dvc=255, stale=["dedupe"])[1]
+    assert "29 rejected, 1 without text" in text
+    assert "rejected 7 column_7 is missing rejected 6 column_6 is missing rejected 5 column_5" in text
+    assert "rejected 4 for 3 more reasons, in data/ingest/metrics.json" in text
+    assert "column_2" not in text

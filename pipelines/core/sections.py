@@ -1,0 +1,87 @@
+"""All of params.yaml at once: every section is held to its own model before anything is written or started."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+import pipelines
+from pipelines.core.errors import ParamsError
+from pipelines.core.params import (
+    PARAMS_FILE,
+    ResourceParams,
+    StageParams,
+    domain_folder,
+    explain,
+    read_yaml,
+    section_of,
+)
+
+PACKAGE = Path(pipelines.__path__[0])
+WITHOUT_MODEL = ("domain", "owner", "resources", "simulator")  # sections that no folder below pipelines/ has
+
+
+def check_sections(content: Mapping[str, Any], *, root: Path, moved: Collection[str] = ()) -> None:
+    """Refuse (ParamsError) a whole params.yaml that some stage would refuse later; says all that is wrong at once.
+
+    Sections that have `moved` are also asked whether what they name is there; outputs of the others may be used again.
+    """
+    theirs = read_yaml(domain_folder(content, root=root) / PARAMS_FILE)
+    folders = sorted(item.name for item in PACKAGE.iterdir() if item.name.isidentifier() and item.name != "core")
+    known = {*WITHOUT_MODEL, *(name for name in folders if name != "domains")}
+    lines = [
+        f"  {file} has no section {name!r}; there are: {', '.join(sorted(known))}"
+        for file, sections in ((PARAMS_FILE, content), (f"the domain's {PARAMS_FILE}", theirs))
+        for name in sections
+        if name not in known
+    ]
+    for name, model in models():
+        if name not in content:
+            lines.append(f"  section {name} is missing in {PARAMS_FILE}; `{name}: {{}}` and its knobs would be right")
+        else:
+            lines += _wrong(
+                name, model, ours=content, theirs=theirs, root=root, asked=bool({name, "domain"} & {*moved})
+            )
+    lines += _unknown_to_simulator(content, theirs=theirs)
+    if lines:
+        head = "would be wrong, and stays as it is" if moved else "is wrong"
+        raise ParamsError("\n".join([f"{PARAMS_FILE} {head}:", *lines]))
+
+
+def models() -> Iterator[tuple[str, type[StageParams]]]:
+    """Every section that has a model, with it: `BiasGateParams` of `pipelines/bias_gate/params.py` for `bias_gate`."""
+    yield "resources", ResourceParams
+    for file in sorted(PACKAGE.glob("*/params.py")):
+        name = file.parent.name
+        module = importlib.import_module(f"pipelines.{name}.params")
+        model = getattr(module, f"{name.title().replace('_', '')}Params", None)
+        if model is not None:
+            yield name, model
+
+
+def _wrong(
+    name: str, model: type[StageParams], *, ours: Mapping[str, Any], theirs: Mapping[str, Any], root: Path, asked: bool
+) -> list[str]:
+    """What is wrong with one section."""
+    try:
+        params = model.model_validate(section_of(name, ours=ours, theirs=theirs))
+    except ValidationError as error:
+        return explain(name, error, model=model)
+    except ParamsError as error:
+        return [f"  {error}"]
+    return [f"  {line}" for line in params.unresolved(root=root, environment=os.environ)] if asked else []
+
+
+def _unknown_to_simulator(content: Mapping[str, Any], *, theirs: Mapping[str, Any]) -> list[str]:
+    """The domain's own section says what knobs its simulator has."""
+    try:
+        section_of("simulator", ours=content, theirs=theirs)
+    except ParamsError as error:
+        return [f"  {error}"]
+    ours, known = content.get("simulator") or {}, theirs.get("simulator") or {}
+    return [f"  simulator.{name} is unknown; there are: {', '.join(known)}" for name in ours if name not in known]
