@@ -6,11 +6,12 @@ profile, show which column moved, walk the decision tree, and let `retrain` run 
 **What starts it.** Every day at 05:00 UTC, for the seven days that ended at midnight. By hand (*Trigger*): the form
 takes a window and a model version.
 
-**What comes of it.** `drift/<key>/` in the state root holds `verdict.json`, `drift.html` (read this first), Evidently's
-report and the decision; `decisions.jsonl` holds all decisions. In the grid each column is an instance of `psi_sensor`:
-green where it moved, pink where it did not. `decide` says what is done and why: a broken feed is alerted and never
-retrained on; a champion that is worse than the one before it is rolled back; a breach triggers `retrain` as the run
-`drift__<key>`, once for one cause, within the cooldown and the compute budget; else a person is paged.
+**What comes of it.** In `live/<registered model>/` of the state root, `drift/<key>/` holds `verdict.json`, `drift.html`
+(read this first), Evidently's report and the decision; `decisions.jsonl` holds all decisions. In the grid each column
+is an instance of `psi_sensor`: green where it moved, pink where it did not. `decide` says what is done and why: a
+broken feed is alerted and never retrained on; a champion that is worse than the one before it is rolled back; a breach
+triggers `retrain` as the run `drift__<key>`, once for one cause, within the cooldown and the compute budget; else a
+person is paged.
 
 **When it fails.** Nothing was triggered. Clear the red task: the same cause has the same key, so nothing happens twice.
 The cooldown is written only after the trigger: a crash in between triggers again, and finds that the run is there.

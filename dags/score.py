@@ -6,8 +6,9 @@ The champion's answers for new input, one UTC day at a time, and the gold labels
 window and a model version. A **backfill** scores past days; a window is scored by several workers
 (`params.yaml: score.workers`), and a second run of it adds nothing.
 
-**What comes of it.** `predictions/day=.../` in the state root: one row a record with its features, label, confidence
-and model version; `labels/day=.../`: late labels of the last 60 days. `drift_watch` reads both.
+**What comes of it.** In `live/<registered model>/` of the state root, `predictions/day=.../`: one row a record with its
+features, label, confidence and model version; `labels/day=.../`: late labels of the last 60 days. `drift_watch` reads
+both.
 
 **When it fails.** Rows that were written stay and are found again: clear the red task. Exit code 66 in its log names
 what is wrong (no champion yet, a window in the future, a source that cannot be read) and is not tried again.

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.core.errors import InputError
-from pipelines.core.state import home, locked, write_atomic
+from pipelines.core.live_state import live_home
+from pipelines.core.state import locked, write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,13 +38,13 @@ FIXED = [
 
 
 def predictions_root() -> Path:
-    """Folder of the predictions in the state root."""
-    return home() / "predictions"
+    """Folder of the registered model's predictions."""
+    return live_home() / "predictions"
 
 
 def labels_root() -> Path:
-    """Folder of the late labels in the state root."""
-    return home() / "labels"
+    """Folder of the registered model's late labels."""
+    return live_home() / "labels"
 
 
 def columns_of(schema: DomainSchema) -> list[str]:

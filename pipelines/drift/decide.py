@@ -175,7 +175,7 @@ def _retrain(
             page=True,
         )
     proposed = account.open_proposal(version)
-    key = proposed["key"] if proposed else trigger_key(verdict, attempt=account.attempts(version))
+    key = proposed["key"] if proposed else trigger_key(verdict, model=account.model, attempt=account.attempts(version))
     return Action(
         "retrain",
         f"{breached}: retrain on the window that ends {verdict['window']['end']}",
@@ -191,7 +191,7 @@ def causes(verdict: dict[str, Any]) -> list[str]:
     return [*sorted(verdict["breaches"]), *(["labels"] if worse else [])]
 
 
-def trigger_key(verdict: dict[str, Any], *, attempt: int) -> str:
-    """One key a cause: model version, columns, first breaching week; and how many tries did not help."""
-    cause: Sequence[Any] = [verdict["model_version"], causes(verdict), verdict["since"], attempt]
+def trigger_key(verdict: dict[str, Any], *, model: str, attempt: int) -> str:
+    """One key a cause: registered model and version, columns, first breaching week; and how many tries did not help."""
+    cause: Sequence[Any] = [model, verdict["model_version"], causes(verdict), verdict["since"], attempt]
     return hashlib.sha256(json.dumps(cause).encode()).hexdigest()[:16]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import InputError
-from pipelines.core.state import home, write_atomic
+from pipelines.core.live_state import live_home
+from pipelines.core.state import write_atomic
 from pipelines.core.store import to_json
 from pipelines.drift.replay import as_rows, look_back, read_history, triggers
 from pipelines.drift.report import replay_chart, replay_page
@@ -79,7 +80,7 @@ def replay(
         "minutes": sum(item["minutes"] for item in made),
         "looks": as_rows(looks, columns=names),
     }
-    place = out or home() / "drift" / "replay"
+    place = out or live_home() / "drift" / "replay"
     write_atomic(place / "replay.json", to_json(content))
     write_atomic(place / "replay.svg", replay_chart(content).encode())
     write_atomic(place / "replay.html", replay_page(content).encode())
