@@ -114,6 +114,13 @@ def read_labels(*, start: date, end: date, root: Path | None = None) -> pd.DataF
     return frame.sort_values(["labeled_at", "record_id"], ignore_index=True) if not frame.empty else frame
 
 
+def days_scored(*, before: date, root: Path | None = None) -> list[date]:
+    """UTC days before a day of which any prediction was ever written, in order."""
+    files = (root or predictions_root()).glob("day=*/part.parquet")
+    days = sorted(date.fromisoformat(file.parent.name.removeprefix("day=")) for file in files)
+    return [day for day in days if day < before]
+
+
 def day_folder(root: Path, day: date) -> Path:
     """Folder of one UTC day."""
     return root / f"day={day.isoformat()}"

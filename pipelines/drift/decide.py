@@ -132,6 +132,8 @@ def _quiet(verdict: dict[str, Any]) -> Action:
         return Action(
             "nothing", f"one week alone is no breach: {names} may have moved; the next week tells", branch="alert"
         )
+    if why := verdict.get("nothing_yet"):  # older verdicts do not say
+        return Action("nothing", why, branch="new")
     if verdict["outcome"] == "undecided":
         return Action("nothing", "undecided: too few rows or weeks to know; that is not 'no drift'", branch="undecided")
     return Action("nothing", "no column is beyond what other weeks show", branch="steady")

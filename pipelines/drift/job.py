@@ -90,6 +90,7 @@ def measure(
                 profile, version=version, previous=previous, end=end, delay=schema.gold_delay_days, params=params
             ),
             rejected=[],
+            scored=log.days_scored(before=end),
             moved_since=ledger.Account.read().answered(profile.end),
         )
         place = live_home() / "drift" / verdict["key"]

@@ -100,7 +100,16 @@ def test_a_drift_is_measured_decided_confirmed_and_shown(profile_folder, capsys)
     HTMLParser().feed(page)
 
 
-def test_an_empty_feed_is_an_alert_and_no_trigger(profile_folder, capsys):
+def test_a_feed_that_has_not_begun_is_nothing_to_alert(profile_folder, capsys):
+    code, found, _ = measure(capsys, profile_folder)
+    assert code == 0 and found["outcome"] == "undecided" and found["upstream_broken"] == []
+    _, decision, _ = run(capsys, "decide", NOW)
+    assert decision["action"] == "nothing" and not decision["alert"] and not decision["page"]
+    assert decision["reason"].startswith(f"no predictions yet: nothing was scored before {END}")
+
+
+def test_a_feed_that_stopped_is_an_alert_and_no_trigger(profile_folder, capsys):
+    add(rows(RELEASED - timedelta(weeks=12), RELEASED - timedelta(weeks=11), seed=1))
     code, found, _ = measure(capsys, profile_folder)
     assert code == 0 and found["outcome"] == "undecided" and "stale" in found["upstream_broken"]
     _, decision, _ = run(capsys, "decide", NOW)
