@@ -27,6 +27,7 @@ from orchestration.operators import CleanupOperator, CommandOperator, PrepareOpe
 from orchestration.project import Project
 from watching.tasks import DecidedOperator, PsiSensor, TellOperator, TriggerRetrainOperator, columns, watch_params
 
+SCHEDULE = CronDataIntervalTimetable("0 5 * * *", timezone="UTC")
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
 DRIFT = ["python", "-m", "pipelines.drift"]
 INTERVAL_END = "(data_interval_end if data_interval_end is defined and data_interval_end else dag_run.run_after)"
@@ -40,8 +41,8 @@ ROLLBACK = ["python", "-m", "pipelines.release", "rollback", "--reason={reason}"
 
 with DAG(
     "drift_watch",
-    schedule=CronDataIntervalTimetable("0 5 * * *", timezone="UTC"),
-    start_date=PROJECT.schedules_from or datetime(2026, 1, 5),
+    schedule=SCHEDULE,
+    start_date=PROJECT.first_interval(SCHEDULE.expression) or datetime(2026, 1, 5),
     catchup=False,
     max_active_runs=1,
     params=watch_params(),

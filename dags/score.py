@@ -23,6 +23,7 @@ from orchestration.graph import add_run
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
 
+SCHEDULE = CronDataIntervalTimetable("0 3 * * *", timezone="UTC")
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
 SCORE = ["python", "-m", "pipelines.score"]
 DAY, OPTIONAL = r"^\d{4}-\d{2}-\d{2}$", ["null", "string"]
@@ -34,8 +35,8 @@ LABELS = ["--start={{ macros.ds_add(" + END + ", -60) }}", WINDOW[1], "--labels-
 
 with DAG(
     "score",
-    schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
-    start_date=PROJECT.schedules_from or datetime(2026, 1, 5),
+    schedule=SCHEDULE,
+    start_date=PROJECT.first_interval(SCHEDULE.expression) or datetime(2026, 1, 5),
     catchup=False,
     max_active_runs=2,
     params={

@@ -6,7 +6,7 @@ import configparser
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 # Never handed to a stage: the orchestrator's own settings and secrets, and Python settings of its environment.
@@ -51,6 +51,18 @@ class Project:
             alert_address=given("ALERT_ADDRESS"),
             schedules_from=datetime.fromisoformat(since) if (since := given("SCHEDULES_FROM")) else None,
         )
+
+    def first_interval(self, cron: str) -> datetime | None:
+        """Begin of the schedule's interval in which the set-up was made: its end, the next time due, is the first run.
+
+        With the set-up's own time as start date that interval would not count, and the first time due would be skipped.
+        """
+        from croniter import croniter  # comes with Airflow
+
+        if self.schedules_from is None:
+            return None
+        begin: datetime = croniter(cron, self.schedules_from + timedelta(seconds=1)).get_prev(datetime)
+        return begin
 
     @property
     def runs(self) -> Path:
