@@ -49,7 +49,7 @@ mlflow: setup-pipeline ## MLflow's pages on http://127.0.0.1:5000
 	@$(PY) -m pipelines.release ui
 
 drift: setup-pipeline ## Compare the week before END with the champion's profile, and decide: make drift END=2026-03-16
-	@$(PY) -m pipelines.drift measure --start "$$(date -u -d "$(END) -7 days" +%F)" --end "$(END)"
+	@$(PY) -m pipelines.drift measure --end "$(END)"
 	@$(PY) -m pipelines.drift decide
 drift-replay: setup-pipeline ## Which days of history would have triggered: make drift-replay [ARGS="--source file.parquet --weeks 26"]
 	@$(PY) -m pipelines.drift replay $(ARGS)

@@ -49,6 +49,7 @@ def replay(
     frame[time_column] = pd.to_datetime(frame[time_column], utc=True) + pd.Timedelta(hours=shift_hours)
     start = start or frame[time_column].min().date()
     end = end or frame[time_column].max().date() + timedelta(days=1)
+    require_days(start, end)
     n_weeks = weeks or params.alarm.most_weeks
     if (end - start).days < 7 * (n_weeks + 2):
         raise InputError(
@@ -98,6 +99,12 @@ def replay(
     }
 
 
+def require_days(start: date, end: date) -> None:
+    """InputError where the history holds no day."""
+    if start >= end:
+        raise InputError(f"history [{start}, {end}) is empty: start before end would be right")
+
+
 def stored(file: Path, *, time_column: str, columns: str | None) -> "tuple[pd.DataFrame, dict[str, Kind]]":
     """Columns of a parquet file and their kinds, the domain's features where none are named."""
     import pandas as pd
@@ -129,6 +136,7 @@ def simulated(*, start: date | None, end: date | None) -> "tuple[pd.DataFrame, d
     domain, window = load_domain(), section("ingest")
     first = start or date.fromisoformat(str(window["start"]))
     last = end or date.fromisoformat(str(window["end"])) + timedelta(weeks=SIMULATED_WEEKS)
+    require_days(first, last)
     knobs = section("simulator")
     if knobs.get("drift_date") is None and "drift_date" in knobs:
         knobs["drift_date"] = (last - timedelta(weeks=SIMULATED_WEEKS // 2)).isoformat()

@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, date, datetime
 from typing import Any
 
+from pipelines.core.days import day_of
 from pipelines.core.errors import PerennialError
 
 
@@ -23,9 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--port", type=int, help="default: params.yaml: serve.port")
     commands.add_parser("compact", help="make predictions/day=... of the finished part of the log")
     canary = commands.add_parser("canary", help="look once at the canary: stop it, complete it, or leave it")
-    canary.add_argument("--today", type=date.fromisoformat, help="UTC day of the look; default: by the clock")
-    given = parser.parse_args(arguments)
+    canary.add_argument("--today", type=day_of("TODAY"), help="UTC day of the look; default: by the clock")
     try:
+        given = parser.parse_args(arguments)
         if given.command == "run":
             from pipelines.serve.service import run as serve
 
