@@ -129,7 +129,7 @@ class Service:
                 logger.exception("%s: failed, next try in %g seconds", name, seconds)
 
 
-def run(*, host: str, port: int | None) -> None:
+def run(*, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; then answer what waits and close the log."""
     import torch
     import uvicorn
@@ -141,7 +141,6 @@ def run(*, host: str, port: int | None) -> None:
     if not token:
         token = secrets.token_urlsafe(24)
         sys.stderr.write(f"serve: {TOKEN_VARIABLE} is not set; this run's token is {token}\n")
-    port = port or service.params.port
     service.start()
     began = time.monotonic()
     logger.info("listening on http://%s:%d", host, port)
