@@ -95,7 +95,23 @@ def score_window(*, start: date, end: date, version: int | None) -> dict[str, An
         version,
         predictions.predictions_root(),
     )
-    return {"records": len(records), "added": added, "model_version": version, "ingest_passed": verdict["passed"]}
+    let_pass = overridden(package)
+    for stage, checks in let_pass.items():
+        logger.warning("version %d was released past gate %s, closed by %s", version, stage, ", ".join(checks))
+    return {
+        "records": len(records),
+        "added": added,
+        "model_version": version,
+        "ingest_passed": verdict["passed"],
+        "overridden": let_pass,
+    }
+
+
+def overridden(package: Path) -> dict[str, list[str]]:
+    """Stage -> the checks that closed its gate and that a person let pass, as the version's evidence records them."""
+    files = sorted((package / "evidence").glob("override.*.json"))
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return {record["stage"]: record["checks"] for record in records}
 
 
 def package_of(version: int | None) -> tuple[int, Path]:
