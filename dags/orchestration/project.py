@@ -6,7 +6,7 @@ import configparser
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 # Never handed to a stage: the orchestrator's own settings and secrets, and Python settings of its environment.
@@ -57,12 +57,12 @@ class Project:
 
         With the set-up's own time as start date that interval would not count, and the first time due would be skipped.
         """
-        from croniter import croniter  # comes with Airflow
+        from airflow.timetables.interval import CronDataIntervalTimetable  # the scheduler's, which can reckon
 
         if self.schedules_from is None:
             return None
-        begin: datetime = croniter(cron, self.schedules_from + timedelta(seconds=1)).get_prev(datetime)
-        return begin
+        table = CronDataIntervalTimetable(cron, timezone="UTC")
+        return table.infer_manual_data_interval(run_after=self.schedules_from.replace(tzinfo=UTC)).end
 
     @property
     def runs(self) -> Path:

@@ -82,7 +82,7 @@ def test_without_a_verdict_the_sensor_waits_in_the_triggerer(watch, tmp_path: Pa
 )
 def test_the_first_time_due_after_a_set_up_is_a_run(watch, monkeypatch: pytest.MonkeyPatch, cron, due) -> None:
     set_up = datetime(2026, 3, 11, 14)  # a Wednesday
-    start = replace(watch.PROJECT, schedules_from=set_up).first_interval(cron).replace(tzinfo=UTC)
+    start = replace(watch.PROJECT, schedules_from=set_up).first_interval(cron)
     table = CronDataIntervalTimetable(cron, timezone="UTC")
     for now, runs_at in ((set_up, due), (due + timedelta(minutes=1), due)):
         monkeypatch.setattr("airflow.timetables.interval.utcnow", lambda now=now: pendulum.instance(now, tz="UTC"))
