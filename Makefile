@@ -45,11 +45,11 @@ score: setup-pipeline ## The champion's answers for a window: make score START=2
 	@$(PY) -m pipelines.score --start "$(START)" --end "$(END)"
 score-export: setup-pipeline ## A faster form of the champion's network, used by score once its parity gate is open
 	@$(PY) -m pipelines.score --export
-mlflow: setup-pipeline ## MLflow's pages on http://127.0.0.1:5000
-	@$(PY) -m pipelines.release ui
+mlflow: setup-pipeline ## MLflow's pages on http://127.0.0.1:5000; make mlflow PORT=5001
+	@$(PY) -m pipelines.release ui --port "$(or $(PORT),5000)"
 
 drift: setup-pipeline ## Compare the week before END with the champion's profile, and decide: make drift END=2026-03-16
-	@$(PY) -m pipelines.drift measure --start "$$(date -u -d "$(END) -7 days" +%F)" --end "$(END)"
+	@$(PY) -m pipelines.drift measure --end "$(END)"
 	@$(PY) -m pipelines.drift decide
 drift-replay: setup-pipeline ## Which days of history would have triggered: make drift-replay [ARGS="--source file.parquet --weeks 26"]
 	@$(PY) -m pipelines.drift replay $(ARGS)

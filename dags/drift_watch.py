@@ -6,11 +6,12 @@ profile, show which column moved, walk the decision tree, and let `retrain` run 
 **What starts it.** Every day at 05:00 UTC, for the seven days that ended at midnight. By hand (*Trigger*): the form
 takes a window and a model version.
 
-**What comes of it.** `drift/<key>/` in the state root holds `verdict.json`, `drift.html` (read this first), Evidently's
-report and the decision; `decisions.jsonl` holds all decisions. In the grid each column is an instance of `psi_sensor`:
-green where it moved, pink where it did not. `decide` says what is done and why: a broken feed is alerted and never
-retrained on; a champion that is worse than the one before it is rolled back; a breach triggers `retrain` as the run
-`drift__<key>`, once for one cause, within the cooldown and the compute budget; else a person is paged.
+**What comes of it.** In `live/<registered model>/` of the state root, `drift/<key>/` holds `verdict.json`, `drift.html`
+(read this first), Evidently's report and the decision; `decisions.jsonl` holds all decisions. In the grid each column
+is an instance of `psi_sensor`: green where it moved, pink where it did not. `decide` says what is done and why: a
+broken feed is alerted and never retrained on; a champion that is worse than the one before it is rolled back; a breach
+triggers `retrain` as the run `drift__<key>`, once for one cause, within the cooldown and the compute budget; else a
+person is paged.
 
 **When it fails.** Nothing was triggered. Clear the red task: the same cause has the same key, so nothing happens twice.
 The cooldown is written only after the trigger: a crash in between triggers again, and finds that the run is there.
@@ -26,6 +27,7 @@ from orchestration.operators import CleanupOperator, CommandOperator, PrepareOpe
 from orchestration.project import Project
 from watching.tasks import DecidedOperator, PsiSensor, TellOperator, TriggerRetrainOperator, columns, watch_params
 
+SCHEDULE = CronDataIntervalTimetable("0 5 * * *", timezone="UTC")
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
 DRIFT = ["python", "-m", "pipelines.drift"]
 INTERVAL_END = "(data_interval_end if data_interval_end is defined and data_interval_end else dag_run.run_after)"
@@ -39,8 +41,8 @@ ROLLBACK = ["python", "-m", "pipelines.release", "rollback", "--reason={reason}"
 
 with DAG(
     "drift_watch",
-    schedule=CronDataIntervalTimetable("0 5 * * *", timezone="UTC"),
-    start_date=PROJECT.schedules_from or datetime(2026, 1, 5),
+    schedule=SCHEDULE,
+    start_date=PROJECT.first_interval(SCHEDULE.expression) or datetime(2026, 1, 5),
     catchup=False,
     max_active_runs=1,
     params=watch_params(),

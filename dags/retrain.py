@@ -38,7 +38,7 @@ CHAMPION = Asset("champion", uri="champion://perennial")
 with DAG(
     "retrain",
     schedule=SCHEDULE,
-    start_date=PROJECT.schedules_from or datetime(2026, 1, 5),
+    start_date=PROJECT.first_interval(SCHEDULE.expression) or datetime(2026, 1, 5),
     catchup=False,
     max_active_runs=2,
     params=run_params(),

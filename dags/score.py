@@ -6,8 +6,9 @@ The champion's answers for new input, one UTC day at a time, and the gold labels
 window and a model version. A **backfill** scores past days; a window is scored by several workers
 (`params.yaml: score.workers`), and a second run of it adds nothing.
 
-**What comes of it.** `predictions/day=.../` in the state root: one row a record with its features, label, confidence
-and model version; `labels/day=.../`: late labels of the last 60 days. `drift_watch` reads both.
+**What comes of it.** In `live/<registered model>/` of the state root, `predictions/day=.../`: one row a record with its
+features, label, confidence and model version; `labels/day=.../`: late labels of the last 60 days. `drift_watch` reads
+both.
 
 **When it fails.** Rows that were written stay and are found again: clear the red task. Exit code 66 in its log names
 what is wrong (no champion yet, a window in the future, a source that cannot be read) and is not tried again.
@@ -22,6 +23,7 @@ from orchestration.graph import add_run
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
 
+SCHEDULE = CronDataIntervalTimetable("0 3 * * *", timezone="UTC")
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
 SCORE = ["python", "-m", "pipelines.score"]
 DAY, OPTIONAL = r"^\d{4}-\d{2}-\d{2}$", ["null", "string"]
@@ -33,8 +35,8 @@ LABELS = ["--start={{ macros.ds_add(" + END + ", -60) }}", WINDOW[1], "--labels-
 
 with DAG(
     "score",
-    schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
-    start_date=PROJECT.schedules_from or datetime(2026, 1, 5),
+    schedule=SCHEDULE,
+    start_date=PROJECT.first_interval(SCHEDULE.expression) or datetime(2026, 1, 5),
     catchup=False,
     max_active_runs=2,
     params={

@@ -345,10 +345,17 @@ def uncommitted(root: Path) -> str:
     return f"Runs use what is committed; they do not see your changes to {names}."
 
 
+def port_of(text: str) -> int:
+    """Reads a port, for argparse; SystemExit in one line where it is none."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise SystemExit(f"PORT = {text!r} is no port; a whole number from 1 to 65535 would be right")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run Airflow until Ctrl-C, or, with --smoke, only until it has come up and every DAG is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--port", type=port_of, default=8080)
     parser.add_argument("--db", default="", help="SQLAlchemy address of a PostgreSQL metadata store; empty: SQLite")
     parser.add_argument("--home", type=Path, default=ROOT / ".airflow")
     parser.add_argument("--prefix", default="PERENNIAL", help="prefix of the project's environment variables")

@@ -6,7 +6,7 @@ import configparser
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 # Never handed to a stage: the orchestrator's own settings and secrets, and Python settings of its environment.
@@ -53,6 +53,18 @@ class Project:
             schedules_from=datetime.fromisoformat(since) if (since := given("SCHEDULES_FROM")) else None,
             actor_variable=f"{prefix}_ACTOR",
         )
+
+    def first_interval(self, cron: str) -> datetime | None:
+        """Begin of the schedule's interval in which the set-up was made: its end, the next time due, is the first run.
+
+        With the set-up's own time as start date that interval would not count, and the first time due would be skipped.
+        """
+        from airflow.timetables.interval import CronDataIntervalTimetable  # the scheduler's, which can reckon
+
+        if self.schedules_from is None:
+            return None
+        table = CronDataIntervalTimetable(cron, timezone="UTC")
+        return table.infer_manual_data_interval(run_after=self.schedules_from.replace(tzinfo=UTC)).end
 
     @property
     def runs(self) -> Path:

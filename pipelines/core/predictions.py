@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.core.errors import InputError
-from pipelines.core.state import home, locked, write_atomic
+from pipelines.core.live_state import live_home
+from pipelines.core.state import locked, write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,13 +38,13 @@ FIXED = [
 
 
 def predictions_root() -> Path:
-    """Folder of the predictions in the state root."""
-    return home() / "predictions"
+    """Folder of the registered model's predictions."""
+    return live_home() / "predictions"
 
 
 def labels_root() -> Path:
-    """Folder of the late labels in the state root."""
-    return home() / "labels"
+    """Folder of the registered model's late labels."""
+    return live_home() / "labels"
 
 
 def columns_of(schema: DomainSchema) -> list[str]:
@@ -111,6 +112,13 @@ def read_labels(*, start: date, end: date, root: Path | None = None) -> pd.DataF
     """Labels that came in within the half-open window of UTC days."""
     frame = _read(root or labels_root(), start=start, end=end)
     return frame.sort_values(["labeled_at", "record_id"], ignore_index=True) if not frame.empty else frame
+
+
+def days_scored(*, before: date, root: Path | None = None) -> list[date]:
+    """UTC days before a day of which any prediction was ever written, in order."""
+    files = (root or predictions_root()).glob("day=*/part.parquet")
+    days = sorted(date.fromisoformat(file.parent.name.removeprefix("day=")) for file in files)
+    return [day for day in days if day < before]
 
 
 def day_folder(root: Path, day: date) -> Path:

@@ -7,10 +7,11 @@ import argparse
 import json
 import logging
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pipelines.core.days import day_of
 from pipelines.core.errors import PerennialError
 
 COMMANDS = ("measure", "decide", "settle", "approve", "replay", "audit")
@@ -22,8 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] not in (*COMMANDS, "-h", "--help"):
         words.insert(0, "measure")
-    given = _parser().parse_args(words)
     try:
+        given = _parser().parse_args(words)
         answer = given.command(given)
     except PerennialError as error:
         sys.stderr.write(f"drift: {error}\n")
@@ -36,7 +37,7 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     from pipelines.drift import job
 
     return job.measure(
-        start=given.start,
+        start=given.start or given.end - timedelta(days=7),
         end=given.end,
         version=given.model_version or None,
         previous=given.previous_version,
@@ -99,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     measure = add("measure", _measure, "compare the week before --end with the profile of a version")
-    measure.add_argument("--start", type=date.fromisoformat, required=True, help="first UTC day")
-    measure.add_argument("--end", type=date.fromisoformat, required=True, help="day after the last; the week before it")
+    measure.add_argument("--start", type=day_of("START"), help="first UTC day; default: a week before the end")
+    measure.add_argument("--end", type=day_of("END"), required=True, help="day after the last; the week before it")
     measure.add_argument("--model-version", type=int, help="registered version; 0: the champion")
     measure.add_argument("--previous-version", type=int, help="the champion before it; default: the registry's")
     measure.add_argument("--profile", type=Path, help="a profile's folder instead of the one in the registry")
@@ -125,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_now(approve)
     replay = add("replay", _replay, "which days of history would have triggered, on which columns, at what cost")
     replay.add_argument("--source", default="simulated", help="'simulated', or a parquet file of records")
-    replay.add_argument("--start", type=date.fromisoformat, help="first day of history")
-    replay.add_argument("--end", type=date.fromisoformat, help="day after the last")
+    replay.add_argument("--start", type=day_of("START"), help="first day of history")
+    replay.add_argument("--end", type=day_of("END"), help="day after the last")
     replay.add_argument("--weeks", type=int, help="weeks of reference; default: params.yaml")
     replay.add_argument("--every", choices=("day", "week"), default="day", help="how often it is looked")
     replay.add_argument("--shift-hours", type=float, default=0, help="hours added to every time")
@@ -135,8 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--out", type=Path, help="folder of replay.json, replay.html and replay.svg")
     audit = add("audit", _audit, "share of training rows whose label may be the model's own answer")
     audit.add_argument("--training", type=Path, required=True, help="parquet with id and label of the training rows")
-    audit.add_argument("--start", type=date.fromisoformat, required=True, help="first day of the training window")
-    audit.add_argument("--end", type=date.fromisoformat, required=True, help="day after its last")
+    audit.add_argument("--start", type=day_of("START"), required=True, help="first day of the training window")
+    audit.add_argument("--end", type=day_of("END"), required=True, help="day after its last")
     return parser
 
 

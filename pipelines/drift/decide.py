@@ -132,6 +132,8 @@ def _quiet(verdict: dict[str, Any]) -> Action:
         return Action(
             "nothing", f"one week alone is no breach: {names} may have moved; the next week tells", branch="alert"
         )
+    if why := verdict.get("nothing_yet"):  # older verdicts do not say
+        return Action("nothing", why, branch="new")
     if verdict["outcome"] == "undecided":
         return Action("nothing", "undecided: too few rows or weeks to know; that is not 'no drift'", branch="undecided")
     return Action("nothing", "no column is beyond what other weeks show", branch="steady")
@@ -175,7 +177,7 @@ def _retrain(
             page=True,
         )
     proposed = account.open_proposal(version)
-    key = proposed["key"] if proposed else trigger_key(verdict, attempt=account.attempts(version))
+    key = proposed["key"] if proposed else trigger_key(verdict, model=account.model, attempt=account.attempts(version))
     return Action(
         "retrain",
         f"{breached}: retrain on the window that ends {verdict['window']['end']}",
@@ -191,7 +193,7 @@ def causes(verdict: dict[str, Any]) -> list[str]:
     return [*sorted(verdict["breaches"]), *(["labels"] if worse else [])]
 
 
-def trigger_key(verdict: dict[str, Any], *, attempt: int) -> str:
-    """One key a cause: model version, columns, first breaching week; and how many tries did not help."""
-    cause: Sequence[Any] = [verdict["model_version"], causes(verdict), verdict["since"], attempt]
+def trigger_key(verdict: dict[str, Any], *, model: str, attempt: int) -> str:
+    """One key a cause: registered model and version, columns, first breaching week; and how many tries did not help."""
+    cause: Sequence[Any] = [model, verdict["model_version"], causes(verdict), verdict["since"], attempt]
     return hashlib.sha256(json.dumps(cause).encode()).hexdigest()[:16]

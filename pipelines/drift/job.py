@@ -1,4 +1,4 @@
-"""The drift commands on the state root: read, call, write, under one lock."""
+"""The drift commands on the registered model's live state: read, call, write, under one lock."""
 
 import contextlib
 import fcntl
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import InputError, ParamsError, StoreError
+from pipelines.core.live_state import live_home
 from pipelines.core.params import PARAMS_FILE, load_params, read_yaml
-from pipelines.core.state import home, write_atomic
+from pipelines.core.state import write_atomic
 from pipelines.core.store import to_json
 from pipelines.drift import ledger
 from pipelines.drift.params import DriftParams
@@ -29,7 +30,7 @@ def load_drift_params() -> DriftParams:
 @contextlib.contextmanager
 def only_one(*, seconds: float) -> Iterator[None]:
     """Hold the lock of all drift commands; a second waits, then says so. It falls with its process."""
-    path = home() / "drift" / ".lock"
+    path = live_home() / "drift" / ".lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         deadline = time.monotonic() + seconds
@@ -89,9 +90,10 @@ def measure(
                 profile, version=version, previous=previous, end=end, delay=schema.gold_delay_days, params=params
             ),
             rejected=[],
+            scored=log.days_scored(before=end),
             moved_since=ledger.Account.read().answered(profile.end),
         )
-        place = home() / "drift" / verdict["key"]
+        place = live_home() / "drift" / verdict["key"]
         write_atomic(place / "verdict.json", to_json(verdict))
         _write_page(place, verdict, decision=None, params=params)
         if evidently and len(live.frame):
@@ -106,7 +108,7 @@ def decide(key: str | None, *, now: datetime) -> dict[str, Any]:
 
     params = load_drift_params()
     with only_one(seconds=params.lock_seconds):
-        place = home() / "drift" / (key or _latest())
+        place = live_home() / "drift" / (key or _latest())
         verdict = read_verdict(place / "verdict.json")
         account = ledger.Account.read()
         trial = _in_trial(verdict, account=account)
@@ -228,9 +230,11 @@ def _owner() -> str:
 
 def _latest() -> str:
     """Key of the verdict that was measured last, whatever week it is about."""
-    verdicts = sorted((home() / "drift").glob("*/verdict.json"), key=lambda file: (file.stat().st_mtime_ns, file))
+    verdicts = sorted((live_home() / "drift").glob("*/verdict.json"), key=lambda file: (file.stat().st_mtime_ns, file))
     if not verdicts:
-        raise InputError(f"there is no verdict in {home() / 'drift'}: run `python -m pipelines.drift measure` first")
+        raise InputError(
+            f"there is no verdict in {live_home() / 'drift'}: run `python -m pipelines.drift measure` first"
+        )
     return verdicts[-1].parent.name
 
 

@@ -1,4 +1,4 @@
-"""What was decided, what was run and what it cost: two append-only files in the state root, read as one account."""
+"""What was decided, run and spent for a registered model: two append-only files, read as one account."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,32 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import InputError
-from pipelines.core.state import append_line, home, read_lines, verify_chain
+from pipelines.core.live_state import live_home, registered_model
+from pipelines.core.state import append_line, read_lines, verify_chain
 
 Line = dict[str, Any]
 
 
 def decisions_file() -> Path:
     """The hash-chained file of decisions and of the runs that came of them."""
-    return home() / "decisions.jsonl"
+    return live_home() / "decisions.jsonl"
 
 
 def budget_file() -> Path:
     """The file of approved and spent minutes."""
-    return home() / "budget.jsonl"
+    return live_home() / "budget.jsonl"
 
 
 @dataclass(frozen=True)
 class Account:
     """Everything the decision tree needs to remember."""
 
+    model: str  # the registered model that it is about
     decisions: tuple[Line, ...]
     budget: tuple[Line, ...]
 
     @classmethod
     def read(cls) -> "Account":
-        """The account in the state root; StoreError when the chain of decisions was tampered with."""
-        return cls(tuple(verify_chain(decisions_file())), tuple(read_lines(budget_file())))
+        """The registered model's account; StoreError when the chain of decisions was tampered with."""
+        return cls(registered_model(), tuple(verify_chain(decisions_file())), tuple(read_lines(budget_file())))
 
     @property
     def latest(self) -> datetime | None:

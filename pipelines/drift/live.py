@@ -25,6 +25,11 @@ class Live:
     own: NDArray[np.bool_]  # rows that the profile's model answered
     unlogged: tuple[str, ...]  # columns of the profile that the rows do not have at all
 
+    @property
+    def end(self) -> date:
+        """The day after the last."""
+        return self.first_day + timedelta(days=self.n_days)
+
     def values(self, name: str, *, first: int, last: int) -> "pd.Series[Any]":
         """The column's values on the days `first <= day < last`."""
         inside = (self.days >= first) & (self.days < last)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import InputError
-from pipelines.core.state import home, write_atomic
+from pipelines.core.live_state import live_home
+from pipelines.core.state import write_atomic
 from pipelines.core.store import to_json
 from pipelines.drift.replay import as_rows, look_back, read_history, triggers
 from pipelines.drift.report import replay_chart, replay_page
@@ -48,6 +49,7 @@ def replay(
     frame[time_column] = pd.to_datetime(frame[time_column], utc=True) + pd.Timedelta(hours=shift_hours)
     start = start or frame[time_column].min().date()
     end = end or frame[time_column].max().date() + timedelta(days=1)
+    require_days(start, end)
     n_weeks = weeks or params.alarm.most_weeks
     if (end - start).days < 7 * (n_weeks + 2):
         raise InputError(
@@ -79,7 +81,7 @@ def replay(
         "minutes": sum(item["minutes"] for item in made),
         "looks": as_rows(looks, columns=names),
     }
-    place = out or home() / "drift" / "replay"
+    place = out or live_home() / "drift" / "replay"
     write_atomic(place / "replay.json", to_json(content))
     write_atomic(place / "replay.svg", replay_chart(content).encode())
     write_atomic(place / "replay.html", replay_page(content).encode())
@@ -95,6 +97,12 @@ def replay(
         "minutes": content["minutes"],
         "page": str(place / "replay.html"),
     }
+
+
+def require_days(start: date, end: date) -> None:
+    """InputError where the history holds no day."""
+    if start >= end:
+        raise InputError(f"history [{start}, {end}) is empty: start before end would be right")
 
 
 def stored(file: Path, *, time_column: str, columns: str | None) -> "tuple[pd.DataFrame, dict[str, Kind]]":
@@ -128,6 +136,7 @@ def simulated(*, start: date | None, end: date | None) -> "tuple[pd.DataFrame, d
     domain, window = load_domain(), section("ingest")
     first = start or date.fromisoformat(str(window["start"]))
     last = end or date.fromisoformat(str(window["end"])) + timedelta(weeks=SIMULATED_WEEKS)
+    require_days(first, last)
     knobs = section("simulator")
     if knobs.get("drift_date") is None and "drift_date" in knobs:
         knobs["drift_date"] = (last - timedelta(weeks=SIMULATED_WEEKS // 2)).isoformat()

@@ -1,7 +1,7 @@
 """Is it the world that moved, or the pipe that broke? Signs of a broken feed, which no retraining mends."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from statistics import NormalDist
 
 import numpy as np
@@ -26,8 +26,13 @@ def upstream_checks(
     missing_rise: float,
     unit_factor: float,
     min_rows: int,
+    scored: Sequence[date],
 ) -> list[Check]:
-    """One check each: rows still come, as many as ever, every column is there and filled, every number in its unit."""
+    """One check each: rows still come, as many as ever, every column is there and filled, every number in its unit.
+
+    `scored` are all days of which anything was ever predicted: a feed that has not begun is not stale, and the week in
+    which it began is not as full as others.
+    """
     n_rows = int(live.rows[-7:].sum())
     weeks = profile.rows[len(profile.rows) % 7 :].reshape(-1, 7).sum(axis=1)
     usual = float(np.median(weeks)) if len(weeks) else float("nan")
@@ -37,16 +42,19 @@ def upstream_checks(
     rises = missing_rises(profile, live, min_rows=min_rows)
     factors = unit_factors(profile, live, min_rows=min_rows, unit_factor=unit_factor)
     gone = sorted(name for name in live.unlogged if profile.column(name).source == "input")
+    begun, whole = len(scored) > 1, bool(scored) and scored[0] <= live.end - timedelta(days=7)
     worst = max(rises, key=lambda name: (rises[name], name), default=None)
     return [
         Check.at_most(
             "stale",
-            silent,
+            silent if begun else None,
             limit=stale_days - 1,
             rows=n_rows,
             min_rows=0,
             required=False,
-            sentence="rows came up to the window's last day"
+            sentence=nothing_yet(scored, end=live.end)
+            if not begun
+            else "rows came up to the window's last day"
             if not silent
             else f"no row since {last}"
             if last
@@ -54,12 +62,13 @@ def upstream_checks(
         ),
         Check.at_least(
             "volume",
-            n_rows / usual if usual else None,
+            n_rows / usual if usual and begun and whole else None,
             limit=least_rows_share,
             rows=n_rows,
             min_rows=0,
             required=False,
-            sentence=f"{n_rows:,} rows in the live week, {usual:,.0f} in the reference's median week",
+            sentence=f"{n_rows:,} rows in the live week, {usual:,.0f} in the reference's median week"
+            + ("" if whole else "; the feed has not run for a whole week"),
         ),
         Check.equals(
             "columns_gone",
@@ -93,6 +102,15 @@ def upstream_checks(
             details={"columns": factors},
         ),
     ]
+
+
+def nothing_yet(scored: Sequence[date], *, end: date) -> str:
+    """Why there is nothing to compare, where at most one day was ever predicted; empty where there is more."""
+    if len(scored) > 1:
+        return ""
+    if scored:
+        return f"no predictions yet but those of {scored[0]}: nothing to compare before a second day is scored"
+    return f"no predictions yet: nothing was scored before {end}, so there is nothing to compare"
 
 
 def missing_rises(profile: Profile, live: Live, *, min_rows: int) -> dict[str, float]:

@@ -18,7 +18,7 @@ from pipelines.drift.judgement import alerts, judge_weeks, weeks_in_a_row
 from pipelines.drift.live import Live
 from pipelines.drift.metrics import chi_square, jensen_shannon, kendall_trend, kolmogorov_smirnov
 from pipelines.drift.params import AlarmParams, UpstreamParams
-from pipelines.drift.upstream import upstream_checks
+from pipelines.drift.upstream import nothing_yet, upstream_checks
 from pipelines.drift.weeks import LEAST_WEEKS, RANK_WEEKS, Scored, draw_weeks, rank_week, undecided_week
 
 FORMAT = 1
@@ -248,16 +248,20 @@ def make_verdict(
     upstream: UpstreamParams,
     concept: dict[str, Any],
     rejected: Sequence[str],
+    scored: Sequence[date],
     moved_since: date | None = None,
 ) -> dict[str, Any]:
     """The content of `verdict.json`: a function of the profile, what it was made for and the rows, no clock in it."""
     columns = measure_columns(profile, live, params=alarm, moved_since=moved_since)
-    checks = upstream_checks(profile, live, **upstream.model_dump(), min_rows=alarm.min_rows)
+    checks = upstream_checks(profile, live, **upstream.model_dump(), min_rows=alarm.min_rows, scored=scored)
     feed = Verdict.of("upstream", checks)
-    if (end - start).days < 7:
+    too_little = nothing_yet(scored, end=end)
+    if (end - start).days < 7 and not too_little:
+        too_little = f"the window holds {(end - start).days} days: a week is compared with weeks"
+    if too_little:
         for facts in columns.values():
             facts |= {"outcome": "undecided", "method": "undecided", "alert": False, "breach": False, "since": None}
-            facts["why"] = f"the window holds {(end - start).days} days: a week is compared with weeks"
+            facts["why"] = too_little
     breaches = [name for name, facts in columns.items() if facts["breach"]]
     alerting = [name for name, facts in columns.items() if facts["alert"]]
     inputs = [facts for facts in columns.values() if facts["source"] == "input"]
@@ -293,6 +297,7 @@ def make_verdict(
         "concept": concept,
         "columns": columns,
         "rejected": list(rejected),
+        "nothing_yet": nothing_yet(scored, end=end),
     }
     body["digest"] = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     return body

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from pipelines.core.live_state import live_home
 from pipelines.core.state import home, read_lines
 from pipelines.loop.evidence import State
 
@@ -25,7 +26,7 @@ def read_state(registry: "Registry") -> State:
     return State(
         moves=read_history(registry.model_name),
         decisions=list(Account.read().decisions),
-        verdicts=[read_verdict(file) for file in sorted((root / "drift").glob("*/verdict.json"))],
+        verdicts=[read_verdict(file) for file in sorted((live_home() / "drift").glob("*/verdict.json"))],
         canaries=read_lines(root / "canaries.jsonl"),
         requests=[json.loads(file.read_bytes()) for file in sorted((root / "runs").glob("*/request.json"))],
         windows={version: _window(registry, version) for version in versions},

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.domain import load_domain
+from pipelines.core.live_state import live_home
 from pipelines.core.params import load_params, load_resources, section
 from pipelines.core.state import home
 from pipelines.serve.params import ServeParams
@@ -118,7 +119,7 @@ def measure(start: date, end: date) -> dict[str, Any]:
         texts=False,
         evidently=False,
     )
-    return job.read_verdict(home() / "drift" / said["key"] / "verdict.json")
+    return job.read_verdict(live_home() / "drift" / said["key"] / "verdict.json")
 
 
 def decide(verdict: dict[str, Any], *, minutes_later: int = 0) -> dict[str, Any]:

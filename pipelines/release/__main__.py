@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import GateClosed, PerennialError
+from pipelines.core.ports import port_of, require_free
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,8 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="release: %(message)s", force=True)
     for noisy in ("httpx", "urllib3", "alembic", "mlflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    given = _parser().parse_args(arguments)
     try:
+        given = _parser().parse_args(arguments)
         return int(given.command(given) or 0)
     except PerennialError as error:
         sys.stderr.write(f"release: {error}\n")
@@ -102,6 +103,7 @@ def _summary(given: argparse.Namespace) -> None:
 def _ui(given: argparse.Namespace) -> None:
     from pipelines.core.state import home, tracking_uri
 
+    require_free("127.0.0.1", port=given.port)
     artifacts = home() / "artifacts"
     artifacts.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri()]
@@ -151,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     add("verify", _verify, "check the history's chain and every artifact of the champion")
     add("summary", _summary, "show the summary of the last run again")
     ui = add("ui", _ui, "MLflow's pages on the loopback interface")
-    ui.add_argument("--port", type=int, default=5000, help="port")
+    ui.add_argument("--port", type=port_of, default=5000, help="port")
     return parser
 
 

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from pipelines.core.params import StageParams, domain_path, load_params
+from pipelines.core.live_state import registered_model
+from pipelines.core.params import StageParams, load_params
 
 
 class ReleaseParams(StageParams):
@@ -23,4 +24,5 @@ def load_release_params() -> ReleaseParams:
 
 def model_name() -> str:
     """Name of the registered model of this checkout."""
-    return load_release_params().model_name or f"perennial-{domain_path().name}"
+    load_release_params()  # the section is right as a whole
+    return registered_model()

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.core.days import day_of
 from pipelines.core.errors import InputError, PerennialError
 
 if TYPE_CHECKING:
@@ -26,19 +27,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Score or label one window; a known error is one message on stderr and its own exit code."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="score: %(message)s", force=True)
     parser = argparse.ArgumentParser(prog="python -m pipelines.score", description=__doc__)
-    parser.add_argument("--start", type=date.fromisoformat, help="first UTC day")
-    parser.add_argument("--end", type=date.fromisoformat, help="day after the last")
-    parser.add_argument("--now", type=date.fromisoformat, help="today; default: by the clock, in UTC")
+    parser.add_argument("--start", type=day_of("START"), help="first UTC day")
+    parser.add_argument("--end", type=day_of("END"), help="day after the last")
+    parser.add_argument("--now", type=day_of("NOW"), help="today; default: by the clock, in UTC")
     parser.add_argument("--export", action="store_true", help="export the version's network, and judge the export")
     parser.add_argument("--int8", action="store_true", help="export with matrices in bytes; the same gate")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model-version", type=int, help="registered version; default: the champion")
     which.add_argument("--champion", action="store_true", help="the champion, said aloud")
-    parser.add_argument("--labels-as-of", type=date.fromisoformat, help="write late labels instead of predictions")
-    given = parser.parse_args(arguments)
-    if not given.export and not (given.start and given.end):
-        parser.error("--start and --end are needed, or --export")
+    parser.add_argument("--labels-as-of", type=day_of("LABELS_AS_OF"), help="write late labels instead of predictions")
     try:
+        given = parser.parse_args(arguments)
+        if not given.export and not (given.start and given.end):
+            parser.error("--start and --end are needed, or --export")
         if given.export:
             answer = export(version=given.model_version, int8=given.int8)
         else:
@@ -94,7 +95,23 @@ def score_window(*, start: date, end: date, version: int | None) -> dict[str, An
         version,
         predictions.predictions_root(),
     )
-    return {"records": len(records), "added": added, "model_version": version, "ingest_passed": verdict["passed"]}
+    let_pass = overridden(package)
+    for stage, checks in let_pass.items():
+        logger.warning("version %d was released past gate %s, closed by %s", version, stage, ", ".join(checks))
+    return {
+        "records": len(records),
+        "added": added,
+        "model_version": version,
+        "ingest_passed": verdict["passed"],
+        "overridden": let_pass,
+    }
+
+
+def overridden(package: Path) -> dict[str, list[str]]:
+    """Stage -> the checks that closed its gate and that a person let pass, as the version's evidence records them."""
+    files = sorted((package / "evidence").glob("override.*.json"))
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return {record["stage"]: record["checks"] for record in records}
 
 
 def package_of(version: int | None) -> tuple[int, Path]:

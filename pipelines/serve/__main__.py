@@ -9,7 +9,9 @@ import sys
 from datetime import UTC, date, datetime
 from typing import Any
 
+from pipelines.core.days import day_of
 from pipelines.core.errors import PerennialError
+from pipelines.core.ports import port_of, require_free
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,16 +22,14 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="answer requests until SIGTERM")
     run.add_argument("--host", default="127.0.0.1", help="default: the loopback interface only")
-    run.add_argument("--port", type=int, help="default: params.yaml: serve.port")
+    run.add_argument("--port", type=port_of, help="default: params.yaml: serve.port")
     commands.add_parser("compact", help="make predictions/day=... of the finished part of the log")
     canary = commands.add_parser("canary", help="look once at the canary: stop it, complete it, or leave it")
-    canary.add_argument("--today", type=date.fromisoformat, help="UTC day of the look; default: by the clock")
-    given = parser.parse_args(arguments)
+    canary.add_argument("--today", type=day_of("TODAY"), help="UTC day of the look; default: by the clock")
     try:
+        given = parser.parse_args(arguments)
         if given.command == "run":
-            from pipelines.serve.service import run as serve
-
-            serve(host=given.host, port=given.port)
+            answer_requests(host=given.host, port=given.port)
             return 0
         answer = compact() if given.command == "compact" else look(given.today or datetime.now(UTC).date())
     except PerennialError as error:
@@ -37,6 +37,18 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     sys.stdout.write(json.dumps(answer, indent=2, sort_keys=True) + "\n")
     return 0
+
+
+def answer_requests(*, host: str, port: int | None) -> None:
+    """Serve until SIGTERM, where the port can be had."""
+    from pipelines.core.params import load_params
+    from pipelines.serve.params import ServeParams
+
+    port = port or load_params("serve", ServeParams).port
+    require_free(host, port=port)
+    from pipelines.serve.service import run  # only now: torch takes seconds
+
+    run(host=host, port=port)
 
 
 def compact() -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The service as it runs: models from the registry, the log in the state root, and a thread that looks after both."""
+"""The service as it runs: models from the registry, the log of requests, and a thread that looks after both."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.domain import load_domain
+from pipelines.core.live_state import live_home
 from pipelines.core.params import load_params, load_resources
-from pipelines.core.state import home
 from pipelines.serve.answering import Answerer
 from pipelines.serve.journal import Journal, compact
 from pipelines.serve.metrics import Metrics
@@ -30,8 +30,8 @@ TOKEN_VARIABLE = "PERENNIAL_API_TOKEN"  # noqa: S105  the variable's name
 
 
 def journal_folder() -> Path:
-    """Folder of the prediction log's segments in the state root."""
-    return home() / "journal"
+    """Folder of the segments of the registered model's prediction log."""
+    return live_home() / "journal"
 
 
 class Service:
@@ -129,7 +129,7 @@ class Service:
                 logger.exception("%s: failed, next try in %g seconds", name, seconds)
 
 
-def run(*, host: str, port: int | None) -> None:
+def run(*, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; then answer what waits and close the log."""
     import torch
     import uvicorn
@@ -141,7 +141,6 @@ def run(*, host: str, port: int | None) -> None:
     if not token:
         token = secrets.token_urlsafe(24)
         sys.stderr.write(f"serve: {TOKEN_VARIABLE} is not set; this run's token is {token}\n")
-    port = port or service.params.port
     service.start()
     began = time.monotonic()
     logger.info("listening on http://%s:%d", host, port)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pendulum
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException, TaskDeferred
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable
 from orchestration.operators import CommandOperator
 from watching import tasks
 
@@ -70,6 +75,22 @@ def test_without_a_verdict_the_sensor_waits_in_the_triggerer(watch, tmp_path: Pa
     assert path == "orchestration.triggers.JsonFileTrigger"
     with pytest.raises(AirflowSkipException):
         sensor.complete({}, {"columns": {"state": STEADY}})
+
+
+@pytest.mark.parametrize(
+    "cron, due", [("0 5 * * *", datetime(2026, 3, 12, 5)), ("0 5 * * 1", datetime(2026, 3, 16, 5))]
+)
+def test_the_first_time_due_after_a_set_up_is_a_run(watch, monkeypatch: pytest.MonkeyPatch, cron, due) -> None:
+    set_up = datetime(2026, 3, 11, 14)  # a Wednesday
+    start = replace(watch.PROJECT, schedules_from=set_up).first_interval(cron)
+    table = CronDataIntervalTimetable(cron, timezone="UTC")
+    for now, runs_at in ((set_up, due), (due + timedelta(minutes=1), due)):
+        monkeypatch.setattr("airflow.timetables.interval.utcnow", lambda now=now: pendulum.instance(now, tz="UTC"))
+        found = table.next_dagrun_info(
+            last_automated_data_interval=None,
+            restriction=TimeRestriction(earliest=pendulum.instance(start), latest=None, catchup=False),
+        )
+        assert found.run_after == runs_at.replace(tzinfo=UTC), "never a time before the set-up, and not one week later"
 
 
 @pytest.mark.parametrize("asked", ["retrain", "rollback"])

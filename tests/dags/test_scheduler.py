@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from airflow_local import Airflow, Client, running
+from airflow_local import Airflow, Client, main, running
 from conftest import copy_of
 from lightly import LightRepository, free_port, git
 from orchestration.process import marked
@@ -63,6 +63,12 @@ def test_a_second_airflow_is_refused_in_words(light, tmp_path: Path) -> None:
         with pytest.raises(SystemExit, match="already running from"):
             with airflow(light.airflow, free_port()).claimed():
                 pass
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "http"])
+def test_what_is_no_port_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(SystemExit, match=rf"^PORT = '{text}' is no port; a whole number .* would be right$"):
+        main([f"--port={text}"])
 
 
 def test_from_trigger_to_a_promoted_champion_and_back(up) -> None:

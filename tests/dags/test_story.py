@@ -57,7 +57,7 @@ def test_drift_one_retraining_clear_again_and_a_bad_model_goes_back(tmp_path: Pa
         for weeks in (1, 2):
             clear, _ = watch.week(BREACH + weeks * WEEK, version=2)
             assert clear["action"] == "nothing" and clear["outcome"] in ("steady", "alert"), clear["reason"]
-            verdict = json.loads((world.home / "drift" / clear["verdict"] / "verdict.json").read_text())
+            verdict = json.loads((world.live / "drift" / clear["verdict"] / "verdict.json").read_text())
             assert verdict["breaches"] == [] and verdict["reference"]["end"] == BREACH.isoformat()
             assert verdict["reference"]["moved_since"] == MOVED.isoformat()
         assert len(watch.trained()) == 1, "one cause, one retraining"

@@ -65,9 +65,21 @@ class World:
             monkeypatch.setenv(name, value)
         return Airflow(self.folder / "airflow", port=free_port(), database=store, prefix="PERENNIAL", root=self.root)
 
+    @property
+    def live(self) -> Path:
+        """The live state of the domain's registered model."""
+        return self.home / "live" / "perennial-complaints"
+
     def lines(self, name: str) -> list[dict[str, Any]]:
-        """Lines of a file of the state root."""
-        file = self.home / name
+        """Lines of a file of the live state."""
+        return self.said(self.live / name)
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """What the owner was told."""
+        return self.said(self.home / "alerts.jsonl")
+
+    def said(self, file: Path) -> list[dict[str, Any]]:
+        """Lines of a file, none where it is not there."""
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def decision(self, verdict: str) -> dict[str, Any]:
@@ -127,7 +139,7 @@ def test_five_faults_get_five_right_actions(tmp_path: Path, monkeypatch: pytest.
             assert f"{sign}: " in decision["reason"] and named in decision["reason"]
             assert not decision["retrain"] and not decision["rollback"]
             assert (states["tell"], states["trigger_retrain"], states["confirm"]) == ("success", "skipped", "skipped")
-            told = world.lines("alerts.jsonl")[-1]
+            told = world.alerts()[-1]
             assert told["kind"] == "alert" and sign in told["message"] and "@" in told["owner"]
         assert watch.trained() == [], "a broken feed is never retrained on"
 
@@ -213,7 +225,7 @@ def _storm(world: World, airflow: Airflow, client: Client, watch: Watch) -> None
     verdicts = sorted((world.folder / "verdicts").iterdir())
     go, runs = world.home / "go.json", []
     for folder in verdicts:
-        conf = {"verdict": str(world.home / "drift" / folder.name / "verdict.json"), "breach": folder.name}
+        conf = {"verdict": str(world.live / "drift" / folder.name / "verdict.json"), "breach": folder.name}
         runs.append(client.trigger("storm", conf | {"go": str(go)}, run_id=f"storm-{folder.name}"))
 
     def states(task: str) -> list[str]:
@@ -225,7 +237,7 @@ def _storm(world: World, airflow: Airflow, client: Client, watch: Watch) -> None
     until(lambda: states("psi_sensor").count("deferred") == breaches)
     restart(airflow, "triggerer")  # while every sensor waits in it
     for folder in verdicts:
-        shutil.copytree(folder, world.home / "drift" / folder.name)
+        shutil.copytree(folder, world.live / "drift" / folder.name)
     until(lambda: states("psi_sensor").count("success") >= breaches // 4)
     restart(airflow, "triggerer")  # and while it hands on what it saw
     until(lambda: states("go").count("deferred") == EVENTS["days"])
@@ -275,5 +287,5 @@ def test_cooldown_and_budget_outlive_restarts(tmp_path: Path, monkeypatch: pytes
         decision, states = watch.week(OVER, version=2)
         assert (decision["action"], decision["branch"]) == ("page", "budget"), decision["reason"]
         assert (states["tell"], states["trigger_retrain"]) == ("success", "skipped")
-        assert [line["kind"] for line in world.lines("alerts.jsonl")[-2:]] == ["page", "page"]
+        assert [line["kind"] for line in world.alerts()[-2:]] == ["page", "page"]
         assert len(watch.trained()) == 1

@@ -84,7 +84,7 @@ def storm(folder: Path) -> None:
     nothing = {"rows": 0, "release_rows": 0, "outcome": "undecided", **dict.fromkeys(unknown)}
     verdict = make_verdict(
         profile, live, model_version=1, start=NEXT - timedelta(days=7), end=NEXT, alarm=params.alarm,
-        upstream=params.upstream, rejected=[],
+        upstream=params.upstream, rejected=[], scored=log.days_scored(before=NEXT),
         concept={"labels": 0, "unknown_labels": 0, "previous_version": None, "against_release": nothing,
                  "against_previous": nothing},
     )  # fmt: skip

@@ -11,8 +11,8 @@ import pytest
 
 from pipelines.core import predictions as log
 from pipelines.core.domain import load_domain
+from pipelines.core.live_state import live_home
 from pipelines.core.profile import ProfileParams, build_profile
-from pipelines.core.state import home
 from pipelines.drift.__main__ import main
 from pipelines.drift.ledger import Account
 
@@ -86,21 +86,30 @@ def test_a_drift_is_measured_decided_confirmed_and_shown(profile_folder, capsys)
     add(rows(END - timedelta(weeks=2), END, seed=2, moved=True))
     code, found, _ = measure(capsys, profile_folder)
     assert code == 0 and found["outcome"] == "breach" and found["upstream_broken"] == []
-    first = (home() / "drift" / found["key"] / "verdict.json").read_bytes()
-    page = (home() / "drift" / found["key"] / "drift.html").read_text()
+    first = (live_home() / "drift" / found["key"] / "verdict.json").read_bytes()
+    page = (live_home() / "drift" / found["key"] / "drift.html").read_text()
     assert "Drift is confirmed" in page and "Not decided yet" in page and "<b>" not in page.replace("&lt;b&gt;", "")
     measure(capsys, profile_folder)
-    assert (home() / "drift" / found["key"] / "verdict.json").read_bytes() == first
+    assert (live_home() / "drift" / found["key"] / "verdict.json").read_bytes() == first
     code, decision, _ = run(capsys, "decide", f"--verdict={found['key']}", NOW)
     assert code == 0 and decision["action"] == "retrain" and "@" in decision["owner"]
-    assert decision["reason"][:20] in (home() / "drift" / found["key"] / "drift.html").read_text()
+    assert decision["reason"][:20] in (live_home() / "drift" / found["key"] / "drift.html").read_text()
     code, _, _ = run(capsys, "decide", f"--confirm={decision['key']}", "--run-id=drift__x", NOW)
     assert code == 0 and run(capsys, "decide", NOW)[1]["action"] == "nothing"
     assert len(Account.read().runs) == 1 and len(Account.read().budget) == 1
     HTMLParser().feed(page)
 
 
-def test_an_empty_feed_is_an_alert_and_no_trigger(profile_folder, capsys):
+def test_a_feed_that_has_not_begun_is_nothing_to_alert(profile_folder, capsys):
+    code, found, _ = measure(capsys, profile_folder)
+    assert code == 0 and found["outcome"] == "undecided" and found["upstream_broken"] == []
+    _, decision, _ = run(capsys, "decide", NOW)
+    assert decision["action"] == "nothing" and not decision["alert"] and not decision["page"]
+    assert decision["reason"].startswith(f"no predictions yet: nothing was scored before {END}")
+
+
+def test_a_feed_that_stopped_is_an_alert_and_no_trigger(profile_folder, capsys):
+    add(rows(RELEASED - timedelta(weeks=12), RELEASED - timedelta(weeks=11), seed=1))
     code, found, _ = measure(capsys, profile_folder)
     assert code == 0 and found["outcome"] == "undecided" and "stale" in found["upstream_broken"]
     _, decision, _ = run(capsys, "decide", NOW)
@@ -116,7 +125,7 @@ def test_an_empty_feed_is_an_alert_and_no_trigger(profile_folder, capsys):
 )
 def test_windows_that_cannot_be_are_refused(profile_folder, capsys, words, message):
     code, _, err = run(capsys, *words, "--model-version=3", f"--profile={profile_folder}", NOW)
-    assert code == 66 and message in err and not (home() / "drift").exists()
+    assert code == 66 and message in err and not (live_home() / "drift").exists()
 
 
 def test_the_profile_of_another_model_is_refused(profile_folder, capsys):
@@ -135,7 +144,7 @@ def test_a_broken_prediction_file_names_itself_and_triggers_nothing(profile_fold
     broken.write_bytes(b"not parquet")
     code, _, err = measure(capsys, profile_folder)
     assert code == 66 and str(broken) in err and broken.read_bytes() == b"not parquet"
-    assert run(capsys, "decide", NOW)[0] == 66 and not (home() / "decisions.jsonl").exists()
+    assert run(capsys, "decide", NOW)[0] == 66 and not (live_home() / "decisions.jsonl").exists()
 
 
 def test_labels_of_unknown_records_are_left_out(profile_folder, capsys):
@@ -156,8 +165,8 @@ def test_a_second_run_waits_and_then_says_who_holds_the_lock(profile_folder, cap
 
     quick = job.load_drift_params().model_copy(update={"lock_seconds": 0.3})
     monkeypatch.setattr(job, "load_drift_params", lambda: quick)
-    (home() / "drift").mkdir(parents=True)
-    with (home() / "drift" / ".lock").open("a") as held:
+    (live_home() / "drift").mkdir(parents=True)
+    with (live_home() / "drift" / ".lock").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         code, _, err = measure(capsys, profile_folder)
     assert code == 74 and "another drift run" in err
@@ -166,7 +175,7 @@ def test_a_second_run_waits_and_then_says_who_holds_the_lock(profile_folder, cap
 
 def test_an_edited_verdict_is_refused(profile_folder, capsys):
     _, found, _ = measure(capsys, profile_folder)
-    file = home() / "drift" / found["key"] / "verdict.json"
+    file = live_home() / "drift" / found["key"] / "verdict.json"
     file.write_text(file.read_text().replace('"undecided"', '"breach"', 1))
     code, _, err = run(capsys, "decide", NOW)
     assert code == 66 and "someone edited it" in err
@@ -224,7 +233,7 @@ def test_evidently_shows_our_psi(profile_folder, capsys):
     words = [f"--start={END - timedelta(days=7)}", f"--end={END}", "--model-version=3", f"--profile={profile_folder}"]
     code, found, err = run(capsys, *words, NOW)
     assert code == 0 and "could not be made" not in err, err
-    page = (home() / "drift" / found["key"] / "evidently.html").read_text()
+    page = (live_home() / "drift" / found["key"] / "evidently.html").read_text()
     assert "PSI on bins frozen with the model" in page
 
 

@@ -210,9 +210,11 @@ def test_a_tampered_decision_is_found():
 @given(st.text(max_size=8), st.integers(1, 9), st.integers(0, 5))
 @settings(max_examples=30)
 def test_a_key_depends_on_its_cause_only(since, version, attempt):
-    one = trigger_key(verdict(version=version, since=since), attempt=attempt)
-    assert one == trigger_key(verdict(version=version, since=since, end="2026-03-01"), attempt=attempt)
-    assert one != trigger_key(verdict(version=version, since=since), attempt=attempt + 1)
+    cause, later = verdict(version=version, since=since), verdict(version=version, since=since, end="2026-03-01")
+    one = trigger_key(cause, model="shop", attempt=attempt)
+    assert one == trigger_key(later, model="shop", attempt=attempt)
+    assert one != trigger_key(cause, model="shop", attempt=attempt + 1)
+    assert one != trigger_key(cause, model="mail", attempt=attempt), "two models' runs stand in one scheduler"
 
 
 def _race(home, number):

@@ -23,7 +23,7 @@ def live_rows(change=None, *, weeks=2, a_day=60, seed=1):
     return frame
 
 
-def judge(profile, frame, *, version=toy.VERSION, start=END - timedelta(days=7)):
+def judge(profile, frame, *, version=toy.VERSION, start=END - timedelta(days=7), scored=(toy.START, toy.END)):
     live = count_live(frame, profile=profile, model_version=version, end=END, n_days=7 * WEEKS, texts=None)
     return make_verdict(
         profile,
@@ -35,6 +35,7 @@ def judge(profile, frame, *, version=toy.VERSION, start=END - timedelta(days=7))
         upstream=toy.UPSTREAM,
         concept=toy.NO_LABELS,
         rejected=[],
+        scored=scored,
     )
 
 
@@ -152,6 +153,28 @@ def test_a_stale_feed_is_seen(profile):
     frame = live_rows()
     frame = frame[frame["received_at"] < pd.Timestamp(END - timedelta(days=3), tz="UTC")]
     assert "stale" in broken(judge(profile, frame))
+
+
+@pytest.mark.parametrize(
+    "n_days, says", [(0, "no predictions yet: nothing was"), (1, "no predictions yet but those of")]
+)
+def test_a_feed_that_has_not_begun_is_not_stale(profile, n_days, says):
+    frame = toy.rows(END - timedelta(days=3), END - timedelta(days=3 - n_days))
+    verdict = judge(profile, frame, scored=[END - timedelta(days=3)][:n_days])
+    assert broken(verdict) == [] and verdict["outcome"] == "undecided" and verdict["nothing_yet"].startswith(says)
+    page = drift_page(verdict, decision=None, limits={"alert_excess": 0.1, "breach_excess": 0.2})
+    assert says in page and "The feed is broken" not in page
+
+
+@pytest.mark.parametrize("silent", [0, 1, 2])
+def test_a_feed_in_its_first_week_is_not_shrunken_but_may_be_stale(profile, silent):
+    days = [END - timedelta(days=number) for number in (5, 4)]
+    verdict = judge(profile, toy.rows(days[0], END - timedelta(days=silent)), scored=days)
+    assert broken(verdict) == (["stale"] if silent > 1 else []) and verdict["nothing_yet"] == ""
+
+
+def test_a_feed_that_ran_long_ago_and_stopped_is_stale(profile):
+    assert {"stale", "volume"} <= set(broken(judge(profile, live_rows().iloc[:0], scored=[toy.START, toy.END])))
 
 
 def test_a_shrunken_feed_is_seen_and_is_no_drift(profile):

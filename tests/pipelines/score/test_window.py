@@ -1,5 +1,6 @@
 """Scoring a window: clear refusals, and rows that a second run does not add again."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
@@ -9,7 +10,7 @@ from pipelines.core import predictions
 from pipelines.core.domain import load_domain
 from pipelines.core.errors import InputError
 from pipelines.score import partitions
-from pipelines.score.__main__ import main, require_window
+from pipelines.score.__main__ import main, overridden, require_window
 
 TODAY = date(2026, 1, 10)
 
@@ -68,6 +69,15 @@ def test_a_second_run_of_a_window_adds_nothing(repository):
     assert added == [4, 4, 2, 0, 0, 0]
     found = predictions.read_predictions(start=date(2026, 1, 5), end=date(2026, 1, 9))
     assert len(found) == 10
+
+
+def test_checks_that_were_let_pass_are_named_from_the_evidence(tmp_path):
+    assert overridden(tmp_path) == {}
+    (tmp_path / "evidence").mkdir()
+    record = {"stage": "bias_gate", "checks": ["coverage_older_american"], "who": "ada", "why": "known, mended in May"}
+    (tmp_path / "evidence" / "override.bias_gate-0123456789ab.json").write_text(json.dumps(record))
+    (tmp_path / "evidence" / "bias_gate.verdict.json").write_text("{}")
+    assert overridden(tmp_path) == {"bias_gate": ["coverage_older_american"]}
 
 
 def test_partitions_hold_every_record_once():

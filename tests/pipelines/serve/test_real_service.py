@@ -16,6 +16,7 @@ from serve_samples import TOKEN, Load, kill, post
 
 from pipelines.core import predictions
 from pipelines.core.live import as_training_sees
+from pipelines.core.live_state import live_home
 from pipelines.core.predictor import Predictor
 from pipelines.core.state import home
 from pipelines.core.verdict import Check, Verdict
@@ -214,7 +215,7 @@ def test_the_real_process_waits_for_a_champion_and_a_kill_costs_no_acknowledged_
         load.stop()
     finally:
         kill(process)
-    counts = compact(home() / "journal", schema=complaints.schema)
+    counts = compact(live_home() / "journal", schema=complaints.schema)
     assert counts["broken"] <= 1
     found = predictions.read_predictions(start=date(2020, 1, 1), end=datetime.now(UTC).date() + timedelta(days=1))
     assert {answer["request_id"] for answer in load.answers} <= set(found["request_id"])
