@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.errors import ParamsError
 
@@ -30,8 +30,8 @@ Model = TypeVar("Model", bound=StageParams)
 class ResourceParams(StageParams):
     """params.yaml: resources."""
 
-    threads: int  # threads of every numeric library; another number may change bytes
-    seed: int  # root of every random generator
+    threads: int = Field(ge=1)  # threads of every numeric library; another number may change bytes
+    seed: int = Field(ge=0)  # root of every random generator
 
 
 class _Loader(yaml.SafeLoader):

@@ -51,6 +51,15 @@ def as_canonical(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
             raise InputError(
                 f"domain {schema.name!r}: to_records gave a null {name} in row {row}; text may be empty, never null"
             )
+    for attribute in schema.protected:
+        known = typed[attribute.name]
+        wrong = (known.notna() & ~known.isin([0, 1])).to_numpy(dtype=bool)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise InputError(
+                f"domain {schema.name!r}: to_records gave {attribute.name} = {known.iloc[row]} for the record "
+                f"{typed['id'].iloc[row]!r}; 1 ({attribute.member}), 0 ({attribute.rest}) or null would be right"
+            )
     unknown = sorted(set(typed["gold"].dropna().unique()) - set(schema.labels))
     if unknown:
         raise InputError(

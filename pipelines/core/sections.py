@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Collection, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def check_sections(content: Mapping[str, Any], *, root: Path, moved: Collection[
                 name, model, ours=content, theirs=theirs, root=root, asked=bool({name, "domain"} & {*moved})
             )
     lines += _unknown_to_simulator(content, theirs=theirs)
+    lines += _bare_days(content)
     if lines:
         head = "would be wrong, and stays as it is" if moved else "is wrong"
         raise ParamsError("\n".join([f"{PARAMS_FILE} {head}:", *lines]))
@@ -75,6 +77,14 @@ def _wrong(
     except ParamsError as error:
         return [f"  {error}"]
     return [f"  {line}" for line in params.unresolved(root=root, environment=os.environ)] if asked else []
+
+
+def _bare_days(content: Any, knob: str = "") -> list[str]:
+    """Days without quotes, which YAML reads as dates, and DVC refuses without a word on what would be right."""
+    if isinstance(content, date):
+        return [f'  {knob} = {content} is a date to YAML, which DVC does not take; "{content}" would be right']
+    inner = content.items() if isinstance(content, Mapping) else enumerate(content) if isinstance(content, list) else ()
+    return [line for name, value in inner for line in _bare_days(value, f"{knob}.{name}".lstrip("."))]
 
 
 def _unknown_to_simulator(content: Mapping[str, Any], *, theirs: Mapping[str, Any]) -> list[str]:

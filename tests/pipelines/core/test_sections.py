@@ -1,6 +1,7 @@
 """The whole of params.yaml, held to every section's model at once: what is wrong, where, and what would be right."""
 
 import copy
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ def test_the_repositorys_own_file_is_right():
         ({"drift": 3}, "params.yaml: drift = 3; a mapping of knobs would be right"),
         ({"promot": {"margin": 0.1}}, "params.yaml has no section 'promot'; there are: baseline, bias_gate,"),
         ({"simulator": {"rows_a_day": 3}}, "simulator.rows_a_day is unknown; there are: rows_per_day, class_shares"),
+        ({"ingest": {"start": date(2023, 3, 1)}}, 'ingest.start = 2023-03-01 is a date to YAML, which DVC does not'),
+        ({"resources": {"threads": 0}}, "resources.threads = 0: Input should be greater than or equal to 1"),
         ({"simulator": [3]}, "params.yaml: simulator = [3]; a mapping of knobs would be right"),
     ],
 )  # fmt: skip

@@ -481,3 +481,10 @@ def test_a_knob_that_the_domains_simulator_does_not_take(checkout, knob: str) ->
     with pytest.raises(ParamsError, match=f"simulator: .*'{knob}'.*domain/simulator.py would be right"):
         checkout.run()
     assert checkout.exit_code() == 64
+
+
+def test_a_protected_value_that_is_neither_group_is_refused(checkout) -> None:
+    schema = checkout.folder / "domain" / "schema.py"
+    schema.write_text(schema.read_text().replace('{"yes": 1, "no": 0}', '{"yes": 1, "no": 0, "maybe": 2}'))
+    checkout.csv([*tickets(40), ticket(40, senior="maybe")])
+    assert "senior = 2 for the record 't00040'; 1 (seniors), 0 (others) or null would be right" in refusal(checkout)
