@@ -1,5 +1,6 @@
 """The model card: complete, self-contained, escaped, the same bytes twice."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -90,6 +91,19 @@ def test_the_card_needs_nothing_from_elsewhere_and_names_no_time():
 
 def test_the_card_has_the_same_bytes_twice():
     assert render_card(evidence()) == render_card(evidence())
+
+
+def test_a_person_who_let_a_closed_gate_pass_is_named_with_the_reason():
+    found = evidence()
+    assert "let exactly this verdict pass" not in render_card(found)
+    record = {"stage": "label", "verdict_digest": "ab", "who": "Ana <b>", "when": "2026-03-02T10:00:00+00:00",
+              "why": "kappa of one rare class", "checks": ["kappa"], "signature": "cd"}  # fmt: skip
+    verdict = Verdict.of("evaluate", found.verdict.checks, overrides=[record])
+    page = render_card(dataclasses.replace(found, verdict=verdict))
+    said = (
+        "closed, by kappa; Ana &lt;b&gt; let exactly this verdict pass</strong> on 2026-03-02: kappa of one rare class"
+    )
+    assert said in page
 
 
 def test_whatever_the_data_says_is_escaped():
