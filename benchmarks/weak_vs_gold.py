@@ -36,9 +36,10 @@ def main() -> None:
     """Measure one checkout and add its line to the results."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--name", required=True, help="of the source, in the results")
+    arguments.add_argument("--name", help="of the source, in the results; default: the folder's")
     arguments.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out" / "weak_vs_gold.json")
     asked = arguments.parse_args()
+    name = asked.name or asked.folder.resolve().name
     from sklearn.metrics import f1_score
 
     rows = pd.read_parquet(asked.folder / "data/split/records.parquet")
@@ -65,8 +66,8 @@ def main() -> None:
         "lost_interval": [float(bound) for bound in np.quantile(lost, [0.025, 0.975])],
     }
     found = json.loads(asked.out.read_text()) if asked.out.exists() else {}
-    asked.out.write_text(json.dumps(found | {asked.name: line}, indent=1, sort_keys=True) + "\n")
-    print(asked.name, json.dumps(line, indent=1))
+    asked.out.write_text(json.dumps(found | {name: line}, indent=1, sort_keys=True) + "\n")
+    print(name, json.dumps(line, indent=1))
 
 
 if __name__ == "__main__":
