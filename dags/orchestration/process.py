@@ -168,6 +168,8 @@ class Command:
         # An orchestrator's task has its supervisor's socket as stdin; a child that inherited it would keep it open.
         with locked(self.lock_file), self.log_file.open("wb") as output:
             self._refuse_if_overtaken()
+            # Written before the command can have done anything: a kill in between must not look like an end.
+            write_whole(self.record_file, json.dumps({"token": self.token, "ended": False}) + "\n")
             self.process = subprocess.Popen(
                 list(arguments),
                 cwd=folder,

@@ -32,10 +32,11 @@ def slug(run_id: str) -> str:
 
 
 class Workspace:
-    """The working copy of one run, and what is known about that run."""
+    """The working copy of one run, and what is known about that run; `actor` is who started it."""
 
-    def __init__(self, project: Project, run_id: str) -> None:
+    def __init__(self, project: Project, run_id: str, *, actor: str | None = None) -> None:
         self.project = project
+        self.actor = actor
         self.clone = Clone(project)
         self.run_id = run_id
         self.slug = slug(run_id)
@@ -49,7 +50,9 @@ class Workspace:
 
     def environment(self) -> dict[str, str]:
         """Variables of a command here; DVC's state database is this workspace's own and goes with it."""
-        return self.project.environment(DVC_SITE_CACHE_DIR=str(self.path / ".dvc" / "tmp" / "site"))
+        name = self.project.actor_variable
+        who = {name: self.actor} if name and self.actor else {}
+        return self.project.environment(DVC_SITE_CACHE_DIR=str(self.path / ".dvc" / "tmp" / "site"), **who)
 
     @property
     def dvc(self) -> str:

@@ -13,6 +13,8 @@ from pipelines.core.state import home, locked, read_lines
 
 logger = logging.getLogger(__name__)
 
+MODEL_NAME = r"^[A-Za-z0-9_-]+$"  # it becomes a folder's name
+
 # What an earlier version kept in the state root itself, whatever the registered model was.
 EARLIER = ("predictions", "labels", "journal", "drift", "decisions.jsonl", "budget.jsonl")
 
@@ -22,7 +24,7 @@ def registered_model() -> str:
     name = section("release").get("model_name")
     if name is None:
         return f"perennial-{domain_path().name}"
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", name):  # it becomes a folder's name
+    if not isinstance(name, str) or not re.fullmatch(MODEL_NAME, name):
         raise ParamsError(f"{PARAMS_FILE}: release.model_name = {name!r}; letters, digits, '_' and '-' would be right")
     return name
 

@@ -34,7 +34,7 @@ class ResourceParams(StageParams):
     seed: int = Field(ge=0)  # root of every random generator
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one where there is one
     """YAML in which a key that stands twice is an error: else the first one's values vanish."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -11,11 +11,33 @@ import yaml
 def rewrite(text: str, changes: dict[str, Any]) -> tuple[str, list[str]]:
     """The text with every value of `changes` in its place, and a `knob: old -> new` for each value that moved.
 
-    A mapping is changed key by key. A value that stands behind an alias changes at its anchor.
+    A mapping is changed key by key. A value that stands behind an alias changes at its anchor, and with it every knob
+    that shares it: all of them are told.
     """
+    before = yaml.safe_load(text)
     edits = _Edits(text)
-    edits.collect(yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text), changes, prefix="")
-    return edits.made(), edits.moved
+    edits.collect(yaml.compose(text, Loader=yaml.SafeLoader), before, changes)
+    made = edits.made()
+    return made, _moved(before, yaml.safe_load(made))
+
+
+_NOTHING = object()
+
+
+def _moved(before: dict[str, Any], after: dict[str, Any], *, prefix: str = "") -> list[str]:
+    """A line for each value that differs, down to where both sides are mappings."""
+    lines = []
+    for name, value in after.items():
+        old = before.get(name, _NOTHING)
+        if isinstance(old, dict) and isinstance(value, dict):
+            lines += _moved(old, value, prefix=f"{prefix}{name}.")
+        elif _differ(old, value):
+            lines.append(f"{prefix}{name}: {None if old is _NOTHING else old!r} -> {value!r}")
+    return lines
+
+
+def _differ(old: Any, new: Any) -> bool:
+    return old != new or type(old) is not type(new)  # 1, 1.0 and true are three values to a model
 
 
 class _Edits:
@@ -23,10 +45,9 @@ class _Edits:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.moved: list[str] = []
         self._said: dict[tuple[int, int], str] = {}
 
-    def collect(self, node: Any, values: dict[str, Any], changes: dict[str, Any], *, prefix: str) -> None:
+    def collect(self, node: Any, values: dict[str, Any], changes: dict[str, Any]) -> None:
         """Gather the changes of one mapping."""
         nodes = {key.value: (key, value) for key, value in node.value}
         new: dict[str, Any] = {}
@@ -34,13 +55,11 @@ class _Edits:
             old = values.get(name)
             key, place = nodes.get(name, (None, None))
             if isinstance(value, dict) and isinstance(old, dict) and place is not None:
-                self.collect(place, old, value, prefix=f"{prefix}{name}.")
-            elif name not in values or old != value or type(old) is not type(value):
-                self.moved.append(f"{prefix}{name}: {old!r} -> {value!r}")
-                if place is None:
-                    new[name] = value
-                else:
-                    self._replace(key, place, value)
+                self.collect(place, old, value)
+            elif place is None:
+                new[name] = value
+            elif _differ(old, value):
+                self._replace(key, place, value)
         if new and (node.flow_style or not node.value):
             self._said[node.start_mark.index, self._end(node)] = _flow({**values, **new})
         elif new:

@@ -42,7 +42,7 @@ def upstream_checks(
     rises = missing_rises(profile, live, min_rows=min_rows)
     factors = unit_factors(profile, live, min_rows=min_rows, unit_factor=unit_factor)
     gone = sorted(name for name in live.unlogged if profile.column(name).source == "input")
-    begun, whole = len(scored) > 1, bool(scored) and scored[0] <= live.end - timedelta(days=7)
+    begun, whole = not nothing_yet(scored, end=live.end), bool(scored) and scored[0] <= live.end - timedelta(days=7)
     worst = max(rises, key=lambda name: (rises[name], name), default=None)
     return [
         Check.at_most(
@@ -105,8 +105,11 @@ def upstream_checks(
 
 
 def nothing_yet(scored: Sequence[date], *, end: date) -> str:
-    """Why there is nothing to compare, where at most one day was ever predicted; empty where there is more."""
-    if len(scored) > 1:
+    """Why there is nothing to compare, where nothing or one recent day was ever predicted; else an empty text.
+
+    One day that lies more than a week back is a feed that began and stopped.
+    """
+    if len(scored) > 1 or (scored and scored[0] < end - timedelta(days=7)):
         return ""
     if scored:
         return f"no predictions yet but those of {scored[0]}: nothing to compare before a second day is scored"

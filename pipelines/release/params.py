@@ -2,14 +2,14 @@
 
 from pydantic import Field
 
-from pipelines.core.live_state import registered_model
+from pipelines.core.live_state import MODEL_NAME, registered_model
 from pipelines.core.params import StageParams, load_params
 
 
 class ReleaseParams(StageParams):
     """params.yaml: release."""
 
-    model_name: str | None = Field(pattern=r"^[A-Za-z0-9_-]+$")  # registered model; null: named after the domain
+    model_name: str | None = Field(pattern=MODEL_NAME)  # registered model; null: named after the domain
     p95_single_ms_at_most: float = Field(gt=0)  # pre-flight: 95th percentile of one record, under load
     p95_batch_ms_at_most: float = Field(gt=0)  # pre-flight: 95th percentile of 64 records, under load
     preflight_seconds: float = Field(gt=0, le=60)  # how long each batch size is kept under load

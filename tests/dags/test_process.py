@@ -69,6 +69,22 @@ def test_a_later_try_ends_the_whole_tree(command: Command, tmp_path: Path) -> No
         command.wait()
 
 
+def test_a_try_that_was_killed_before_it_knew_its_commands_number_has_not_ended(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise SystemExit("killed")
+
+    command.settle()
+    monkeypatch.setattr(Command, "_write", killed)
+    with pytest.raises(SystemExit):
+        start(command, "pass", tmp_path)
+    command.process.wait()
+    later = Command(mark=command.mark, folder=tmp_path / "tasks", name="stage")
+    assert marked(command.mark) == []
+    assert later.settle()
+
+
 def test_an_earlier_try_that_still_lives_leaves_a_later_one_alone(command: Command, tmp_path: Path) -> None:
     start(command, "import time; time.sleep(100)", tmp_path)
     later = Command(mark=command.mark, folder=tmp_path / "tasks", name="stage")

@@ -246,7 +246,7 @@ def _begin(light: LightRepository, client: Client, run: str) -> tuple[list[int],
     raise TimeoutError(f"the first stage did not start: {client.states('light', run)}")
 
 
-def _check(light: LightRepository, client: Client, run: str, folder: Path, *, versions: int) -> None:
+def assert_undisturbed(light: LightRepository, client: Client, run: str, folder: Path, *, versions: int) -> None:
     """The run ends well, and what it recorded is what an undisturbed `dvc repro` gives."""
     assert client.wait("light", run, seconds=300) == "success", client.why("light", run)
     assert light.registry()["champion"] == len(light.registry()["versions"]) == versions
@@ -266,7 +266,7 @@ def test_killed_at_work_a_run_ends_as_if_undisturbed(up, tmp_path: Path, victim:
     before = _versions(light)
     _, task = _begin(light, client, f"killed-{victim}")
     os.kill(task if victim == "task" else _parent(task), signal.SIGKILL)
-    _check(light, client, f"killed-{victim}", tmp_path / "undisturbed", versions=before + 1)
+    assert_undisturbed(light, client, f"killed-{victim}", tmp_path / "undisturbed", versions=before + 1)
 
 
 @pytest.mark.chaos
@@ -286,4 +286,4 @@ def test_killed_with_the_scheduler_a_run_ends_as_if_undisturbed(_templates, tmp_
         if victim == "everything":
             os.killpg(scheduler.pid, signal.SIGKILL)
         airflow.start("scheduler")
-        _check(light, client, "killed", tmp_path / "undisturbed", versions=1)
+        assert_undisturbed(light, client, "killed", tmp_path / "undisturbed", versions=1)

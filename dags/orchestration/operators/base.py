@@ -32,13 +32,10 @@ class WorkspaceOperator(BaseOperator):
         self.project = project
         self.final_exit_codes = tuple(final_exit_codes)
         self._command: Command | None = None
-        self._who: dict[str, str] = {}
 
     def workspace(self, context: Any) -> Workspace:
         """The workspace of the context's run."""
-        if self.project.actor_variable:
-            self._who = {self.project.actor_variable: actor(context)}
-        return Workspace(self.project, context["dag_run"].run_id)
+        return Workspace(self.project, context["dag_run"].run_id, actor=actor(context))
 
     def start(self, workspace: Workspace, name: str) -> Command:
         """The command of that name in this run, with everything ended that an earlier try has left."""
@@ -48,9 +45,8 @@ class WorkspaceOperator(BaseOperator):
     def follow(self, workspace: Workspace, command: Command, arguments: Sequence[str]) -> list[str]:
         """Run the command to its end and log what it says; raises with its last lines when it fails."""
         last: deque[str] = deque(maxlen=400)
-        environment = {**workspace.environment(), **self._who}
         with locked(collect.guard(self.project), shared=True) as held:  # no collection while a command writes the cache
-            command.start(arguments, folder=workspace.path, environment=environment, keep=[held])
+            command.start(arguments, folder=workspace.path, environment=workspace.environment(), keep=[held])
             for line in command.lines():
                 if line.strip() and not line.strip().startswith(ADVICE):
                     self.log.info("%s", line)

@@ -173,8 +173,10 @@ def test_a_feed_in_its_first_week_is_not_shrunken_but_may_be_stale(profile, sile
     assert broken(verdict) == (["stale"] if silent > 1 else []) and verdict["nothing_yet"] == ""
 
 
-def test_a_feed_that_ran_long_ago_and_stopped_is_stale(profile):
-    assert {"stale", "volume"} <= set(broken(judge(profile, live_rows().iloc[:0], scored=[toy.START, toy.END])))
+@pytest.mark.parametrize("n_days", [1, 2])
+def test_a_feed_that_ran_long_ago_and_stopped_is_stale(profile, n_days):
+    verdict = judge(profile, live_rows().iloc[:0], scored=[toy.START, toy.END][:n_days])
+    assert {"stale", "volume"} <= set(broken(verdict)) and verdict["nothing_yet"] == ""
 
 
 def test_a_shrunken_feed_is_seen_and_is_no_drift(profile):
