@@ -12,12 +12,12 @@ import pandas as pd
 from pipelines.bias_gate.judge import (
     Limits,
     explain,
-    label_impact_check,
+    favour_findings,
     labeling_findings,
     offending_records,
     survival_check,
 )
-from pipelines.bias_gate.measure import GroupRates, Rows, compare_rates, group_codes, label_shares, weighted_gap
+from pipelines.bias_gate.measure import Rows, compare_rates, group_codes, label_shares, weighted_gap
 from pipelines.bias_gate.params import BiasGateParams
 from pipelines.bias_gate.reweighing import effective_share, fit_weights
 from pipelines.bias_gate.upstream import kept
@@ -25,10 +25,8 @@ from pipelines.core.domain import DomainSchema, ProtectedAttribute
 from pipelines.core.fairness import Estimate
 from pipelines.core.labeling import ABSTAIN
 from pipelines.core.majority import Ties
+from pipelines.core.slices import strata_rows
 from pipelines.core.verdict import Check
-
-MOST_STRATA = 12  # values of a stratum; more are cut to the most frequent
-NUMBER_BANDS = 4
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,15 @@ def judge(
     gold = np.where(measured, _codes(records["gold"], labels), ABSTAIN)
     limits = Limits(**{name: getattr(params, name) for name in Limits.__dataclass_fields__})
     favorable = [labels.index(label) for label in schema.favorable_labels]
+    strata = strata_rows(records, schema=schema) if favorable else []
     checks, shown, metrics, parity = [], [], {}, []
     for attribute in schema.protected:
         rows = Rows(codes, gold, group_codes(records[attribute.name]))
         findings, found = labeling_findings(
             rows, attribute=attribute, labels=labels, favorable=favorable, limits=limits
         )
+        if favorable and params.mitigation != "reweighing":  # else weighted_parity judges, with the weights
+            findings += favour_findings(rows, attribute=attribute, favorable=favorable, strata=strata, limits=limits)
         examples: list[dict[str, Any]] = []
         for finding in findings:
             check = finding.check
@@ -106,8 +107,6 @@ def judge(
     if not schema.protected:
         checks.append(_nobody_to_protect(schema, rows=len(records)))
     weights, weight_checks, summary = _mitigate(records, codes=codes, favorable=favorable, schema=schema, params=params)
-    if favorable:
-        checks += _favour_checks(records, codes=codes, favorable=favorable, schema=schema, params=params, limits=limits)
     is_training = (records["part"] == "train").to_numpy(dtype=bool) & (codes != ABSTAIN)
     return Evidence(
         checks=[*checks, *weight_checks],
@@ -161,53 +160,6 @@ def least_ratio(parity: pd.DataFrame) -> float | None:
     """The worst ratio of rates between two groups over all measures; None where nothing was measured."""
     ratios = parity["ratio"].dropna().astype("float64")
     return float(ratios.min()) if len(ratios) else None
-
-
-def _favour_checks(
-    records: pd.DataFrame,
-    *,
-    codes: np.ndarray,
-    favorable: Sequence[int],
-    schema: DomainSchema,
-    params: BiasGateParams,
-    limits: Limits,
-) -> list[Check]:
-    """Disparate impact of a favourable label on labeled rows, within the declared strata that are large enough.
-
-    Where training rows are reweighed, `weighted_parity` judges instead: on validation, with the weights.
-    """
-    labeled = codes != ABSTAIN
-    if params.mitigation == "reweighing":
-        return []
-    favour = np.isin(codes, favorable)
-    checks = []
-    for attribute in schema.protected:
-        group = group_codes(records[attribute.name])
-
-        def compare(chosen: np.ndarray, group: np.ndarray = group) -> GroupRates:
-            return compare_rates(favour[chosen], group=group[chosen], confidence=limits.confidence)
-
-        large = []
-        for name, inside in _strata(records, schema=schema):
-            rates = compare(labeled & inside)
-            if rates.folded.rows >= limits.min_group_rows:
-                large.append(label_impact_check(rates, attribute=attribute, stratum=name, limits=limits))
-        checks += large or [label_impact_check(compare(labeled), attribute=attribute, stratum=None, limits=limits)]
-    return checks
-
-
-def _strata(records: pd.DataFrame, *, schema: DomainSchema) -> list[tuple[str, np.ndarray]]:
-    """Name and rows of every value of every declared stratum; numbers are cut into bands of equal size."""
-    kinds = {feature.name: feature.kind for feature in schema.features}
-    found = []
-    for name in schema.strata:
-        column = records[name]
-        if kinds.get(name) == "number":
-            column = pd.qcut(column, NUMBER_BANDS, duplicates="drop").astype("string")
-        values = column.astype("string").fillna("missing")
-        for value in sorted(values.value_counts().head(MOST_STRATA).index):
-            found.append((f"{name}={value}", (values == value).to_numpy(dtype=bool)))
-    return found
 
 
 def _mitigate(

@@ -15,6 +15,7 @@ from pipelines.core.domain import ProtectedAttribute
 from pipelines.core.fairness import Estimate, absolute, equal_opportunity, equalized_odds
 from pipelines.core.labeling import ABSTAIN
 from pipelines.core.majority import Ties
+from pipelines.core.slices import Slice
 from pipelines.core.verdict import Check
 
 N_SHOWN = 3
@@ -103,7 +104,7 @@ def labeling_findings(
                 f"equal_opportunity:{attribute.name}",
                 absolute(errors.opportunity),
                 at_most=gap_at_most,
-                sentence=_difference_sentence(errors.opportunity, attribute),
+                sentence=_difference_sentence(errors.opportunity, attribute, favour=bool(favorable)),
                 limits=limits,
             ),
             judged,
@@ -146,18 +147,42 @@ def survival_check(rates: GroupRates, *, attribute: ProtectedAttribute, limits: 
     )
 
 
-def label_impact_check(
-    rates: GroupRates, *, attribute: ProtectedAttribute, stratum: str | None, limits: Limits
-) -> Check:
-    """Disparate impact of getting a favourable label, in one stratum or in all rows."""
-    where = "" if stratum is None else f" where {stratum}"
-    return _check(
-        f"label_impact:{attribute.name}" + ("" if stratum is None else f":{stratum}"),
-        rates.folded,
-        at_least=limits.disparate_impact_at_least,
-        sentence=_rates_sentence(rates, attribute, f"get a favourable label{where}"),
-        limits=limits,
-    )
+def favour_findings(
+    rows: Rows,
+    *,
+    attribute: ProtectedAttribute,
+    favorable: Sequence[int],
+    strata: Sequence[Slice],
+    limits: Limits,
+) -> list[Finding]:
+    """Disparate impact of a favourable label on labeled rows: in each stratum that is large enough, else in all rows.
+
+    What is judged is the share of a group's labels that are a favour; who has no label is judged by coverage.
+    """
+
+    def find(places: np.ndarray, *, stratum: str | None) -> tuple[Finding, int]:
+        on = places[rows.codes[places] != ABSTAIN]
+        group = rows.group[on]
+        rates = compare_rates(np.isin(rows.codes[on], favorable), group=group, confidence=limits.confidence)
+        check = _check(
+            f"label_impact:{attribute.name}" + ("" if stratum is None else f":{stratum}"),
+            rates.folded,
+            at_least=limits.disparate_impact_at_least,
+            sentence=_rates_sentence(
+                rates, attribute, "get a favourable label" + ("" if stratum is None else f" where {stratum}")
+            ),
+            limits=limits,
+        )
+
+        def disparity(codes: np.ndarray) -> float:
+            return _disparity(np.isin(codes, favorable), group=np.where(codes == ABSTAIN, ABSTAIN, group))
+
+        harmed = 1 if not rates.difference.value > 0 else 0
+        return Finding(check, on, disparity, 1.0 - limits.disparate_impact_at_least, harmed), rates.folded.rows
+
+    within = [find(part.rows, stratum=part.name) for part in strata]
+    large = [finding for finding, n_rows in within if n_rows >= limits.min_group_rows]
+    return large or [find(np.arange(len(rows.codes)), stratum=None)[0]]
 
 
 def explain(
@@ -257,12 +282,16 @@ def _impact_finding(
     )
 
     def disparity(codes: np.ndarray) -> float:
-        hit = outcome(codes)
-        pair = [hit[group == value].mean() if (group == value).any() else 0.0 for value in (1, 0)]
-        return 1.0 - min(pair) / max(pair) if max(pair) > 0 else float("nan")
+        return _disparity(outcome(codes), group=group)
 
     harmed = 1 if not rates.difference.value > 0 else 0
     return Finding(check, on, disparity, 1.0 - limits.disparate_impact_at_least, harmed)
+
+
+def _disparity(hit: np.ndarray, *, group: np.ndarray) -> float:
+    """1 - the lower rate over the higher; NaN where neither group has the outcome."""
+    pair = [hit[group == value].mean() if (group == value).any() else 0.0 for value in (1, 0)]
+    return float(1.0 - min(pair) / max(pair)) if max(pair) > 0 else float("nan")
 
 
 def _check(name: str, estimate: Estimate, *, sentence: str, limits: Limits, **bound: float) -> Check:
@@ -304,10 +333,15 @@ def _rates_sentence(rates: GroupRates, attribute: ProtectedAttribute, what: str)
     return f"{_percent(rates.member)} of {attribute.member} against {_percent(rates.rest)} of {attribute.rest} {what}"
 
 
-def _difference_sentence(estimate: Estimate, attribute: ProtectedAttribute) -> str:
+def _difference_sentence(estimate: Estimate, attribute: ProtectedAttribute, *, favour: bool) -> str:
     if not estimate.defined:
         return f"{attribute.member} and {attribute.rest} share no class with gold rows that have a label"
     side = "less" if estimate.value < 0 else "more"
+    if favour:
+        return (
+            f"a favourable gold label is given to {attribute.member} {abs(estimate.value):.1%} {side} often than to "
+            f"{attribute.rest}"
+        )
     return (
         f"a labeled row of {attribute.member} is {abs(estimate.value):.1%} {side} often right than one of "
         f"{attribute.rest}, class by class"

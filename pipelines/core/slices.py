@@ -11,6 +11,8 @@ from pydantic import Field
 from pipelines.core.domain import DomainSchema
 from pipelines.core.params import StageParams
 
+MOST_STRATA = 12  # values of a stratum; more are cut to the most frequent
+NUMBER_BANDS = 4
 GOLD_SLICE = "gold label"  # the kind of a slice that is one gold class
 
 
@@ -46,6 +48,20 @@ def slice_rows(
         )
     ]
     return [part for part in found if len(part.rows) >= min_rows]
+
+
+def strata_rows(records: pd.DataFrame, *, schema: DomainSchema) -> list[Slice]:
+    """Every value of every stratum of the domain, by name; numbers are cut into bands of equal size."""
+    kinds = {feature.name: feature.kind for feature in schema.features}
+    found = []
+    for name in schema.strata:
+        column = records[name]
+        if kinds.get(name) == "number":
+            column = pd.qcut(column, NUMBER_BANDS, duplicates="drop").astype("string")
+        values = column.astype("string").fillna("missing")
+        for value in sorted(values.value_counts().head(MOST_STRATA).index):
+            found.append(Slice(name, f"{name}={value}", np.flatnonzero((values == value).to_numpy(dtype=bool))))
+    return found
 
 
 Masks = Iterator[tuple[str, str, NDArray[np.bool_]]]

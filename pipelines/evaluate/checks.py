@@ -161,7 +161,7 @@ def fairness_checks(fairness: Sequence[Mapping[str, Any]], *, min_group_rows: in
                 interval=item["interval"],
                 rows=item["rows"],
                 min_rows=min_group_rows,
-                required=False,
+                required=item["value"] is None and item["rows"] >= min_group_rows,  # rows enough, and no number
                 undecided_passes_from=min_group_rows,
                 sentence=item["sentence"],
             )

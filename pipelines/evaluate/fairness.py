@@ -1,4 +1,7 @@
-"""Are protected groups answered as well as the rest? The favourable outcome is a right answer."""
+"""Are protected groups answered as well as the rest? The favourable outcome is a right answer.
+
+Where the domain declares favourable labels, to be given one is an outcome too, and errors are those about the favour.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.core.domain import DomainSchema
+from pipelines.core.domain import DomainSchema, ProtectedAttribute
 from pipelines.core.fairness import (
+    Count,
     Estimate,
     absolute,
     count,
@@ -17,6 +21,7 @@ from pipelines.core.fairness import (
     four_fifths,
     rate,
 )
+from pipelines.core.slices import strata_rows
 from pipelines.evaluate.params import FairnessParams
 from pipelines.evaluate.scores import Answers, rounded
 
@@ -29,21 +34,24 @@ def measure_fairness(
     confidence: float,
     limits: FairnessParams,
 ) -> list[dict[str, Any]]:
-    """Three metrics of each protected attribute, with intervals, limits and a sentence."""
+    """The metrics of each protected attribute, with intervals, limits and a sentence."""
     if not answers.usable:
         return []
     found: list[dict[str, Any]] = []
-    n_labels = len(answers.labels)
+    gold, predicted, n_labels = answers.gold, answers.predicted, len(answers.labels)
+    favorable = [answers.labels.index(label) for label in schema.favorable_labels]
+    opportunity_of, odds_of = "true-positive rates, class by class, classes weighed alike in both", "a class's"
+    if favorable:  # code 0 is a favourable label, 1 another; only the first is compared
+        gold, predicted = (np.where(np.isin(codes, favorable), 0, 1) for codes in (gold, predicted))
+        n_labels, opportunity_of, odds_of = 1, "true-positive rates of the favour", "the favour's"
     for attribute in schema.protected:
         group = records[attribute.name].astype("Int8").fillna(-1).to_numpy(np.int8)
         member, rest = (count(answers.right, where=group == value) for value in (1, 0))
         impact = four_fifths(disparate_impact(member, rest, confidence=confidence))
-        opportunity = equal_opportunity(
-            answers.gold, answers.predicted, group=group, n_labels=n_labels, confidence=confidence
-        )
+        opportunity = equal_opportunity(gold, predicted, group=group, n_labels=n_labels, confidence=confidence)
         odds = equalized_odds(
-            answers.gold,
-            answers.predicted,
+            gold,
+            predicted,
             group=group,
             n_labels=n_labels,
             confidence=confidence,
@@ -65,7 +73,7 @@ def measure_fairness(
                 absolute(opportunity),
                 side="at_most",
                 limit=limits.max_equal_opportunity,
-                sentence=f"{who}: difference of true-positive rates, class by class, classes weighed alike in both",
+                sentence=f"{who}: difference of {opportunity_of}",
             ),
             _row(
                 attribute.name,
@@ -73,10 +81,55 @@ def measure_fairness(
                 odds,
                 side="at_most",
                 limit=limits.max_equalized_odds,
-                sentence=f"{who}: largest difference of a class's true- or false-positive rate",
+                sentence=f"{who}: largest difference of {odds_of} true- or false-positive rate",
             ),
         ]
+        if favorable:
+            found += _favour(
+                answers, records, favorable=favorable, group=group, schema=schema, attribute=attribute,
+                confidence=confidence, limits=limits,
+            )  # fmt: skip
     return found
+
+
+def _favour(
+    answers: Answers,
+    records: pd.DataFrame,
+    *,
+    favorable: Sequence[int],
+    group: np.ndarray,
+    schema: DomainSchema,
+    attribute: ProtectedAttribute,
+    confidence: float,
+    limits: FairnessParams,
+) -> list[dict[str, Any]]:
+    """Disparate impact of being answered with a favourable label: in each stratum large enough, else in all rows."""
+    favour = np.isin(answers.predicted, favorable)
+
+    def pair(places: np.ndarray) -> tuple[Count, Count]:
+        return count(favour[places], where=group[places] == 1), count(favour[places], where=group[places] == 0)
+
+    parts: list[tuple[str, np.ndarray]] = [
+        (part.name, part.rows)
+        for part in strata_rows(records, schema=schema)
+        if min(side.rows for side in pair(part.rows)) >= limits.min_group_rows
+    ]
+    rows = []
+    for stratum, places in parts or [("", np.arange(len(favour)))]:
+        member, rest = pair(places)
+        shares = f"{attribute.member} {member.rate:.1%}, {attribute.rest} {rest.rate:.1%}"
+        rows.append(
+            _row(
+                attribute.name,
+                "favour_impact" + (f":{stratum}" if stratum else ""),
+                four_fifths(disparate_impact(member, rest, confidence=confidence)),
+                side="at_least",
+                limit=limits.min_disparate_impact,
+                sentence=f"{attribute.member} against {attribute.rest}: lower share of favourable answers ({shares}) "
+                "over the higher" + (f", where {stratum}" if stratum else ""),
+            )
+        )
+    return rows
 
 
 def group_rates(

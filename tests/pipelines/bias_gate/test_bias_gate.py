@@ -255,6 +255,18 @@ def test_a_favourable_label_gates_in_every_stratum():
     assert check(verdict, "label_impact:veteran:region=south").outcome == "passed"
 
 
+def test_a_favour_that_a_labeling_function_withholds_names_it_and_the_group():
+    records, matrix = sample(3000)
+    veteran = (records["veteran"] == 1).to_numpy()
+    misled = np.flatnonzero(veteran & (matrix[:, 1] == 1))[::2]
+    matrix[misled] = [0, -1, -1, -1]  # refused by its words, though gold grants it
+    _, verdict = run(records, matrix, of=schema(favorable_labels=("grant",)))
+    closed = check(verdict, "label_impact:veteran")
+    assert closed.outcome == "failed" and closed.details["group"] == "veterans"
+    assert "finds_refuse" in closed.details["labeling_functions"] and "finds_refuse" in closed.sentence
+    assert "a favourable gold label is given to veterans" in check(verdict, "equal_opportunity:veteran").sentence
+
+
 def test_without_a_large_stratum_all_rows_are_judged():
     records, matrix = sample(400)
     favour = schema(favorable_labels=("grant",), strata=("size",))

@@ -1,5 +1,7 @@
 """Scores, slices, fairness, the choice and the checks of evaluate, on made-up answers whose quality is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 from pipelines.core.comparison import Resampling
 from pipelines.core.errors import InputError
 from pipelines.core.verdict import Verdict
+from pipelines.evaluate.checks import fairness_checks
 from pipelines.evaluate.choice import choose
+from pipelines.evaluate.fairness import measure_fairness
 from pipelines.evaluate.measurement import checks_of, measure
 from pipelines.evaluate.predictions import answers_of, gold_rows, prediction_table
 from pipelines.evaluate.scores import by_class, reliability_table, score
@@ -270,3 +274,57 @@ def test_a_model_with_other_labels_is_refused(given):
 def test_probabilities_of_a_wrong_shape_are_refused():
     with pytest.raises(InputError, match=r"\(2, 3\) would be right"):
         answers_of(gold(2), np.ones((3, 3)), labels=LABELS, given=LABELS)
+
+
+# ---- labels that are a favour
+
+FAVOUR = replace(SCHEMA, favorable_labels=("refund",), strata=("channel",))
+
+
+def said(rows, chosen):
+    """Answers that are these labels, as good as sure."""
+    out = np.full((len(rows), len(LABELS)), 0.01)
+    out[np.arange(len(rows)), [LABELS.index(label) for label in chosen]] = 0.98
+    return answers_of(rows, out, labels=LABELS, given=LABELS)
+
+
+def favour_checks(rows, chosen, *, schema=FAVOUR):
+    limits = PARAMS.fairness
+    found = measure_fairness(said(rows, chosen), rows, schema=schema, confidence=0.9, limits=limits)
+    checks = fairness_checks(found, min_group_rows=limits.min_group_rows)
+    return {check.name.removeprefix("senior_"): check for check in checks}
+
+
+def test_a_favour_that_is_given_alike_opens():
+    checks = favour_checks(ROWS["recent"], ROWS["recent"]["gold"])
+    assert {"favour_impact:channel=phone", "favour_impact:channel=web"} < set(checks)
+    assert {check.outcome for check in checks.values()} == {"passed"}
+
+
+def test_a_favour_withheld_from_a_group_closes_where_it_happens_though_every_answer_is_right():
+    rows = ROWS["recent"].copy()
+    held = np.flatnonzero((rows["senior"] == 1) & (rows["channel"] == "web") & (rows["gold"] == "refund"))[::2]
+    rows.iloc[held, rows.columns.get_loc("gold")] = "delivery"
+    checks = favour_checks(rows, rows["gold"])
+    assert [name for name, check in checks.items() if check.closes] == ["favour_impact:channel=web"]
+    assert "seniors" in checks["favour_impact:channel=web"].sentence
+    assert not any(name.startswith("favour_impact") for name in favour_checks(rows, rows["gold"], schema=SCHEMA))
+
+
+def test_errors_are_those_about_the_favour():
+    rows = ROWS["recent"]
+    swapped = rows["gold"].where(rows["senior"] == 0, rows["gold"].replace({"delivery": "praise", "praise": "delivery"}))
+    checks = favour_checks(rows, swapped)
+    assert checks["equal_opportunity"].outcome == checks["equalized_odds"].outcome == "passed"
+    assert checks["disparate_impact"].outcome == "failed", "seniors are answered right less often all the same"
+
+
+def test_without_a_large_stratum_all_rows_are_judged():
+    rows = ROWS["recent"].assign(channel=[f"c{i % 40}" for i in range(len(ROWS["recent"]))])
+    assert "favour_impact" in favour_checks(rows, rows["gold"])
+
+
+def test_a_favour_that_nobody_gets_is_undefined_and_closes():
+    rows = ROWS["recent"]
+    checks = favour_checks(rows, ["praise"] * len(rows))
+    assert checks["favour_impact:channel=web"].closes and checks["favour_impact:channel=web"].value is None
