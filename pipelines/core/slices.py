@@ -57,7 +57,10 @@ def strata_rows(records: pd.DataFrame, *, schema: DomainSchema) -> list[Slice]:
     for name in schema.strata:
         column = records[name]
         if kinds.get(name) == "number":
-            column = pd.qcut(column, NUMBER_BANDS, duplicates="drop").astype("string")
+            band = pd.qcut(column, NUMBER_BANDS, labels=False, duplicates="drop")
+            ends = column.groupby(band).agg(["min", "max"])
+            names = {place: f"{low:g} to {high:g}" for place, low, high in ends.itertuples()}
+            column = band.map(names)
         values = column.astype("string").fillna("missing")
         for value in sorted(values.value_counts().head(MOST_STRATA).index):
             found.append(Slice(name, f"{name}={value}", np.flatnonzero((values == value).to_numpy(dtype=bool))))

@@ -48,6 +48,7 @@ def _run(given: argparse.Namespace) -> int:
     root = Path.cwd()
     for line in job.prepare(root, params=given.params, start=given.start, end=given.end):
         logging.info("params.yaml: %s", line)
+    job.check_domain(root)
     _pin(given)
     code = job.reproduce(root)
     outcome, exit_code = None, 0

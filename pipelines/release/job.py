@@ -9,8 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipelines.core.domain import load_domain
 from pipelines.core.errors import ParamsError
-from pipelines.core.params import PARAMS_FILE, overlay, parse_yaml, read_yaml
+from pipelines.core.params import PARAMS_FILE, domain_path, overlay, parse_yaml, read_yaml
 from pipelines.core.rewrite import rewrite
 from pipelines.core.sections import check_sections
 from pipelines.core.state import write_atomic
@@ -31,6 +32,15 @@ def prepare(root: Path, *, params: str | None, start: str | None, end: str | Non
     if moved:
         write_atomic(file, text.encode())
     return moved
+
+
+def check_domain(root: Path) -> None:
+    """Load every file of the domain that some stage will: a mistake in the last one's is found before the first starts.
+
+    Raises InputError with the file and, where there is one, the line.
+    """
+    domain = load_domain(domain_path(root))
+    _ = domain.schema, domain.labeling_functions, domain.behaviours
 
 
 def lay_over(root: Path, changes: dict[str, Any]) -> list[str]:

@@ -1,9 +1,12 @@
 """Slices of a test set: which there are, and that the small ones are left out."""
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 
 from pipelines.core.domain import DomainSchema, Feature, ProtectedAttribute
-from pipelines.core.slices import slice_rows
+from pipelines.core.slices import slice_rows, strata_rows
 
 SCHEMA = DomainSchema(
     name="shop",
@@ -56,3 +59,20 @@ def test_small_slices_are_left_out():
 def test_a_domain_without_text_has_no_lengths_and_no_rows_no_slices():
     assert not any(kind == "text length" for kind, _ in slices(frame().assign(text="")))
     assert slices(frame().iloc[:0]) == {}
+
+
+def test_strata_are_values_and_bands_of_numbers_and_hold_every_row_once():
+    schema = replace(
+        SCHEMA, features=(Feature("age", kind="number"), Feature("desk", kind="category")), strata=("age", "desk")
+    )
+    records = pd.DataFrame(
+        {"age": [*range(20, 60), None], "desk": pd.array(["a"] * 20 + ["b"] * 20 + [None], dtype="string")}
+    )
+    found = strata_rows(records, schema=schema)
+    assert [part.name for part in found if part.kind == "age"] == [
+        *("age=20 to 29", "age=30 to 39", "age=40 to 49", "age=50 to 59", "age=missing"),
+    ]  # fmt: skip
+    assert [part.name for part in found if part.kind == "desk"] == ["desk=a", "desk=b", "desk=missing"]
+    for kind in ("age", "desk"):
+        rows = np.concatenate([part.rows for part in found if part.kind == kind])
+        assert sorted(rows) == list(range(len(records)))

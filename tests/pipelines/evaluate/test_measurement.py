@@ -313,7 +313,9 @@ def test_a_favour_withheld_from_a_group_closes_where_it_happens_though_every_ans
 
 def test_errors_are_those_about_the_favour():
     rows = ROWS["recent"]
-    swapped = rows["gold"].where(rows["senior"] == 0, rows["gold"].replace({"delivery": "praise", "praise": "delivery"}))
+    swapped = rows["gold"].where(
+        rows["senior"] == 0, rows["gold"].replace({"delivery": "praise", "praise": "delivery"})
+    )
     checks = favour_checks(rows, swapped)
     assert checks["equal_opportunity"].outcome == checks["equalized_odds"].outcome == "passed"
     assert checks["disparate_impact"].outcome == "failed", "seniors are answered right less often all the same"

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.core.errors import ParamsError
 from pipelines.release.__main__ import main
-from pipelines.release.job import lay_over, overlay_file, prepare, window
+from pipelines.release.job import check_domain, lay_over, overlay_file, prepare, window
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -150,3 +150,27 @@ def test_a_file_and_a_window_are_laid_over_together(checkout):
         "promote.margin: 0.02 -> 0.1",
     ]
     assert prepare(checkout, params="over.yaml", start="2025-01-06", end="2025-03-03") == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("behaviours.py", "", "behaviours.py defines no Behaviour"),
+        ("behaviours.py", "one = 1\ntwo = one +\n", "behaviours.py, line 2: invalid syntax"),
+        ("labeling_functions.py", "import polars as pl\npl.nothing\n", "labeling_functions.py, line 2: it cannot be"),
+        ("schema.py", None, "schema.py is missing"),
+    ],
+)
+def test_a_broken_file_of_the_domain_starts_nothing(checkout, capsys, file, content, said):
+    folder = checkout / "pipelines" / "domains" / "complaints"
+    for path in (ROOT / "pipelines" / "domains" / "complaints").glob("*.py"):
+        shutil.copy(path, folder / path.name)
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_text(content)
+    assert main(["run"]) == 66
+    assert said in capsys.readouterr().err
+
+
+def test_a_whole_domain_is_let_through():
+    check_domain(ROOT)
