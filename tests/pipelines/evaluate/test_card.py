@@ -134,3 +134,24 @@ def test_the_most_frequent_mistakes_come_first():
 
 def test_nested_figures_are_flattened_to_a_depth():
     assert flatten({"b": {"c": 1, "d": {"e": {"f": 2}}}, "a": "x", "n": None}) == [("a", "x"), ("b.c", 1)]
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [((0.85, 0.95), "passed</span>"), ((0.75, 0.95), "no evidence against</span>"), ((0.5, 0.7), "failed</span>")],
+)
+def test_a_check_that_passed_without_proof_says_so(interval, said):
+    check = Check.at_least(
+        "held", 0.82, limit=0.8, interval=interval, rows=90, min_rows=1, required=False, undecided_passes_from=50,
+        sentence="groups alike",
+    )  # fmt: skip
+    page = render_card(dataclasses.replace(evidence(), verdict=Verdict.of("evaluate", [check])))
+    row = page[page.index('<th scope="row">held</th>') :]
+    assert said in row[: row.index("</tr>")]
+
+
+def test_favourable_labels_are_named():
+    favour = dataclasses.replace(SCHEMA, favorable_labels=("refund",), strata=("channel",))
+    page = render_card(evidence(schema=favour))
+    assert "To be answered refund is a favour" in page and "favour impact: channel=web" in page
+    assert "is a favour" not in render_card(evidence())
