@@ -29,9 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _pin(given: argparse.Namespace) -> None:
+    from pipelines.release.job import check
     from pipelines.release.moves import decisions_made
     from pipelines.release.pin import pin
 
+    check(Path.cwd())  # a run begins here, on a laptop and in Airflow: what would stop its last stage stops it now
     registry = _registry()
     pin(registry, root=Path.cwd(), decisions_used=decisions_made(registry.model_name))
 
@@ -48,7 +50,6 @@ def _run(given: argparse.Namespace) -> int:
     root = Path.cwd()
     for line in job.prepare(root, params=given.params, start=given.start, end=given.end):
         logging.info("params.yaml: %s", line)
-    job.check_domain(root)
     _pin(given)
     code = job.reproduce(root)
     outcome, exit_code = None, 0

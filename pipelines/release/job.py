@@ -34,11 +34,12 @@ def prepare(root: Path, *, params: str | None, start: str | None, end: str | Non
     return moved
 
 
-def check_domain(root: Path) -> None:
-    """Load every file of the domain that some stage will: a mistake in the last one's is found before the first starts.
+def check(root: Path) -> None:
+    """Hold every section of `params.yaml` to its model and load every file of the domain, before any stage starts.
 
-    Raises InputError with the file and, where there is one, the line.
+    Raises ParamsError with all that is wrong with the parameters, InputError with the domain's file and line.
     """
+    check_sections(read_yaml(root / PARAMS_FILE), root=root)
     domain = load_domain(domain_path(root))
     _ = domain.schema, domain.labeling_functions, domain.behaviours
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.errors import ParamsError
+from pipelines.release.__main__ import _pin as PIN
 from pipelines.release.__main__ import main
-from pipelines.release.job import check_domain, lay_over, overlay_file, prepare, window
+from pipelines.release.job import check, lay_over, overlay_file, prepare, window
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -161,16 +162,27 @@ def test_a_file_and_a_window_are_laid_over_together(checkout):
         ("schema.py", None, "schema.py is missing"),
     ],
 )
-def test_a_broken_file_of_the_domain_starts_nothing(checkout, capsys, file, content, said):
+def test_a_broken_file_of_the_domain_starts_nothing(checkout, monkeypatch, capsys, file, content, said):
     folder = checkout / "pipelines" / "domains" / "complaints"
     for path in (ROOT / "pipelines" / "domains" / "complaints").glob("*.py"):
         shutil.copy(path, folder / path.name)
     (folder / file).unlink()
     if content is not None:
         (folder / file).write_text(content)
-    assert main(["run"]) == 66
+    monkeypatch.setattr("pipelines.release.__main__._pin", PIN)
+    monkeypatch.setattr("pipelines.release.__main__._registry", lambda: pytest.fail("something was started"))
+    assert main(["pin"]) == main(["run"]) == 66
     assert said in capsys.readouterr().err
 
 
+def test_wrong_parameters_are_found_where_a_run_begins(checkout, monkeypatch, capsys):
+    monkeypatch.setattr("pipelines.release.__main__._registry", lambda: pytest.fail("something was started"))
+    text = (checkout / "params.yaml").read_text().replace("margin: 0.02", "margin: 2")
+    (checkout / "params.yaml").write_text(text)
+    monkeypatch.setattr("pipelines.release.__main__._pin", PIN)
+    assert main(["pin"]) == 64
+    assert "params.yaml is wrong:\n  promote.margin = 2:" in capsys.readouterr().err
+
+
 def test_a_whole_domain_is_let_through():
-    check_domain(ROOT)
+    check(ROOT)
