@@ -58,14 +58,33 @@ def test_knobs_of_late_stages_are_refused_before_anything_starts(checkout):
     assert (checkout.root / "params.yaml").read_bytes() == before
 
 
-def test_a_stage_that_fails_stops_the_run(checkout):
+BREAKS = """
+
+@labeling_function(label="mortgage", fires_on="a", abstains_on="b")
+def breaks(record):
+    raise ValueError("broken on purpose")
+"""
+
+
+def test_a_file_of_the_domain_that_cannot_be_imported_starts_nothing(checkout):
     labels = checkout.root / "pipelines/domains/complaints/labeling_functions.py"
     before = labels.read_text(encoding="utf-8")
     labels.write_text("import nowhere\n", encoding="utf-8")
     answer = checkout.release("run", "--params", str(checkout.overlay))
     labels.write_text(before, encoding="utf-8")
-    assert answer.returncode == 1, said(answer)
+    assert answer.returncode == 66, said(answer)
     assert "it cannot be imported: ModuleNotFoundError" in answer.stderr
+    assert "Running stage" not in answer.stdout
+
+
+def test_a_stage_that_fails_stops_the_run(checkout):
+    labels = checkout.root / "pipelines/domains/complaints/labeling_functions.py"
+    before = labels.read_text(encoding="utf-8")
+    labels.write_text(before + BREAKS, encoding="utf-8")
+    answer = checkout.release("run", "--params", str(checkout.overlay))
+    labels.write_text(before, encoding="utf-8")
+    assert answer.returncode == 1, said(answer)
+    assert "broken on purpose" in answer.stderr
     assert "a stage failed; its message stands above, nothing was released" in answer.stdout
     assert re.search(r"split\s+open", answer.stdout)
     assert re.search(r"label\s+not reached", answer.stdout)
