@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.core.errors import ParamsError
-from pipelines.release.__main__ import _pin as PIN
+from pipelines.core.errors import ParamsError, StoreError
 from pipelines.release.__main__ import main
-from pipelines.release.job import check, lay_over, overlay_file, prepare, window
+from pipelines.release.job import lay_over, overlay_file, prepare, window
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -91,8 +90,16 @@ def checkout(tmp_path, monkeypatch):
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PERENNIAL_DATA", raising=False)
-    monkeypatch.setattr("pipelines.release.__main__._pin", lambda given: pytest.fail("something was started"))
+    monkeypatch.setattr("pipelines.release.__main__._registry", lambda: pytest.fail("something was started"))
     return tmp_path
+
+
+@pytest.fixture
+def domain(checkout):
+    """The folder of that checkout's domain, with all its files."""
+    folder = checkout / "pipelines" / "domains" / "complaints"
+    shutil.copytree(ROOT / "pipelines" / "domains" / "complaints", folder, dirs_exist_ok=True)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -162,27 +169,25 @@ def test_a_file_and_a_window_are_laid_over_together(checkout):
         ("schema.py", None, "schema.py is missing"),
     ],
 )
-def test_a_broken_file_of_the_domain_starts_nothing(checkout, monkeypatch, capsys, file, content, said):
-    folder = checkout / "pipelines" / "domains" / "complaints"
-    for path in (ROOT / "pipelines" / "domains" / "complaints").glob("*.py"):
-        shutil.copy(path, folder / path.name)
-    (folder / file).unlink()
+def test_a_broken_file_of_the_domain_starts_nothing(domain, capsys, file, content, said):
+    (domain / file).unlink()
     if content is not None:
-        (folder / file).write_text(content)
-    monkeypatch.setattr("pipelines.release.__main__._pin", PIN)
-    monkeypatch.setattr("pipelines.release.__main__._registry", lambda: pytest.fail("something was started"))
+        (domain / file).write_text(content)
     assert main(["pin"]) == main(["run"]) == 66
     assert said in capsys.readouterr().err
 
 
-def test_wrong_parameters_are_found_where_a_run_begins(checkout, monkeypatch, capsys):
-    monkeypatch.setattr("pipelines.release.__main__._registry", lambda: pytest.fail("something was started"))
+def test_wrong_parameters_are_found_where_a_run_begins(checkout, capsys):
     text = (checkout / "params.yaml").read_text().replace("margin: 0.02", "margin: 2")
     (checkout / "params.yaml").write_text(text)
-    monkeypatch.setattr("pipelines.release.__main__._pin", PIN)
     assert main(["pin"]) == 64
     assert "params.yaml is wrong:\n  promote.margin = 2:" in capsys.readouterr().err
 
 
-def test_a_whole_domain_is_let_through():
-    check(ROOT)
+def test_whole_parameters_and_a_whole_domain_reach_the_registry(domain, monkeypatch, capsys):
+    def unreachable():
+        raise StoreError("the registry was asked")
+
+    monkeypatch.setattr("pipelines.release.__main__._registry", unreachable)
+    assert main(["pin"]) == StoreError.exit_code
+    assert "the registry was asked" in capsys.readouterr().err
