@@ -25,7 +25,7 @@ from pipelines.core.domain import DomainSchema, ProtectedAttribute
 from pipelines.core.fairness import Estimate
 from pipelines.core.labeling import ABSTAIN
 from pipelines.core.majority import Ties
-from pipelines.core.slices import strata_rows
+from pipelines.core.slices import comparable_strata
 from pipelines.core.verdict import Check
 
 
@@ -59,7 +59,6 @@ def judge(
     gold = np.where(measured, _codes(records["gold"], labels), ABSTAIN)
     limits = Limits(**{name: getattr(params, name) for name in Limits.__dataclass_fields__})
     favorable = [labels.index(label) for label in schema.favorable_labels]
-    strata = strata_rows(records, schema=schema) if favorable else []
     checks, shown, metrics, parity = [], [], {}, []
     for attribute in schema.protected:
         rows = Rows(codes, gold, group_codes(records[attribute.name]))
@@ -67,6 +66,9 @@ def judge(
             rows, attribute=attribute, labels=labels, favorable=favorable, limits=limits
         )
         if favorable and params.mitigation != "reweighing":  # else weighted_parity judges, with the weights
+            strata = comparable_strata(
+                records, schema=schema, group=rows.group, at_least=limits.min_group_rows, among=codes != ABSTAIN
+            )
             findings += favour_findings(rows, attribute=attribute, favorable=favorable, strata=strata, limits=limits)
         examples: list[dict[str, Any]] = []
         for finding in findings:

@@ -80,7 +80,7 @@ def labeling_findings(
 
     findings = [
         _impact_finding(
-            "coverage",
+            f"coverage:{attribute.name}",
             rates=coverage,
             what="have a label",
             on=everyone,
@@ -90,7 +90,7 @@ def labeling_findings(
             limits=limits,
         ),
         _impact_finding(
-            "labeled_right",
+            f"labeled_right:{attribute.name}",
             rates=right,
             what="are labeled right (gold rows)",
             on=judged,
@@ -155,34 +155,27 @@ def favour_findings(
     strata: Sequence[Slice],
     limits: Limits,
 ) -> list[Finding]:
-    """Disparate impact of a favourable label on labeled rows: in each stratum that is large enough, else in all rows.
+    """Disparate impact of a favourable label, in each part of the labeled rows.
 
     What is judged is the share of a group's labels that are a favour; who has no label is judged by coverage.
     """
-
-    def find(places: np.ndarray, *, stratum: str | None) -> tuple[Finding, int]:
-        on = places[rows.codes[places] != ABSTAIN]
-        group = rows.group[on]
-        rates = compare_rates(np.isin(rows.codes[on], favorable), group=group, confidence=limits.confidence)
-        check = _check(
-            f"label_impact:{attribute.name}" + ("" if stratum is None else f":{stratum}"),
-            rates.folded,
-            at_least=limits.disparate_impact_at_least,
-            sentence=_rates_sentence(
-                rates, attribute, "get a favourable label" + ("" if stratum is None else f" where {stratum}")
-            ),
-            limits=limits,
+    findings = []
+    for part in strata:
+        favour, group = np.isin(rows.codes[part.rows], favorable), rows.group[part.rows]
+        findings.append(
+            _impact_finding(
+                f"label_impact:{attribute.name}" + (f":{part.name}" if part.name else ""),
+                rates=compare_rates(favour, group=group, confidence=limits.confidence),
+                what="get a favourable label" + (f" where {part.name}" if part.name else ""),
+                on=part.rows,
+                group=group,
+                outcome=lambda codes: np.isin(codes, favorable),
+                among=_has_label,
+                attribute=attribute,
+                limits=limits,
+            )
         )
-
-        def disparity(codes: np.ndarray) -> float:
-            return _disparity(np.isin(codes, favorable), group=np.where(codes == ABSTAIN, ABSTAIN, group))
-
-        harmed = 1 if not rates.difference.value > 0 else 0
-        return Finding(check, on, disparity, 1.0 - limits.disparate_impact_at_least, harmed), rates.folded.rows
-
-    within = [find(part.rows, stratum=part.name) for part in strata]
-    large = [finding for finding, n_rows in within if n_rows >= limits.min_group_rows]
-    return large or [find(np.arange(len(rows.codes)), stratum=None)[0]]
+    return findings
 
 
 def explain(
@@ -272,9 +265,10 @@ def _impact_finding(
     outcome: Callable[[np.ndarray], np.ndarray],
     attribute: ProtectedAttribute,
     limits: Limits,
+    among: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Finding:
     check = _check(
-        f"{name}:{attribute.name}",
+        name,
         rates.folded,
         at_least=limits.disparate_impact_at_least,
         sentence=_rates_sentence(rates, attribute, what),
@@ -282,16 +276,13 @@ def _impact_finding(
     )
 
     def disparity(codes: np.ndarray) -> float:
-        return _disparity(outcome(codes), group=group)
+        kept = np.ones(len(codes), dtype=bool) if among is None else among(codes)
+        hit, side = outcome(codes)[kept], group[kept]
+        pair = [hit[side == value].mean() if (side == value).any() else 0.0 for value in (1, 0)]
+        return float(1.0 - min(pair) / max(pair)) if max(pair) > 0 else float("nan")
 
     harmed = 1 if not rates.difference.value > 0 else 0
     return Finding(check, on, disparity, 1.0 - limits.disparate_impact_at_least, harmed)
-
-
-def _disparity(hit: np.ndarray, *, group: np.ndarray) -> float:
-    """1 - the lower rate over the higher; NaN where neither group has the outcome."""
-    pair = [hit[group == value].mean() if (group == value).any() else 0.0 for value in (1, 0)]
-    return float(1.0 - min(pair) / max(pair)) if max(pair) > 0 else float("nan")
 
 
 def _check(name: str, estimate: Estimate, *, sentence: str, limits: Limits, **bound: float) -> Check:

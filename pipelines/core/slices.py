@@ -11,7 +11,7 @@ from pydantic import Field
 from pipelines.core.domain import DomainSchema
 from pipelines.core.params import StageParams
 
-MOST_STRATA = 12  # values of a stratum; more are cut to the most frequent
+MOST_STRATA = 12  # values of a stratum that stand alone: the most frequent ones
 NUMBER_BANDS = 4
 GOLD_SLICE = "gold label"  # the kind of a slice that is one gold class
 
@@ -50,21 +50,46 @@ def slice_rows(
     return [part for part in found if len(part.rows) >= min_rows]
 
 
-def strata_rows(records: pd.DataFrame, *, schema: DomainSchema) -> list[Slice]:
-    """Every value of every stratum of the domain, by name; numbers are cut into bands of equal size."""
-    kinds = {feature.name: feature.kind for feature in schema.features}
+def comparable_strata(
+    records: pd.DataFrame,
+    *,
+    schema: DomainSchema,
+    group: NDArray[np.integer],
+    at_least: int,
+    among: NDArray[np.bool_] | None = None,
+) -> list[Slice]:
+    """Parts of the records (of those `among`, where given) within which the domain wants its groups compared.
+
+    Every value of every declared stratum that holds `at_least` rows of both groups (`group` is 1, 0 or -1), numbers cut
+    into bands of equal size; the other values of a stratum together, so that no row escapes because its value is rare.
+    Where nothing is large enough, one part without a name that holds every row.
+    """
+    every = np.arange(len(records)) if among is None else np.flatnonzero(among)
+
+    def large(rows: NDArray[np.int64]) -> bool:
+        return all(int((group[rows] == side).sum()) >= at_least for side in (1, 0))
+
     found = []
+    numbers = {feature.name for feature in schema.features if feature.kind == "number"}
     for name in schema.strata:
-        column = records[name]
-        if kinds.get(name) == "number":
-            band = pd.qcut(column, NUMBER_BANDS, labels=False, duplicates="drop")
-            ends = column.groupby(band).agg(["min", "max"])
-            names = {place: f"{low:g} to {high:g}" for place, low, high in ends.itertuples()}
-            column = band.map(names)
-        values = column.astype("string").fillna("missing")
-        for value in sorted(values.value_counts().head(MOST_STRATA).index):
-            found.append(Slice(name, f"{name}={value}", np.flatnonzero((values == value).to_numpy(dtype=bool))))
-    return found
+        values = _values(records[name], bands=name in numbers).to_numpy()[every]
+        common = sorted(pd.Series(values).value_counts().head(MOST_STRATA).index)
+        parts = {value: every[values == value] for value in common}
+        alone = [value for value in common if large(parts[value])]
+        rest = every[~np.isin(values, alone)]
+        found += [Slice(name, f"{name}={value}", parts[value]) for value in alone]
+        if alone and large(rest):
+            found.append(Slice(name, f"{name}=any other", rest))
+    return found or [Slice("", "", every)]
+
+
+def _values(column: pd.Series, *, bands: bool) -> pd.Series:
+    """A stratum's values as text; numbers as the ends of the band that they lie in."""
+    if bands:
+        band = pd.qcut(column, NUMBER_BANDS, labels=False, duplicates="drop")
+        ends = column.groupby(band).agg(["min", "max"])
+        column = band.map({place: f"{low:g} to {high:g}" for place, low, high in ends.itertuples()})
+    return column.astype("string").fillna("missing").astype("object")
 
 
 Masks = Iterator[tuple[str, str, NDArray[np.bool_]]]

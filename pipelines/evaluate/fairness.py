@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.core.domain import DomainSchema, ProtectedAttribute
+from pipelines.core.domain import DomainSchema
 from pipelines.core.fairness import (
-    Count,
     Estimate,
     absolute,
     count,
@@ -21,7 +20,7 @@ from pipelines.core.fairness import (
     four_fifths,
     rate,
 )
-from pipelines.core.slices import strata_rows
+from pipelines.core.slices import comparable_strata
 from pipelines.evaluate.params import FairnessParams
 from pipelines.evaluate.scores import Answers, rounded
 
@@ -84,52 +83,23 @@ def measure_fairness(
                 sentence=f"{who}: largest difference of {odds_of} true- or false-positive rate",
             ),
         ]
-        if favorable:
-            found += _favour(
-                answers, records, favorable=favorable, group=group, schema=schema, attribute=attribute,
-                confidence=confidence, limits=limits,
-            )  # fmt: skip
-    return found
-
-
-def _favour(
-    answers: Answers,
-    records: pd.DataFrame,
-    *,
-    favorable: Sequence[int],
-    group: np.ndarray,
-    schema: DomainSchema,
-    attribute: ProtectedAttribute,
-    confidence: float,
-    limits: FairnessParams,
-) -> list[dict[str, Any]]:
-    """Disparate impact of being answered with a favourable label: in each stratum large enough, else in all rows."""
-    favour = np.isin(answers.predicted, favorable)
-
-    def pair(places: np.ndarray) -> tuple[Count, Count]:
-        return count(favour[places], where=group[places] == 1), count(favour[places], where=group[places] == 0)
-
-    parts: list[tuple[str, np.ndarray]] = [
-        (part.name, part.rows)
-        for part in strata_rows(records, schema=schema)
-        if min(side.rows for side in pair(part.rows)) >= limits.min_group_rows
-    ]
-    rows = []
-    for stratum, places in parts or [("", np.arange(len(favour)))]:
-        member, rest = pair(places)
-        shares = f"{attribute.member} {member.rate:.1%}, {attribute.rest} {rest.rate:.1%}"
-        rows.append(
-            _row(
-                attribute.name,
-                "favour_impact" + (f":{stratum}" if stratum else ""),
-                four_fifths(disparate_impact(member, rest, confidence=confidence)),
-                side="at_least",
-                limit=limits.min_disparate_impact,
-                sentence=f"{attribute.member} against {attribute.rest}: lower share of favourable answers ({shares}) "
-                "over the higher" + (f", where {stratum}" if stratum else ""),
+        if not favorable:
+            continue
+        favour = np.isin(answers.predicted, favorable)
+        for part in comparable_strata(records, schema=schema, group=group, at_least=limits.min_group_rows):
+            member, rest = (count(favour[part.rows], where=group[part.rows] == value) for value in (1, 0))
+            found.append(
+                _row(
+                    attribute.name,
+                    "favour_impact" + (f":{part.name}" if part.name else ""),
+                    four_fifths(disparate_impact(member, rest, confidence=confidence)),
+                    side="at_least",
+                    limit=limits.min_disparate_impact,
+                    sentence=f"{who}: lower share of favourable answers ({member.rate:.1%}, {rest.rate:.1%}) over the "
+                    "higher" + (f", where {part.name}" if part.name else ""),
+                )
             )
-        )
-    return rows
+    return found
 
 
 def group_rates(

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pipelines.core.domain import DomainSchema, Feature, ProtectedAttribute
-from pipelines.core.slices import slice_rows, strata_rows
+from pipelines.core.slices import comparable_strata, slice_rows
 
 SCHEMA = DomainSchema(
     name="shop",
@@ -61,18 +62,36 @@ def test_a_domain_without_text_has_no_lengths_and_no_rows_no_slices():
     assert slices(frame().iloc[:0]) == {}
 
 
-def test_strata_are_values_and_bands_of_numbers_and_hold_every_row_once():
-    schema = replace(
-        SCHEMA, features=(Feature("age", kind="number"), Feature("desk", kind="category")), strata=("age", "desk")
+AGED = replace(
+    SCHEMA, features=(Feature("age", kind="number"), Feature("desk", kind="category")), strata=("age", "desk")
+)
+
+
+def strata(desks, *, at_least, among=None, schema=AGED):
+    records = pd.DataFrame({"age": [*range(20, 60), None], "desk": pd.array(desks, dtype="string")})
+    group = np.array([1, 0] * 20 + [-1], dtype=np.int8)
+    found = comparable_strata(records, schema=schema, group=group, at_least=at_least, among=among)
+    return {part.name: part.rows.tolist() for part in found}
+
+
+def test_strata_are_values_and_bands_of_numbers_that_hold_both_groups():
+    found = strata(["a"] * 20 + ["b"] * 20 + [None], at_least=5)
+    assert list(found) == ["age=20 to 29", "age=30 to 39", "age=40 to 49", "age=50 to 59", "desk=a", "desk=b"]
+    assert found["age=30 to 39"] == list(range(10, 20)) and found["desk=b"] == list(range(20, 40))
+
+
+def test_rare_values_of_a_stratum_are_judged_together_and_no_row_escapes():
+    desks = ["a"] * 20 + [f"d{i}" for i in range(20)] + [None]
+    found = strata(desks, at_least=5, schema=replace(AGED, strata=("desk",)))
+    assert found == {"desk=a": list(range(20)), "desk=any other": list(range(20, 41))}
+    assert list(strata(desks, at_least=5, among=np.arange(41) < 25, schema=replace(AGED, strata=("desk",)))) == [
+        "desk=a"
+    ]
+
+
+@pytest.mark.parametrize("names", [(), ("desk",)])
+def test_where_no_stratum_is_large_there_is_one_part_of_every_row(names):
+    found = strata(
+        [f"d{i}" for i in range(41)], at_least=5, schema=replace(AGED, strata=names), among=np.arange(41) > 3
     )
-    records = pd.DataFrame(
-        {"age": [*range(20, 60), None], "desk": pd.array(["a"] * 20 + ["b"] * 20 + [None], dtype="string")}
-    )
-    found = strata_rows(records, schema=schema)
-    assert [part.name for part in found if part.kind == "age"] == [
-        *("age=20 to 29", "age=30 to 39", "age=40 to 49", "age=50 to 59", "age=missing"),
-    ]  # fmt: skip
-    assert [part.name for part in found if part.kind == "desk"] == ["desk=a", "desk=b", "desk=missing"]
-    for kind in ("age", "desk"):
-        rows = np.concatenate([part.rows for part in found if part.kind == kind])
-        assert sorted(rows) == list(range(len(records)))
+    assert found == {"": list(range(4, 41))}

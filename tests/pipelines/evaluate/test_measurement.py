@@ -321,6 +321,15 @@ def test_errors_are_those_about_the_favour():
     assert checks["disparate_impact"].outcome == "failed", "seniors are answered right less often all the same"
 
 
+def test_a_favour_withheld_where_values_are_rare_closes_too():
+    channel = np.where(np.arange(len(ROWS["recent"])) % 2, "web", [f"c{i % 40}" for i in range(len(ROWS["recent"]))])
+    rows = ROWS["recent"].assign(channel=pd.array(channel, dtype="string"))
+    held = np.flatnonzero((rows["senior"] == 1) & (rows["channel"] != "web") & (rows["gold"] == "refund"))[::2]
+    rows.iloc[held, rows.columns.get_loc("gold")] = "delivery"
+    checks = favour_checks(rows, rows["gold"])
+    assert [name for name, check in checks.items() if check.closes] == ["favour_impact:channel=any other"]
+
+
 def test_without_a_large_stratum_all_rows_are_judged():
     rows = ROWS["recent"].assign(channel=[f"c{i % 40}" for i in range(len(ROWS["recent"]))])
     assert "favour_impact" in favour_checks(rows, rows["gold"])
