@@ -56,9 +56,11 @@ class _Edits:
             key, place = nodes.get(name, (None, None))
             if isinstance(value, dict) and isinstance(old, dict) and place is not None:
                 self.collect(place, old, value)
+            elif name in values and not _differ(old, value):
+                continue
             elif place is None:
                 new[name] = value
-            elif _differ(old, value):
+            else:
                 self._replace(key, place, value)
         if new and (node.flow_style or not node.value):
             self._said[node.start_mark.index, self._end(node)] = _flow({**values, **new})

@@ -66,6 +66,8 @@ def test_only_the_line_of_the_value_differs(changes, said):
 def test_what_does_not_move_is_left_alone():
     assert rewrite(TEXT, {"ingest": {"limits": {"rows": 5}}}) == (TEXT, [])
     assert rewrite(TEXT, {}) == (TEXT, [])
+    merged = "a: &a {n: 1}\nb:\n  <<: *a\n  m: 2\n"
+    assert rewrite(merged, {"b": {"n": 1}}) == (merged, []), "a value that comes by a merge stands already"
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("c*.yaml")), ids=lambda file: file.stem)
