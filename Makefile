@@ -25,36 +25,36 @@ setup-orchestrator:
 	@scripts/setup.sh orchestrator
 
 demo: setup-pipeline ## The main job on the simulated stream: ingest to a released champion, with a summary
-	@$(PY) -m pipelines.release run
+	@$(PY) -m pipelines.live.release run
 run: setup-pipeline ## The main job with a parameter file laid over params.yaml: make run PARAMS=file.yaml
 	@test -n "$(PARAMS)" || { echo "which file? make run PARAMS=examples/cfpb_complaints.yaml" >&2; exit 2; }
-	@$(PY) -m pipelines.release run --params "$(PARAMS)"
+	@$(PY) -m pipelines.live.release run --params "$(PARAMS)"
 retrain: setup-pipeline ## The main job on a window: make retrain START=2025-03-03 END=2026-03-02
 	@test -n "$(START)$(END)" || { echo "which window? make retrain START=2025-03-03 END=2026-03-02" >&2; exit 2; }
-	@$(PY) -m pipelines.release run --start "$(START)" --end "$(END)"
+	@$(PY) -m pipelines.live.release run --start "$(START)" --end "$(END)"
 history: setup-pipeline ## Who moved the champion alias, when and why
-	@$(PY) -m pipelines.release history
+	@$(PY) -m pipelines.live.release history
 rollback: setup-pipeline ## Back to the last champion: make rollback REASON="..."
 	@test -n "$(REASON)" || { echo 'why? make rollback REASON="..."' >&2; exit 2; }
-	@$(PY) -m pipelines.release rollback --reason "$(REASON)"
+	@$(PY) -m pipelines.live.release rollback --reason "$(REASON)"
 verify: setup-pipeline ## Check the history's chain and every artifact of the champion
-	@$(PY) -m pipelines.release verify
+	@$(PY) -m pipelines.live.release verify
 serve: setup-pipeline ## The REST service on http://127.0.0.1:8000; make serve PORT=9000 HOST=0.0.0.0
-	@$(PY) -m pipelines.serve run --host "$(or $(HOST),127.0.0.1)" --port "$(or $(PORT),8000)"
+	@$(PY) -m pipelines.live.serve run --host "$(or $(HOST),127.0.0.1)" --port "$(or $(PORT),8000)"
 score: setup-pipeline ## The champion's answers for a window: make score START=2026-03-02 END=2026-03-09
-	@$(PY) -m pipelines.score --start "$(START)" --end "$(END)"
+	@$(PY) -m pipelines.live.score --start "$(START)" --end "$(END)"
 score-export: setup-pipeline ## A faster form of the champion's network, used by score once its parity gate is open
-	@$(PY) -m pipelines.score --export
+	@$(PY) -m pipelines.live.score --export
 mlflow: setup-pipeline ## MLflow's pages on http://127.0.0.1:5000; make mlflow PORT=5001
-	@$(PY) -m pipelines.release ui --port "$(or $(PORT),5000)"
+	@$(PY) -m pipelines.live.release ui --port "$(or $(PORT),5000)"
 
 drift: setup-pipeline ## Compare the week before END with the champion's profile, and decide: make drift END=2026-03-16
-	@$(PY) -m pipelines.drift measure --end "$(END)"
-	@$(PY) -m pipelines.drift decide
+	@$(PY) -m pipelines.live.drift measure --end "$(END)"
+	@$(PY) -m pipelines.live.drift decide
 drift-replay: setup-pipeline ## Which days of history would have triggered: make drift-replay [ARGS="--source file.parquet --weeks 26"]
-	@$(PY) -m pipelines.drift replay $(ARGS)
+	@$(PY) -m pipelines.live.drift replay $(ARGS)
 loop: setup-pipeline ## The whole story offline: train, drift, one retraining, canary, bad model, rollback (PLAN=file.yaml)
-	@$(PY) -m pipelines.loop --plan "$(or $(PLAN),examples/loop.yaml)"
+	@$(PY) -m pipelines.live.loop --plan "$(or $(PLAN),examples/loop.yaml)"
 
 test: setup ## All tests but the minutes-long ones
 	@$(PY) $(PYTEST) --durations=15 -m "$(QUICK)"
@@ -78,7 +78,8 @@ format: setup-pipeline ## Format and mend what can be mended
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
-graph: setup-pipeline ## Generate dags/graph.json from dvc.yaml
+graph: setup-pipeline ## Generate the code dependencies in dvc.yaml, and dags/graph.json
+	@$(PY) scripts/stage_dependencies.py
 	@$(PY) scripts/export_graph.py
 dag-pages: setup-orchestrator ## Generate dags/README.md from the docstrings of the DAGs
 	@$(AIRFLOW_PY) -m orchestration.pages dags

@@ -4,7 +4,7 @@
 
 Texts are made by recombining sentences of the narratives (benchmarks/texts.py says which); then some are copied with a
 few words changed so that each pair has an exact Jaccard similarity of 0.8 or more over 5-word shingles. Both methods
-run in this process, in turns; the medians are compared. Ours is the very code of stage dedupe, with the knobs of
+run in this process, in turns; the medians are compared. Ours is the very code of stage dedupe, with the parameters of
 params.yaml.
 """
 
@@ -74,9 +74,9 @@ def make_texts(given: list[str], *, n_texts: int) -> tuple[list[str], list[tuple
 
 def ours(texts: list[str]) -> list[tuple[int, int]]:
     """Removed texts, each with the one it repeats, by stage dedupe."""
-    from pipelines.core.params import load_params, load_resources
-    from pipelines.dedupe.duplicates import split_duplicates
-    from pipelines.dedupe.params import DedupeParams
+    from pipelines.runtime.params import load_params, load_resources
+    from pipelines.stages.dedupe.duplicates import split_duplicates
+    from pipelines.stages.dedupe.params import DedupeParams
 
     near, resources = load_params("dedupe", DedupeParams, ROOT).near, load_resources(ROOT)
     times = pd.Timestamp("2025-01-01", tz="UTC") + pd.to_timedelta(np.arange(len(texts)), unit="s")

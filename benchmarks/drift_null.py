@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from benchmarks.out import write_section
-from pipelines.core.histogram import psi
-from pipelines.drift.judgement import judge_weeks
-from pipelines.drift.weeks import rank_week
+from pipelines.live.drift.judgement import judge_weeks
+from pipelines.live.drift.weeks import rank_week
+from pipelines.stats.histogram import psi
 
 BINS, COLUMNS, CATEGORIES = 10, 50, 10  # the last ten columns are categories
 WEEKDAY, DAY = 0.3, 0.2

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.out import write_section
 from benchmarks.texts import real_file
-from pipelines.drift.replay_job import replay
+from pipelines.live.drift.replay_job import replay
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = "issue,submitted_via,company_response,consumer_consent_provided,consumer_disputed"

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.out import write_section
-from pipelines.core.histogram import psi
-from pipelines.core.profile import ProfileParams, build_profile
-from pipelines.drift.live import count_live
-from pipelines.drift.weeks import rank_week, sum_weeks
+from pipelines.live.drift.live import count_live
+from pipelines.live.drift.weeks import rank_week, sum_weeks
+from pipelines.profile.profile import ProfileParams, build_profile
+from pipelines.stats.histogram import psi
 
 START, END, NOW = date(2025, 1, 6), date(2026, 1, 5), date(2026, 1, 12)
 REPEATS = 5
@@ -67,7 +67,7 @@ def main() -> None:
     log = live.assign(record_id=np.arange(len(live)).astype(str), model_version=1, role="champion", label="a")
 
     def ours() -> None:
-        from pipelines.core.histogram import stack
+        from pipelines.stats.histogram import stack
 
         counted = count_live(log, profile=profile, model_version=1, end=NOW, n_days=7, texts=None)
         counts, mask = stack([column.counts for column in profile.columns])

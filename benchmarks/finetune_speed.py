@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.knobs import knobs
 from benchmarks.out import write_section
-from pipelines.core.stage import fix_process
+from benchmarks.parameters import parameters
+from pipelines.runtime.runner import fix_process
 
 LABELS = tuple(f"label_{n}" for n in range(9))
 
@@ -58,12 +58,12 @@ def ours(rows: list[str], *, params: Any, device: str) -> float:
     """Seconds of the stage's training on these rows."""
     from accelerate import Accelerator
 
-    from pipelines.core.base_model import find_base_model
-    from pipelines.core.encoder import compute_type, load_tokenizer
-    from pipelines.finetune.batches import ActivationSource, TokenSource
-    from pipelines.finetune.candidate import RECIPE
-    from pipelines.finetune.network import build
-    from pipelines.finetune.training import Recipe, Trainer
+    from pipelines.models.base_model import find_base_model
+    from pipelines.models.encoder import compute_type, load_tokenizer
+    from pipelines.stages.finetune.batches import ActivationSource, TokenSource
+    from pipelines.stages.finetune.candidate import RECIPE
+    from pipelines.stages.finetune.network import build
+    from pipelines.stages.finetune.training import Recipe, Trainer
 
     spec, base = params.base_model, find_base_model(params.base_model)
     dtype = compute_type(spec.precision, device=device)
@@ -100,8 +100,8 @@ def plain(rows: list[str], *, params: Any, device: str, lora: bool) -> float:
         TrainingArguments,
     )
 
-    from pipelines.core.base_model import find_base_model
-    from pipelines.core.encoder import compute_type
+    from pipelines.models.base_model import find_base_model
+    from pipelines.models.encoder import compute_type
 
     base = find_base_model(params.base_model)
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -147,11 +147,11 @@ def main() -> None:
     import torch
     from transformers import AutoModel, AutoModelForSequenceClassification, Trainer  # noqa: F401
 
-    from pipelines.core.base_model import CONFIG, TOKENIZER, file_sha256, find_base_model, weights_digest
-    from pipelines.core.encoder import load_tokenizer
-    from pipelines.finetune.params import FinetuneParams
+    from pipelines.models.base_model import CONFIG, TOKENIZER, file_sha256, find_base_model, weights_digest
+    from pipelines.models.encoder import load_tokenizer
+    from pipelines.stages.finetune.params import FinetuneParams
 
-    params, device = knobs("finetune", FinetuneParams), "cuda" if torch.cuda.is_available() else "cpu"
+    params, device = parameters("finetune", FinetuneParams), "cuda" if torch.cuda.is_available() else "cpu"
     spec: dict[str, Any] = {"max_tokens": asked.max_tokens} if asked.max_tokens else {}
     if asked.base:
         os.environ["PERENNIAL_MODELS"] = str(asked.base.resolve().parent)
@@ -163,8 +163,8 @@ def main() -> None:
         changed |= {"mode": "lora", "train_layers": None, "cache_frozen": False}
     params = params.model_copy(update=changed)
     rows, base = texts(asked.rows), params.base_model
-    tokenise = load_tokenizer(find_base_model(base), max_tokens=base.max_tokens, max_characters=base.max_characters)
-    tokens = sum(map(len, tokenise(rows))) * params.epochs
+    tokenize = load_tokenizer(find_base_model(base), max_tokens=base.max_tokens, max_characters=base.max_characters)
+    tokens = sum(map(len, tokenize(rows))) * params.epochs
     laps: dict[str, list[float]] = {"ours": [], "plain": []}
     lora = params.train_layers is None
     for _ in range(asked.rounds):

@@ -70,16 +70,16 @@ rounds in turns, one thread each. Cells that differ: {result["cells_that_differ"
 
 | method | s |
 |---|---|
-| `core.labeling.vote_matrix` | {result["seconds"]["ours"]:.2f} |
+| `records.labeling.vote_matrix` | {result["seconds"]["ours"]:.2f} |
 | snorkel `PandasLFApplier`, text lowered once | {result["seconds"]["snorkel"]:.2f} |"""
 
 
 def main() -> int:
     """Measure, write benchmarks/out/labeling.json and the table; 1 when a cell differs or the ratio is too small."""
     from benchmarks.out import write_section
-    from pipelines.core.domain import load_domain
-    from pipelines.core.labeling import vote_matrix
-    from pipelines.core.params import domain_path
+    from pipelines.records.domain import load_domain
+    from pipelines.records.labeling import vote_matrix
+    from pipelines.runtime.params import domain_path
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=int, default=40_000)

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.knobs import knobs
 from benchmarks.out import write_section
+from benchmarks.parameters import parameters
 from benchmarks.texts import NARRATIVES, real_file
-from pipelines.core.stage import fix_process
+from pipelines.runtime.runner import fix_process
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_ROWS = {3000: 2000, 7000: 2500}
@@ -56,8 +56,8 @@ class KnownVectors:
     """Stands for the encoder: the vector of each narrative, computed by it once."""
 
     def __init__(self, texts: Sequence[str], *, spec: Any) -> None:
-        from pipelines.core.encoder import Encoder
-        from pipelines.core.state import home
+        from pipelines.models.encoder import Encoder
+        from pipelines.runtime.state import home
 
         key = hashlib.sha256("\0".join([spec.model_dump_json(), *texts]).encode()).hexdigest()[:16]
         file = home() / "benchmarks" / f"vectors-{key}.npy"
@@ -112,7 +112,7 @@ def extras(train: pd.DataFrame, test: pd.DataFrame, *, known: KnownVectors, **_:
 
 def split_for(train: pd.DataFrame, *, labels: tuple[str, ...]) -> Any:
     """The rows as the training stages take them, with gold in the place of weak labels."""
-    from pipelines.core.training import training_set
+    from pipelines.training.training_set import training_set
 
     return training_set(
         train.assign(part=np.where(np.arange(len(train)) < len(train) // 10, "validation", "train")),
@@ -134,17 +134,17 @@ def cheap_probabilities(
     train: pd.DataFrame, test: pd.DataFrame, *, labels: tuple[str, ...], seed: int, known: KnownVectors
 ) -> dict[str, Any]:
     """The baseline's probabilities for test and validation rows, kept below PERENNIAL_HOME once computed."""
-    from pipelines.baseline import candidate as baseline
-    from pipelines.baseline.params import BaselineParams
-    from pipelines.core.base_model import find_base_model
-    from pipelines.core.calibration import apply_temperature
-    from pipelines.core.linear import unit_length
-    from pipelines.core.params import load_resources
-    from pipelines.core.predictor import Manifest, texts_of
-    from pipelines.core.scorers import BaselineScorer
-    from pipelines.core.state import home
+    from pipelines.models.base_model import find_base_model
+    from pipelines.models.linear import unit_length
+    from pipelines.models.predictor import Manifest, texts_of
+    from pipelines.models.scorers import BaselineScorer
+    from pipelines.runtime.params import load_resources
+    from pipelines.runtime.state import home
+    from pipelines.stages.baseline import candidate as baseline
+    from pipelines.stages.baseline.params import BaselineParams
+    from pipelines.stats.calibration import apply_temperature
 
-    params, data = knobs("baseline", BaselineParams), split_for(train, labels=labels)
+    params, data = parameters("baseline", BaselineParams), split_for(train, labels=labels)
     key = [params.model_dump_json(), seed, *train["id"], "", *test["id"]]
     digest = hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()[:16]
     file = home() / "benchmarks" / f"baseline-{digest}.npz"
@@ -168,15 +168,15 @@ def cheap_probabilities(
 
 def dear(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
     """Answers of the fine-tuned model, of both together, and of the one that evaluate's rule would choose."""
-    from pipelines.core.predictor import Predictor
-    from pipelines.finetune import candidate as finetune
-    from pipelines.finetune.checkpoint import code_digest
-    from pipelines.finetune.params import FinetuneParams
+    from pipelines.models.predictor import Predictor
+    from pipelines.stages.finetune import candidate as finetune
+    from pipelines.stages.finetune.checkpoint import code_digest
+    from pipelines.stages.finetune.params import FinetuneParams
 
     labels, data = rest["labels"], split_for(train, labels=rest["labels"])
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        metrics, _ = finetune.train(data, folder=folder, labels=labels, params=knobs("finetune", FinetuneParams),
+        metrics, _ = finetune.train(data, folder=folder, labels=labels, params=parameters("finetune", FinetuneParams),
                                     seed=rest["seed"], code=code_digest(), on_look=lambda *_: None)  # fmt: skip
         predictor = Predictor.load(folder)
         told = predictor.predict_proba(test)
@@ -190,11 +190,11 @@ def dear(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
 
 def dear_wins(data: Any, *, cheap: np.ndarray, dear: np.ndarray, labels: tuple[str, ...]) -> bool:
     """Whether evaluate's rule would choose the fine-tuned model, asked of gold validation, not of the test rows."""
-    from pipelines.core.comparison import Resampling
-    from pipelines.core.params import load_params
-    from pipelines.evaluate.choice import DEAR, choose
-    from pipelines.evaluate.params import EvaluateParams
-    from pipelines.evaluate.scores import Answers as Told
+    from pipelines.runtime.params import load_params
+    from pipelines.stages.evaluate.choice import DEAR, choose
+    from pipelines.stages.evaluate.params import EvaluateParams
+    from pipelines.stages.evaluate.scores import Answers as Told
+    from pipelines.stats.comparison import Resampling
 
     params = load_params("evaluate", EvaluateParams)
     resampling = Resampling.of(np.arange(len(data.gold)), resamples=params.resamples, seed=0)
@@ -238,11 +238,11 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out" / "quality.json")
     asked = arguments.parse_args()
 
-    from pipelines.baseline.params import BaselineParams
+    from pipelines.stages.baseline.params import BaselineParams
 
     data = narratives()
     labels = tuple(sorted(data["gold"].unique()))
-    known = KnownVectors(list(data["text"]), spec=knobs("baseline", BaselineParams).base_model)
+    known = KnownVectors(list(data["text"]), spec=parameters("baseline", BaselineParams).base_model)
     rows: list[dict[str, Any]] = json.loads(asked.out.read_text()) if asked.out.exists() and not asked.again else []
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     parts = [(words_alone, REFERENCE), (cheap, BASELINE), (dear, CHOSEN), (extras, "Frozen MiniLM + LR, balanced")]

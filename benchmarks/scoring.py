@@ -30,10 +30,10 @@ import pandas as pd
 
 from benchmarks.out import write_section
 from benchmarks.texts import narratives, simulated
-from pipelines.core.base_model import find_base_model
-from pipelines.core.predictor import Predictor
-from pipelines.score.export import compiled, convert
-from pipelines.score.exported import native_precision
+from pipelines.live.score.export import compiled, convert
+from pipelines.live.score.exported import native_precision
+from pipelines.models.base_model import find_base_model
+from pipelines.models.predictor import Predictor
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED_RATIO, REQUIRED_AGREEMENT = 3.5, 0.995

@@ -69,9 +69,9 @@ def measure(url: str, *, seconds: int, clients: int, records: int, token: str) -
 @contextlib.contextmanager
 def service() -> Iterator[tuple[str, str]]:
     """Address and token of a service of our own; what it logs is thrown away, so that drift never sees it."""
-    from pipelines.core.state import home, tracking_uri
-    from pipelines.release.params import model_name
-    from pipelines.release.registry import CHALLENGER, CHAMPION, Registry
+    from pipelines.live.release.params import model_name
+    from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
+    from pipelines.runtime.state import home, tracking_uri
 
     registry = Registry(model_name())
     if registry.alias(CHAMPION) is None:
@@ -82,7 +82,7 @@ def service() -> Iterator[tuple[str, str]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token, url = secrets.token_urlsafe(16), f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "pipelines.serve", "run", "--port", str(port)]
+    command = [sys.executable, "-m", "pipelines.live.serve", "run", "--port", str(port)]
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as state:
         (Path(state) / "exports").symlink_to(home() / "exports")
         environment = {**os.environ, "PERENNIAL_API_TOKEN": token, "PERENNIAL_HOME": state}

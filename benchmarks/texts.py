@@ -40,14 +40,14 @@ def narratives() -> tuple[list[str], str]:
 
 def simulated() -> list[str]:
     """Distinct texts of half a year of the simulated stream, with a seed of their own."""
-    from pipelines.core.domain import load_domain
-    from pipelines.core.params import domain_path, section
+    from pipelines.records.domain import load_domain
+    from pipelines.runtime.params import domain_path, section
 
     domain = load_domain(domain_path(ROOT))
     start, end = SIMULATED_WINDOW
     texts: dict[str, None] = {}
     for raw in domain.simulate(start=start, end=end, seed=5, **section("simulator", ROOT)):
-        texts.update(dict.fromkeys(domain.to_records(domain.normalise(raw))["text"].dropna()))
+        texts.update(dict.fromkeys(domain.to_records(domain.normalize(raw))["text"].dropna()))
     return list(texts)
 
 

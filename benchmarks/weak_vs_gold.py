@@ -2,7 +2,7 @@
 
 `python -m benchmarks.weak_vs_gold FOLDER`, where FOLDER is a checkout behind an open bias gate (`dvc repro bias_gate`
 on the simulated stream, or with examples/cfpb_complaints.yaml). The rows are those with a weak label and a gold one in
-`train`; both models are TF-IDF and logistic regression with the same knobs, measured on gold of `recent`. The
+`train`; both models are TF-IDF and logistic regression with the same parameters, measured on gold of `recent`. The
 interval is a paired bootstrap over test rows. Results: benchmarks/out/weak_vs_gold.json, by source.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipelines.core.stage import fix_process
+from pipelines.runtime.runner import fix_process
 
 ROOT = Path(__file__).resolve().parent.parent
 RESAMPLES = 1000

@@ -66,7 +66,7 @@ def _describe(stage: Any, graph: Any) -> dict[str, Any]:
 
 
 def _parameter_files(stages: list[dict[str, Any]]) -> list[str]:
-    """YAML files that stages read their knobs from: an override may name what stands in one of them."""
+    """YAML files that stages read their parameters from: an override may name what stands in one of them."""
     found = {dep for stage in stages for dep in stage["deps"] if dep.endswith((".yaml", ".yml"))}
     return sorted(found | {"params.yaml"})
 

@@ -26,4 +26,4 @@ if [ -f "$page" ] && [ ! -f "$(sed -n 's/^ *html_template = //p' "$local_config"
   .venv/bin/dvc config --local plots.html_template "$page" # a page that someone chose, and that is there, stays
 fi
 # `data/champion/` is what `split` and `promote` compare with; a fresh checkout has none yet.
-[ -d data/champion ] || PERENNIAL_HOME="$home" .venv/bin/python -m pipelines.release pin
+[ -d data/champion ] || PERENNIAL_HOME="$home" .venv/bin/python -m pipelines.live.release pin

@@ -1,4 +1,4 @@
-"""The parameter files to run with hold knobs that exist, with values that are allowed."""
+"""The parameter files to run with hold parameters that exist, with values that are allowed."""
 
 import shutil
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.core.params import overlay, read_yaml
-from pipelines.core.sections import check_sections
-from pipelines.finetune.params import FinetuneParams
-from pipelines.release.job import lay_over, overlay_file
+from pipelines.live.release.job import lay_over, overlay_file
+from pipelines.runtime.params import overlay, read_yaml
+from pipelines.runtime.sections import check_sections
+from pipelines.stages.finetune.params import FinetuneParams
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = [file for file in sorted((ROOT / "examples").glob("*.yaml")) if file.stem != "loop"]
@@ -17,7 +17,7 @@ FILES = [file for file in OVERLAYS if "finetune" in yaml.safe_load(file.read_tex
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_knobs_of_fine_tuning_are_taken(file, tmp_path):
+def test_the_parameters_of_fine_tuning_are_taken(file, tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     changes = yaml.safe_load(file.read_text())
     lay_over(tmp_path, changes)

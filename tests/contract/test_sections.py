@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.core.params import overlay
-from pipelines.core.sections import models
+from pipelines.runtime.params import overlay
+from pipelines.runtime.sections import models
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
-SECTIONS = [name for name in PARAMS if (ROOT / "pipelines" / name / "params.py").is_file()]
+SECTIONS = [name for name in PARAMS if any((ROOT / "pipelines").glob(f"*/{name}/params.py"))]
 MODELS = dict(models())
 DOMAINS = sorted(
     file.parent.relative_to(ROOT).as_posix()
@@ -36,4 +36,4 @@ def test_the_section_is_what_its_model_takes(section):
     theirs = yaml.safe_load((ROOT / PARAMS["domain"] / "params.yaml").read_text())
     stated = overlay(theirs.get(section) or {}, PARAMS[section])
     taken = MODELS[section].model_validate(stated)
-    assert set(stated) == set(type(taken).model_fields), "a value that no file states, or a knob that nobody reads"
+    assert set(stated) == set(type(taken).model_fields), "a value that no file states, or a parameter that nobody reads"

@@ -1,4 +1,4 @@
-"""The files of examples/ that name a source are laid over params.yaml and give knobs that ingest takes."""
+"""The files of examples/ that name a source are laid over params.yaml and give parameters that ingest takes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import shutil
 
 import pytest
 
-from pipelines.core.params import load_params
-from pipelines.ingest.params import IngestParams
-from pipelines.release.job import lay_over, overlay_file
+from pipelines.live.release.job import lay_over, overlay_file
+from pipelines.runtime.params import load_params
+from pipelines.stages.ingest.params import IngestParams
 from tests.smoke.checkout import ROOT
 
 EXAMPLES = [ROOT / "examples" / f"{name}.yaml" for name in ("cfpb_complaints", "cfpb_api", "sql")]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.stem)
-def test_its_knobs_are_taken(example, tmp_path) -> None:
+def test_its_parameters_are_taken(example, tmp_path) -> None:
     shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
     shutil.copytree(ROOT / "pipelines/domains/complaints", tmp_path / "pipelines/domains/complaints")
     moved = lay_over(tmp_path, overlay_file(str(example)))

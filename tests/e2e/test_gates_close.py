@@ -14,7 +14,7 @@ BIASED, SHIPPED = "tests/domains/complaints_biased", "pipelines/domains/complain
 
 @pytest.fixture
 def checkout(tmp_path) -> Checkout:
-    """Twenty weeks of the shipped stream, with the shipped knobs."""
+    """Twenty weeks of the shipped stream, with the shipped parameters."""
     made = Checkout(tmp_path).make()
     for domain in (BIASED, SHIPPED):
         made.edit(f"{domain}/params.yaml", lambda params: params["simulator"].update(rows_per_day=40))
@@ -47,7 +47,7 @@ def test_biased_functions_close_the_bias_gate_and_mended_ones_open_it(checkout) 
         assert found, (attribute, sorted(closed))
         assert all(group in check["sentence"] for check in found)
         assert any(function in str(check) for check in found), found
-    behind = checkout.run("python", "-m", "pipelines.baseline")
+    behind = checkout.run("python", "-m", "pipelines.stages.baseline")
     assert behind.returncode == 65, said(behind)
     assert "bias_gate" in behind.stderr and "Traceback" not in behind.stderr
 

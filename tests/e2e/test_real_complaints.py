@@ -38,7 +38,7 @@ def test_the_whole_run(tmp_path, real_data) -> None:
 
 def run_to(checkout: Checkout, real_data, *, stage: str) -> Checkout:
     """Lay the example over params.yaml as `make run` does, and reproduce up to a stage."""
-    from pipelines.release.job import lay_over, overlay_file
+    from pipelines.live.release.job import lay_over, overlay_file
 
     lay_over(checkout.root, overlay_file(str(checkout.root / OVERLAY)))
     pinned = checkout.release("pin")

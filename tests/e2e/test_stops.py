@@ -48,7 +48,7 @@ def test_wrong_words_change_nothing(checkout, words, told):
     assert (checkout.root / "params.yaml").read_bytes() == before
 
 
-def test_knobs_of_late_stages_are_refused_before_anything_starts(checkout):
+def test_parameters_of_late_stages_are_refused_before_anything_starts(checkout):
     before = (checkout.root / "params.yaml").read_bytes()
     answer = checkout.release("run", "--params", laid_over(checkout, dedupe={"min_rows": -1}, promote={"margin": 2}))
     assert answer.returncode == 64, said(answer)

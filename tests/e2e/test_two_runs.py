@@ -26,7 +26,7 @@ def test_the_second_run_says_who_is_in_the_way(tmp_path) -> None:
     lines = []
     for line in first.stdout:
         lines.append(line)
-        if "python -m pipelines.ingest" in line:
+        if "python -m pipelines.stages.ingest" in line:
             break
     second = checkout.dvc("repro", "ingest")
     rest = first.communicate()[0]

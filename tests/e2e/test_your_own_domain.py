@@ -54,7 +54,7 @@ def test_the_page_leads_to_a_decision(tmp_path) -> None:
     checkout = Checkout(tmp_path).make()
     domain = checkout.root / "my_domain"
     domain.mkdir()
-    names = ("schema.py", "labeling_functions.py", "behaviours.py", "simulator.py")
+    names = ("schema.py", "labeling_functions.py", "behaviors.py", "simulator.py")
     for name, block in zip(names, re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL), strict=True):
         (domain / name).write_text(block, encoding="utf-8")
     params = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)[0]

@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.baseline.params import BaselineParams
-from pipelines.core.base_model import find_base_model
-from pipelines.core.domain import load_domain
-from pipelines.core.encoder import Encoder
-from pipelines.core.errors import InputError
-from pipelines.core.linear import LinearModel, Vocabulary, unit_length
-from pipelines.core.params import load_params, section
-from pipelines.core.predictor import BOOSTING_FILE, SCHEMA_VERSION, Manifest, Predictor
-from pipelines.score import __main__ as score
-from pipelines.score import quantise
-from pipelines.score.export import passed_export
-from pipelines.score.params import ScoreParams
+from pipelines.live.score import __main__ as score
+from pipelines.live.score import quantize
+from pipelines.live.score.export import passed_export
+from pipelines.live.score.params import ScoreParams
+from pipelines.models.base_model import find_base_model
+from pipelines.models.encoder import Encoder
+from pipelines.models.linear import LinearModel, Vocabulary, unit_length
+from pipelines.models.predictor import BOOSTING_FILE, SCHEMA_VERSION, Manifest, Predictor
+from pipelines.records.domain import load_domain
+from pipelines.runtime.errors import InputError
+from pipelines.runtime.params import load_params, section
+from pipelines.stages.baseline.params import BaselineParams
 
 pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.long, pytest.mark.timeout(1800)]
 LEARNT, JUDGED = 500, 520
@@ -34,9 +34,11 @@ def package(tmp_path_factory, repository):
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("package")
     domain = load_domain(repository / "pipelines" / "domains" / "complaints")
-    knobs = {**section("simulator", repository), "rows_per_day": 40}
-    raw = pd.concat(domain.simulate(start=date(2025, 1, 6), end=date(2025, 3, 3), seed=3, **knobs), ignore_index=True)
-    records = domain.to_records(domain.normalise(raw.assign(_file="simulated", _row=np.arange(len(raw)))))
+    parameters = {**section("simulator", repository), "rows_per_day": 40}
+    raw = pd.concat(
+        domain.simulate(start=date(2025, 1, 6), end=date(2025, 3, 3), seed=3, **parameters), ignore_index=True
+    )
+    records = domain.to_records(domain.normalize(raw.assign(_file="simulated", _row=np.arange(len(raw)))))
     records = records[records["gold"].notna() & records["text"].ne("")].drop_duplicates("id")
     assert len(records) >= LEARNT + JUDGED
     shortest = records.loc[records["text"].str.len().sort_values(kind="stable").index[: LEARNT + JUDGED]]
@@ -74,7 +76,7 @@ def package(tmp_path_factory, repository):
 
 @pytest.fixture
 def export(package, tmp_path, repository, monkeypatch):
-    """`python -m pipelines.score --export [--int8]` for that version, in a checkout without data of its own."""
+    """`python -m pipelines.live.score --export [--int8]` for that version, in a checkout without data of its own."""
     (tmp_path / "checkout").mkdir()
     for name in ("params.yaml", "pipelines"):
         (tmp_path / "checkout" / name).symlink_to(repository / name)
@@ -89,9 +91,9 @@ def export(package, tmp_path, repository, monkeypatch):
 
 
 def one_scale(weights):
-    """Bytes that share one scale, as a quantisation without calibration leaves them: small weights become 0."""
-    scale = np.float32(4.0 / quantise.LARGEST)
-    values = np.clip(np.round(weights / scale), -quantise.LARGEST, quantise.LARGEST).astype(np.int8)
+    """Bytes that share one scale, as a quantization without calibration leaves them: small weights become 0."""
+    scale = np.float32(4.0 / quantize.LARGEST)
+    values = np.clip(np.round(weights / scale), -quantize.LARGEST, quantize.LARGEST).astype(np.int8)
     return values, np.full_like(weights.max(axis=1, keepdims=True), scale)
 
 
@@ -116,7 +118,7 @@ def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_
         same = (predictor.predict_proba(records).argmax(axis=1) == exact).mean()
         assert same == pytest.approx(agreement, abs=0.004)  # batches of other threads have other last bits
 
-    monkeypatch.setattr(quantise, "as_bytes", one_scale)
+    monkeypatch.setattr(quantize, "as_bytes", one_scale)
     passed, bad = export(int8=True)
     assert not passed
     assert bad["agreement"]["outcome"] == "failed"

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.baseline.params import BaselineParams
-from pipelines.core.encoder import Encoder
-from pipelines.core.errors import InputError
-from pipelines.core.linear import unit_length
-from pipelines.core.params import load_params
+from pipelines.models.encoder import Encoder
+from pipelines.models.linear import unit_length
+from pipelines.runtime.errors import InputError
+from pipelines.runtime.params import load_params
+from pipelines.stages.baseline.params import BaselineParams
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 TOPICS = {
@@ -38,7 +38,7 @@ def test_equal_texts_have_equal_vectors_every_time(encoders):
     assert first.shape == (42, 384)
 
 
-def test_a_vector_in_float32_does_not_depend_on_its_neighbours(encoders):
+def test_a_vector_in_float32_does_not_depend_on_its_neighbors(encoders):
     texts = [text.format(n=n) for n in (2, 3000) for text in TOPICS.values()]
     together = encoders[1].embed(texts)
     alone = np.vstack([encoders[1].embed([text]) for text in texts])

@@ -40,9 +40,9 @@ def checkout(tmp_path, repository) -> Path:
 
 MAKE = f"""
 import numpy as np, pandas as pd
-from pipelines.core import store
-from pipelines.core.domain import load_domain
-from pipelines.core.verdict import Check, Verdict
+from pipelines.runtime import store
+from pipelines.records.domain import load_domain
+from pipelines.gates.verdict import Check, Verdict
 schema = load_domain().schema
 random = np.random.default_rng(0)
 topics = {TOPICS!r}
@@ -75,7 +75,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def start(stage: str, root: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", f"pipelines.{stage}"]
+    command = [sys.executable, "-m", f"pipelines.stages.{stage}"]
     with (root.parent / "log").open("ab") as log:
         return subprocess.Popen(command, cwd=root, env=environment(root.parent), stdout=log, stderr=log)
 

@@ -81,7 +81,7 @@ class Checkout:
 
     def command(self, *words: str) -> list[str]:
         """A command with this environment's Python in front when it names a module."""
-        return [sys.executable, "-m", *words] if words[0] in ("dvc", "pipelines.release") else list(words)
+        return [sys.executable, "-m", *words] if words[0] in ("dvc", "pipelines.live.release") else list(words)
 
     def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout and return what it said."""
@@ -96,8 +96,8 @@ class Checkout:
         )
 
     def release(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m pipelines.release`."""
-        return self.run("pipelines.release", *words, **more)
+        """Run `python -m pipelines.live.release`."""
+        return self.run("pipelines.live.release", *words, **more)
 
     def dvc(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run DVC."""
@@ -131,7 +131,7 @@ class Checkout:
 
     def digests(self) -> dict[str, str]:
         """Digest of every output of every stage, files of folders one by one."""
-        from pipelines.core.store import file_digest
+        from pipelines.runtime.store import file_digest
 
         found = {}
         for paths in self.graph().values():

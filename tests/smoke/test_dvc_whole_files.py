@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pipelines.core import stage
+from pipelines.runtime import runner as stage
 
 WRITE = """
 import os, dvc.utils.serialize as s

@@ -68,7 +68,7 @@ def kill_after(checkout, stage, *, seconds):
         start_new_session=True,
     )
     for line in process.stdout:
-        if line.startswith(f"> python -m pipelines.{stage}"):
+        if line.startswith(f"> python -m pipelines.stages.{stage}"):
             break
     began = time.monotonic()
     while process.poll() is None and (time.monotonic() < began + seconds or not ready(checkout, stage)):

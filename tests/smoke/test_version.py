@@ -29,8 +29,8 @@ import mlflow.pyfunc
 model = mlflow.pyfunc.load_model(sys.argv[1])
 answer = model.predict(pd.read_json(sys.argv[2], orient="records", dtype=False))
 answer.to_json(sys.argv[3], orient="records", double_precision=15)
-import pipelines.core
-assert sys.argv[1] in pipelines.core.__path__[0], pipelines.core.__path__
+import pipelines.models
+assert sys.argv[1] in pipelines.models.__path__[0], pipelines.models.__path__
 """
 
 

@@ -7,7 +7,7 @@ majority alone leave those groups without labels, which the bias gate reports.
 
 import polars as pl
 
-from pipelines.core.labeling import Record, expression, labeling_function, pattern
+from pipelines.records.labeling import Record, expression, labeling_function, pattern
 
 speaks_of_credit_report = pattern(
     "speaks_of_credit_report",
@@ -177,8 +177,8 @@ answered_by_bureau = expression(
     abstains_on={"company": "WELLS FARGO & COMPANY"},
 )
 
-answered_by_specialist = expression(
-    "answered_by_specialist",
+answered_by_specializt = expression(
+    "answered_by_specializt",
     None,
     pl.coalesce(
         pl.when(pl.col("company").str.contains(lenders)).then(pl.lit(label)) for lenders, label in LENDERS.items()

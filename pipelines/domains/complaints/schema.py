@@ -9,8 +9,8 @@ import pandera.pandas as pa
 import polars as pl
 from pandera.typing import Series
 
-from pipelines.core.domain import DomainSchema, Feature, ProtectedAttribute
-from pipelines.core.errors import InputError
+from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
+from pipelines.runtime.errors import InputError
 
 SCHEMA = DomainSchema(
     name="complaints",
@@ -38,7 +38,7 @@ SCHEMA = DomainSchema(
         ProtectedAttribute("servicemember", member="servicemember", rest="others"),
     ),
     no_protected_because=None,
-    favorable_labels=(),  # no product is a favour: what is fair here is to be routed rightly, and to be labeled at all
+    favorable_labels=(),  # no product is a favor: what is fair here is to be routed rightly, and to be labeled at all
     strata=(),
     gold_delay_days=28,  # companies answer within 15 days, a product team confirms the route within four weeks
     required_columns=("complaint_id", "date_received", "product", "narrative"),
@@ -116,7 +116,7 @@ class RawSchema(pa.DataFrameModel):
 
     @pa.check("date_received", ignore_na=False, error="date_received is not a date like 2023-08-25")
     def date_is_a_date(cls, days: pd.Series) -> pd.Series:
-        """What `normalise` could not read is left as it came."""
+        """What `normalize` could not read is left as it came."""
         return _is_day(days)
 
     @pa.check("date_received", error="date_received is outside 1970-01-01..2199-12-31")
@@ -132,7 +132,7 @@ class RawSchema(pa.DataFrameModel):
         return products.isin(SCHEMA.labels)
 
 
-def normalise(raw: pd.DataFrame) -> pd.DataFrame:
+def normalize(raw: pd.DataFrame) -> pd.DataFrame:
     """Give columns their one name and dates and products their one spelling; unreadable cells stay as they came."""
     columns = [ALIASES.get(fold(column), fold(column)) for column in raw.columns]
     twice = sorted({name for name in columns if columns.count(name) > 1})
@@ -150,7 +150,7 @@ def normalise(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_records(raw: pd.DataFrame) -> pd.DataFrame:
-    """Turn normalised rows that passed `RawSchema` into canonical records, gold label and its arrival included."""
+    """Turn normalized rows that passed `RawSchema` into canonical records, gold label and its arrival included."""
     received = pd.to_datetime(raw["date_received"], format="%Y-%m-%d", utc=True).astype("datetime64[us, UTC]")
     text = raw["narrative"].fillna("").astype("str")
     gold = raw["product"].astype("str")
@@ -200,7 +200,7 @@ def _recode(cells: pd.Series, change: Callable[[str], str]) -> pd.Series:
 
 
 def _is_day(days: pd.Series) -> pd.Series:
-    """Whether each cell is a day of the calendar as `normalise` writes it."""
+    """Whether each cell is a day of the calendar as `normalize` writes it."""
     return pd.to_datetime(days.astype("str"), format="%Y-%m-%d", errors="coerce").notna()
 
 

@@ -3,7 +3,6 @@
 Every row has a generator of its own, seeded by (seed, day, place in the day), so that a day's bytes depend on nothing
 else and a copy can name a source on any earlier day.
 """
-# ruff: noqa: E501  (sentences are data: one a line)
 
 import hashlib
 import math
@@ -18,9 +17,9 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, ValidationError, field_validator
 
-from pipelines.core.errors import ParamsError
-from pipelines.core.params import StageParams
-from pipelines.core.phrases import misspell, parse, pick, render, weighted, with_typos
+from pipelines.records.phrases import misspell, parse, pick, render, weighted, with_typos
+from pipelines.runtime.errors import ParamsError
+from pipelines.runtime.params import StageParams
 
 Group = Literal["rest", "older_american", "servicemember"]
 
@@ -127,16 +126,16 @@ class Complaint:
     channel: str
 
 
-def stream(*, start: date, end: date, seed: int, **knobs: Any) -> Iterator[pd.DataFrame]:
+def stream(*, start: date, end: date, seed: int, **parameters: Any) -> Iterator[pd.DataFrame]:
     """Raw rows of the days start..end (half-open), one frame a day, under the 18 headers of the export."""
-    world = World(seed=seed, params=_checked(knobs))
+    world = World(seed=seed, params=_checked(parameters))
     for offset in range((end - start).days):
         yield world.day(start + timedelta(days=offset))
 
 
-def duplicate_pairs(*, start: date, end: date, seed: int, **knobs: Any) -> pd.DataFrame:
+def duplicate_pairs(*, start: date, end: date, seed: int, **parameters: Any) -> pd.DataFrame:
     """Copies in the window whose source is in it too, both told: `id`, `source_id`, `kind`, `jaccard` of 5-grams."""
-    params = _checked(knobs)
+    params = _checked(parameters)
     world = World(seed=seed, params=params)
     rows = []
     for offset in range((end - start).days):
@@ -436,14 +435,14 @@ def _masked(word: str) -> bool:
     return len(word) > 1 and not word.strip("x")
 
 
-def _checked(knobs: dict[str, Any]) -> SimulatorParams:
-    """Knobs as a model; ParamsError names the one that is wrong and what would be right."""
+def _checked(parameters: dict[str, Any]) -> SimulatorParams:
+    """Parameters as a model; ParamsError names the one that is wrong and what would be right."""
     try:
-        params = SimulatorParams.model_validate(knobs)
+        params = SimulatorParams.model_validate(parameters)
     except ValidationError as error:
         item = error.errors()[0]
-        knob = ".".join(["simulator", *(str(part) for part in item["loc"])])
-        raise ParamsError(f"<domain>/params.yaml is wrong:\n  {knob} = {item['input']!r}: {item['msg']}") from None
+        parameter = ".".join(["simulator", *(str(part) for part in item["loc"])])
+        raise ParamsError(f"<domain>/params.yaml is wrong:\n  {parameter} = {item['input']!r}: {item['msg']}") from None
     for fault in params.faults:
         if fault.kind == "null_column" and fault.column not in COLUMNS:
             raise ParamsError(

@@ -17,7 +17,7 @@ from orchestration.sensors import JsonVerdictSensor
 from watching.tasks import DecidedOperator, PsiSensor, TriggerRetrainOperator
 
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
-DRIFT = ["python", "-m", "pipelines.drift", "decide"]
+DRIFT = ["python", "-m", "pipelines.live.drift", "decide"]
 CONFIRM = [*DRIFT, "--confirm={key}", "--run-id=drift__{key}"]
 COLUMNS = [f"column_{number:02d}" for number in range(25)]
 

@@ -33,8 +33,8 @@ def make(folder: Path) -> None:
 
     write_checkout(folder)
     root = enter(folder)
-    from pipelines.core.params import domain_path
-    from pipelines.release.job import lay_over
+    from pipelines.live.release.job import lay_over
+    from pipelines.runtime.params import domain_path
 
     lay_over(root, KNOBS)
     moved = {"simulator": {"rows_per_day": 20, "drift_date": MOVED, "drift": {"covariate": 0.8}}}
@@ -42,23 +42,23 @@ def make(folder: Path) -> None:
     _git(root, "commit", "--quiet", "--all", "--message", "a world that moves")
     environment = os.environ | {"PERENNIAL_MODELS": str(folder / "models"), "HF_HUB_OFFLINE": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run([sys.executable, "-m", "pipelines.release", "run"], cwd=root, env=environment, check=True)
+    subprocess.run([sys.executable, "-m", "pipelines.live.release", "run"], cwd=root, env=environment, check=True)
     _git(root, "checkout", "--quiet", "--", ".")  # evidence of this run is the registry's; runs clone what is committed
 
 
 def sabotage(folder: Path) -> None:
     """What an operator does who knows better: a broken copy of the champion, and the alias on it."""
     root = enter(folder)
-    from pipelines.core.domain import load_domain
-    from pipelines.loop.sabotage import register_bad_version
-    from pipelines.release.params import model_name
-    from pipelines.release.registry import CHAMPION, Registry
+    from pipelines.live.loop.sabotage import register_bad_version
+    from pipelines.live.release.params import model_name
+    from pipelines.live.release.registry import CHAMPION, Registry
+    from pipelines.records.domain import load_domain
 
     registry = Registry(model_name())
     champion = registry.alias(CHAMPION)
     assert champion is not None
     schema = load_domain().schema
-    bad = register_bad_version(registry, of=champion, schema=schema, core_folder=root / "pipelines" / "core")
+    bad = register_bad_version(registry, of=champion, schema=schema, root=root)
     registry.move_alias(CHAMPION, bad)
 
 

@@ -53,7 +53,7 @@ def make(folder: Path, *, cooldown_days: float) -> None:
 
 def succeed(folder: Path) -> None:
     """Version 2 is champion from NEXT on, answers the weeks after it, and their labels have all come."""
-    from pipelines.core import predictions as log
+    from pipelines.monitoring import predictions as log
 
     enter(folder)
     records = _stream(TRAINED, OVER)
@@ -67,11 +67,11 @@ def succeed(folder: Path) -> None:
 
 def storm(folder: Path) -> None:
     """Verdicts of the breach, one a day, each with COLUMNS columns that moved; written where nobody looks yet."""
-    from pipelines.core import predictions as log
-    from pipelines.core.profile import Profile
-    from pipelines.drift import job
-    from pipelines.drift.live import count_live
-    from pipelines.drift.verdict import make_verdict
+    from pipelines.live.drift import job
+    from pipelines.live.drift.live import count_live
+    from pipelines.live.drift.verdict import make_verdict
+    from pipelines.monitoring import predictions as log
+    from pipelines.profile.profile import Profile
 
     root = enter(folder)
     os.chdir(root)
@@ -132,8 +132,8 @@ class Champion:
 
     def answer(self, records: Any) -> None:
         """Write its predictions as scoring does."""
-        from pipelines.core import predictions as log
-        from pipelines.core.domain import load_domain
+        from pipelines.monitoring import predictions as log
+        from pipelines.records.domain import load_domain
 
         rows = self.said(records).rename(columns={"id": "record_id"})
         rows = rows.assign(
@@ -144,15 +144,15 @@ class Champion:
 
     def register(self) -> None:
         """Register it with the profile that `promote` would freeze, and make it champion."""
-        from pipelines.core import store
-        from pipelines.core.domain import load_domain
-        from pipelines.core.params import load_params
-        from pipelines.core.profile import build_profile
-        from pipelines.promote.params import PromoteParams
-        from pipelines.release import moves
-        from pipelines.release.package import _digests
-        from pipelines.release.params import model_name
-        from pipelines.release.registry import CHAMPION, Registry
+        from pipelines.live.release import moves
+        from pipelines.live.release.package import _digests
+        from pipelines.live.release.params import model_name
+        from pipelines.live.release.registry import CHAMPION, Registry
+        from pipelines.profile.profile import build_profile
+        from pipelines.records.domain import load_domain
+        from pipelines.runtime import store
+        from pipelines.runtime.params import load_params
+        from pipelines.stages.promote.params import PromoteParams
 
         schema, registry = load_domain().schema, Registry(model_name())
         model = Path.cwd() / "made" / str(self.version)
@@ -183,8 +183,8 @@ def _stream(start: date, end: date) -> Any:
     """Records of the simulated stream with the five faults in it."""
     import pandas as pd
 
-    from pipelines.core.domain import load_domain
-    from pipelines.core.params import section
+    from pipelines.records.domain import load_domain
+    from pipelines.runtime.params import section
 
     domain = load_domain()
     knobs = section("simulator") | {"rows_per_day": ROWS_PER_DAY, "faults": FAULTS}
@@ -210,7 +210,7 @@ def _commit(root: Path, *, cooldown_days: float, minutes_a_month: float) -> None
     """Commit the checkout with these limits of retraining."""
     import subprocess
 
-    from pipelines.release.job import lay_over
+    from pipelines.live.release.job import lay_over
 
     limits = {"cooldown_days": cooldown_days, "minutes_a_month": minutes_a_month}
     lay_over(root, {"drift": {"decision": limits}})

@@ -3,12 +3,12 @@
 They label older Americans and servicemembers less often and less rightly; the bias gate has to close on them.
 """
 
-from pipelines.core.labeling import pattern
 from pipelines.domains.complaints.labeling_functions import (
     disputes_an_entry,
     fears_for_the_house,
     seeks_loan_forgiveness,
 )
+from pipelines.records.labeling import pattern
 
 __all__ = ["disputes_an_entry", "fears_for_the_house", "seeks_loan_forgiveness"]
 

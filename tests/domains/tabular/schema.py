@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from pipelines.core.domain import DomainSchema, Feature
+from pipelines.records.domain import DomainSchema, Feature
 
 SCHEMA = DomainSchema(
     name="tabular",
@@ -43,7 +43,7 @@ class RawSchema(pa.DataFrameModel):
         return _moments(moments).notna()
 
 
-def normalise(raw: pd.DataFrame) -> pd.DataFrame:
+def normalize(raw: pd.DataFrame) -> pd.DataFrame:
     """Give every row an id of the file's name and its place there, and make N/A null."""
     frame = raw.drop(columns=["_file", "_row"], errors="ignore")
     frame = frame.mask(frame.isin(["N/A", ""]))

@@ -4,7 +4,7 @@ import re
 
 import polars as pl
 
-from pipelines.core.labeling import Record, expression, labeling_function, pattern
+from pipelines.records.labeling import Record, expression, labeling_function, pattern
 
 LINKED_TIME = re.compile(r">\d{1,2}:\d\d</a>")
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from pipelines.core.domain import DomainSchema, Feature
+from pipelines.records.domain import DomainSchema, Feature
 
 SCHEMA = DomainSchema(
     name="youtube_spam",
@@ -42,7 +42,7 @@ class RawSchema(pa.DataFrameModel):
         return pd.Series([_moment(moment) is not None for moment in moments], index=moments.index, dtype=bool)
 
 
-def normalise(raw: pd.DataFrame) -> pd.DataFrame:
+def normalize(raw: pd.DataFrame) -> pd.DataFrame:
     """Trim the headers and make empty cells null."""
     frame = raw.rename(columns=lambda column: str(column).strip().upper()).astype("str")
     frame = frame.mask(frame == "")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.core.errors import InputError
-from pipelines.core.records import as_canonical
-from pipelines.domains.complaints.schema import COLUMNS, PRODUCTS, SCHEMA, RawSchema, normalise, to_records
+from pipelines.domains.complaints.schema import COLUMNS, PRODUCTS, SCHEMA, RawSchema, normalize, to_records
 from pipelines.domains.complaints.simulator import COLUMNS as EXPORT_18
+from pipelines.records.records import as_canonical
+from pipelines.runtime.errors import InputError
 
 GONE_IN_2026 = ("Consumer consent provided?", "Consumer disputed?")
 CELLS = {
@@ -63,7 +63,7 @@ def frame_of(*changes: dict[str, str | None]) -> pd.DataFrame:
 
 def refused(*changes: dict[str, str | None]) -> list[str | None]:
     """The first reason each row is refused for, None where it is not."""
-    frame = normalise(frame_of(*changes))
+    frame = normalize(frame_of(*changes))
     try:
         RawSchema.validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
@@ -73,7 +73,7 @@ def refused(*changes: dict[str, str | None]) -> list[str | None]:
 
 
 def records_of(raw: pd.DataFrame) -> pd.DataFrame:
-    return as_canonical(to_records(RawSchema.validate(normalise(raw), lazy=True)), schema=SCHEMA)
+    return as_canonical(to_records(RawSchema.validate(normalize(raw), lazy=True)), schema=SCHEMA)
 
 
 STYLES = {
@@ -103,13 +103,13 @@ def test_every_style_gives_the_same_record(style: str) -> None:
 
 def test_headers_of_the_simulator_are_those_of_the_export() -> None:
     assert tuple(CELLS) == EXPORT_18
-    assert tuple(normalise(pd.DataFrame([CELLS], dtype="str")).columns) == COLUMNS
+    assert tuple(normalize(pd.DataFrame([CELLS], dtype="str")).columns) == COLUMNS
 
 
 @pytest.mark.parametrize(("product", "label"), [(name, label) for name, label in PRODUCTS.items()])
 def test_every_spelling_of_a_product_has_a_label(product: str, label: str) -> None:
     assert label in SCHEMA.labels
-    assert normalise(frame_of({"Product": product}))["product"].item() == label
+    assert normalize(frame_of({"Product": product}))["product"].item() == label
 
 
 def test_leaks_are_no_features() -> None:
@@ -169,18 +169,18 @@ def test_without_the_tags_column_nobody_knows_the_groups() -> None:
 
 
 def test_a_missing_required_column_stays_missing_for_ingest_to_name() -> None:
-    assert "product" not in normalise(frame_of({}).drop(columns="Product"))
+    assert "product" not in normalize(frame_of({}).drop(columns="Product"))
     assert set(SCHEMA.required_columns) <= set(COLUMNS)
 
 
 def test_a_column_given_twice_is_refused_by_name() -> None:
     raw = frame_of({}).assign(Date_received="2020-01-01")
     with pytest.raises(InputError, match=r"'date_received' more than once.*Date received.*Date_received"):
-        normalise(raw)
+        normalize(raw)
 
 
 def test_unknown_columns_are_ignored() -> None:
-    assert list(normalise(frame_of({}).assign(**{"A new column": "x"})).columns) == list(COLUMNS)
+    assert list(normalize(frame_of({}).assign(**{"A new column": "x"})).columns) == list(COLUMNS)
 
 
 def test_control_characters_html_and_huge_texts_pass_through() -> None:
@@ -197,9 +197,9 @@ def test_no_rows_are_no_records() -> None:
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=30)), min_size=1, max_size=8), st.sampled_from(list(CELLS)))
-def test_normalise_drops_no_row_and_never_fails(values: list[str | None], column: str) -> None:
+def test_normalize_drops_no_row_and_never_fails(values: list[str | None], column: str) -> None:
     raw = frame_of(*({column: value} for value in values))
-    frame = normalise(raw)
+    frame = normalize(raw)
     assert frame.index.equals(raw.index)
     try:
         valid = RawSchema.validate(frame, lazy=True)
@@ -219,7 +219,7 @@ def test_a_day_is_the_same_in_every_spelling(day: object) -> None:
         f"{day:%m/%d/%Y}",
         f"{day:%Y-%m-%d}T12:00:00Z",
     ]
-    frame = normalise(frame_of(*({"Date received": spelling} for spelling in spellings)))
+    frame = normalize(frame_of(*({"Date received": spelling} for spelling in spellings)))
     assert frame["date_received"].nunique() == 1
     assert not any(refused(*({"Date received": spelling} for spelling in spellings)))
 
@@ -235,7 +235,7 @@ def test_three_real_exports_are_the_rows_of_their_union(real_data: Path) -> None
         )
 
     def known(raw: pd.DataFrame) -> pd.DataFrame:
-        return to_records((frame := normalise(raw))[frame["product"].isin(SCHEMA.labels)])
+        return to_records((frame := normalize(raw))[frame["product"].isin(SCHEMA.labels)])
 
     parts = [read(f"export_variant_{letter}.csv") for letter in "abc"]
     union = pd.concat([known(part) for part in parts]).sort_values("id", ignore_index=True)

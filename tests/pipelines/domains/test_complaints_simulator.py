@@ -10,9 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.core.errors import ParamsError
-from pipelines.core.phrases import parse
-from pipelines.domains.complaints.schema import SCHEMA, RawSchema, normalise, to_records
+from pipelines.domains.complaints.schema import SCHEMA, RawSchema, normalize, to_records
 from pipelines.domains.complaints.simulator import (
     COLUMNS,
     GENERIC,
@@ -27,14 +25,16 @@ from pipelines.domains.complaints.simulator import (
     jaccard,
     stream,
 )
+from pipelines.records.phrases import parse
+from pipelines.runtime.errors import ParamsError
 
 FOLDER = Path(__file__).resolve().parents[3] / "pipelines/domains/complaints"
-KNOBS: dict[str, Any] = yaml.safe_load((FOLDER / "params.yaml").read_text(encoding="utf-8"))["simulator"]
+PARAMETERS: dict[str, Any] = yaml.safe_load((FOLDER / "params.yaml").read_text(encoding="utf-8"))["simulator"]
 DAYS = st.dates(min_value=date(1971, 1, 1), max_value=date(2190, 1, 1))
 
 
 def window(start: date, days: int, *, seed: int = 7, **changes: Any) -> pd.DataFrame:
-    frames = stream(start=start, end=start + timedelta(days=days), seed=seed, **{**KNOBS, **changes})
+    frames = stream(start=start, end=start + timedelta(days=days), seed=seed, **{**PARAMETERS, **changes})
     return pd.concat(frames, ignore_index=True)
 
 
@@ -49,7 +49,7 @@ def shares(frame: pd.DataFrame) -> pd.Series:
 
 
 def test_a_frame_a_day_with_the_columns_of_the_export() -> None:
-    frames = list(stream(start=date(2025, 3, 3), end=date(2025, 3, 6), seed=1, **KNOBS))
+    frames = list(stream(start=date(2025, 3, 3), end=date(2025, 3, 6), seed=1, **PARAMETERS))
     assert [frame["Date received"].unique().tolist() for frame in frames] == [
         ["2025-03-03"],
         ["2025-03-04"],
@@ -70,7 +70,7 @@ def test_windows_agree_where_they_overlap(start: date, seed: int, shift: int, da
 @settings(max_examples=10, deadline=None)
 @given(DAYS, st.integers(0, 2**63))
 def test_any_day_of_any_seed_is_valid_input(start: date, seed: int) -> None:
-    frame = normalise(window(start, 3, seed=seed, rows_per_day=8))
+    frame = normalize(window(start, 3, seed=seed, rows_per_day=8))
     records = to_records(RawSchema.validate(frame, lazy=True))
     assert records["id"].is_unique
     assert (records["received_at"].dt.date >= start).all()
@@ -88,19 +88,19 @@ def test_seeds_differ_in_text_and_id() -> None:
 
 
 def test_an_empty_window_has_no_frames() -> None:
-    assert list(stream(start=date(2025, 3, 3), end=date(2025, 3, 3), seed=1, **KNOBS)) == []
+    assert list(stream(start=date(2025, 3, 3), end=date(2025, 3, 3), seed=1, **PARAMETERS)) == []
 
 
 @pytest.mark.slow
-def test_shares_follow_the_knobs(quarter: pd.DataFrame) -> None:
-    records = to_records(normalise(quarter))
+def test_shares_follow_the_parameters(quarter: pd.DataFrame) -> None:
+    records = to_records(normalize(quarter))
     gold = records["gold"].value_counts(normalize=True)
-    for label, share in KNOBS["class_shares"].items():
+    for label, share in PARAMETERS["class_shares"].items():
         assert gold[label] == pytest.approx(share, rel=0.35), label
-    assert records["older_american"].mean() == pytest.approx(KNOBS["older_american_share"], abs=0.025)
-    assert records["servicemember"].mean() == pytest.approx(KNOBS["servicemember_share"], abs=0.025)
-    assert (records["text"] == "").mean() == pytest.approx(KNOBS["no_narrative_share"], abs=0.012)
-    assert len(quarter) == pytest.approx(91 * KNOBS["rows_per_day"], rel=0.06)
+    assert records["older_american"].mean() == pytest.approx(PARAMETERS["older_american_share"], abs=0.025)
+    assert records["servicemember"].mean() == pytest.approx(PARAMETERS["servicemember_share"], abs=0.025)
+    assert (records["text"] == "").mean() == pytest.approx(PARAMETERS["no_narrative_share"], abs=0.012)
+    assert len(quarter) == pytest.approx(91 * PARAMETERS["rows_per_day"], rel=0.06)
     lengths = records["text"][records["text"] != ""].str.len()
     assert 650 < lengths.median() < 950  # 792 in the published narratives
     assert lengths.quantile(0.9) > 1_700  # 2,235 there
@@ -111,7 +111,7 @@ def test_shares_follow_the_knobs(quarter: pd.DataFrame) -> None:
 
 @pytest.mark.slow
 def test_copies_are_known_and_texts_are_seldom_equal_by_chance(quarter: pd.DataFrame) -> None:
-    pairs = duplicate_pairs(start=date(2025, 3, 3), end=date(2025, 6, 2), seed=7, **KNOBS)
+    pairs = duplicate_pairs(start=date(2025, 3, 3), end=date(2025, 6, 2), seed=7, **PARAMETERS)
     text = quarter.set_index("Complaint ID")[NARRATIVE]
     near = pairs["jaccard"] >= 0.8
     assert 0.05 <= near.sum() / len(quarter) <= 0.10
@@ -128,7 +128,9 @@ def test_copies_are_known_and_texts_are_seldom_equal_by_chance(quarter: pd.DataF
 
 
 def test_no_copies_when_none_are_asked_for() -> None:
-    pairs = duplicate_pairs(start=date(2025, 3, 3), end=date(2025, 3, 10), seed=7, **{**KNOBS, "duplicate_share": 0})
+    pairs = duplicate_pairs(
+        start=date(2025, 3, 3), end=date(2025, 3, 10), seed=7, **{**PARAMETERS, "duplicate_share": 0}
+    )
     assert len(pairs) == 0
     assert window(date(2025, 3, 3), 28, duplicate_share=0)[NARRATIVE].dropna().is_unique
 
@@ -214,8 +216,8 @@ def test_faults_do_what_they_say() -> None:
     assert by_day(broken("null_column", column="State"))["2025-03-04"]["State"].isna().all()
     half = by_day(broken("null_column", column="State", factor=0.5))["2025-03-04"]["State"]
     assert 0.2 < half.isna().mean() < 0.8
-    cents = to_records(normalise(by_day(broken("unit_change"))["2025-03-04"]))
-    dollars = to_records(normalise(usual))
+    cents = to_records(normalize(by_day(broken("unit_change"))["2025-03-04"]))
+    dollars = to_records(normalize(usual))
     assert cents["amount"].dropna().to_numpy() == pytest.approx(100 * dollars["amount"].dropna().to_numpy())
 
 
@@ -235,7 +237,7 @@ def test_faults_do_what_they_say() -> None:
         ),
     ],
 )
-def test_a_wrong_knob_is_named(changes: dict[str, Any], said: str) -> None:
+def test_a_wrong_parameter_is_named(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ParamsError, match=said):
         window(date(2025, 3, 3), 1, **changes)
 

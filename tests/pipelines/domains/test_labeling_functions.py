@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipelines.core.domain import load_domain
-from pipelines.core.labeling import LabelingFunction, check_examples, vote_matrix
+from pipelines.records.domain import load_domain
+from pipelines.records.labeling import LabelingFunction, check_examples, vote_matrix
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("pipelines/domains/complaints", "tests/domains/complaints_biased", "tests/domains/youtube_spam")
@@ -74,7 +74,7 @@ def test_agrees_with_real_complaints(real_data: Path) -> None:
     from sklearn.metrics import cohen_kappa_score
 
     domain = load_domain(ROOT / FOLDERS[0])
-    raw = domain.normalise(pd.read_csv(real_data / "cfpb/complaints.csv.gz", dtype=str, keep_default_na=False))
+    raw = domain.normalize(pd.read_csv(real_data / "cfpb/complaints.csv.gz", dtype=str, keep_default_na=False))
     records = domain.to_records(raw[raw["product"].isin(domain.schema.labels)])
     records = records[records["text"] != ""].reset_index(drop=True)
     votes = vote_matrix(domain.labeling_functions, records, labels=domain.schema.labels)

@@ -6,14 +6,14 @@ import pandas as pd
 import pandera.errors
 import pytest
 
-from pipelines.core.domain import Domain, load_domain
+from pipelines.records.domain import Domain, load_domain
 
 DOMAINS = Path(__file__).resolve().parents[2] / "domains"
 
 
 def accepted(domain: Domain, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     """Records of the rows that pass, and how often each reason refused one."""
-    frame = domain.normalise(raw)
+    frame = domain.normalize(raw)
     try:
         return domain.to_records(domain.raw_schema.validate(frame, lazy=True)), pd.Series(dtype=int)
     except pandera.errors.SchemaErrors as error:

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipelines.core.domain import Domain, load_domain
-from pipelines.core.labeling import check_examples
+from pipelines.records.domain import Domain, load_domain
+from pipelines.records.labeling import check_examples
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/your-own-domain.md").read_text(encoding="utf-8")
@@ -18,7 +18,7 @@ PAGE = (ROOT / "docs/your-own-domain.md").read_text(encoding="utf-8")
 def library(tmp_path: Path) -> Domain:
     """The page's blocks as a folder."""
     python = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    names = ("schema.py", "labeling_functions.py", "behaviours.py", "simulator.py")
+    names = ("schema.py", "labeling_functions.py", "behaviors.py", "simulator.py")
     assert len(python) == len(names)
     for name, block in zip(names, python, strict=True):
         (tmp_path / name).write_text(block, encoding="utf-8")
@@ -32,21 +32,21 @@ def test_its_rows_become_records(library: Domain) -> None:
         {"message_id": "2", "sent": "2025-04-01", "body": "", "desk": ""},
     ]
     raw = pd.DataFrame(rows, dtype="str").assign(Reader="r", branch="north", print=["large", "normal"])
-    records = library.to_records(library.raw_schema.validate(library.normalise(raw), lazy=True))
+    records = library.to_records(library.raw_schema.validate(library.normalize(raw), lazy=True))
     assert records["gold"].tolist()[:1] == ["fines"] and pd.isna(records["gold"][1])
     assert records["text"].tolist() == ["I was charged a late fee", ""]
     assert records["large_print"].tolist() == [1, 0]
     assert (records["gold_at"][0] - records["received_at"][0]).days == 14
 
 
-def test_its_functions_and_behaviours_work(library: Domain) -> None:
+def test_its_functions_and_behaviors_work(library: Domain) -> None:
     assert [function.name for function in library.labeling_functions] == [
         "speaks_of_fines",
         "busy_branch",
         "wants_to_renew",
     ]
     check_examples(library.labeling_functions, labels=library.schema.labels)
-    assert all(behaviour.cases() for behaviour in library.behaviours)
+    assert all(behavior.cases() for behavior in library.behaviors)
 
 
 def test_its_params_have_the_sections_that_the_shipped_domain_has(library: Domain) -> None:
@@ -55,7 +55,7 @@ def test_its_params_have_the_sections_that_the_shipped_domain_has(library: Domai
     assert set(ours) == set(shipped)
 
 
-def test_what_a_smaller_problem_lowers_are_knobs_and_lower() -> None:
+def test_what_a_smaller_problem_lowers_are_parameters_and_lower() -> None:
     blocks = re.findall(r"^```\w*\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
     small = next(block for block in blocks if "rows_at_least: {" in block)
     shipped = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -1,1 +1,0 @@
-"""What two stages share: small and slow to change."""

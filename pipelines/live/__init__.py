@@ -1,0 +1,1 @@
+"""What acts on a released model: release, score, serve, drift, loop."""

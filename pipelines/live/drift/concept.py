@@ -1,0 +1,109 @@
+"""Concept drift: is the champion still as right as it was, and as right as the champion before it?"""
+
+import math
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines.profile.profile import Performance, losses_of_being_right
+
+
+def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, *, model_version: int) -> tuple[pd.DataFrame, int]:
+    """This version's answers to labeled records (`record_id`, `right`, `confidence`); how many labels are of no record.
+
+    A record has the label that came last.
+    """
+    empty = pd.DataFrame({"record_id": [], "right": [], "confidence": []})
+    if labels.empty:
+        return empty, 0
+    last = labels.sort_values("labeled_at", kind="stable").drop_duplicates("record_id", keep="last")
+    if predictions.empty:
+        return empty, len(last)
+    known = set(predictions["record_id"])
+    unknown = int((~last["record_id"].isin(known)).sum())
+    own = predictions[predictions["model_version"] == model_version].drop_duplicates("record_id")
+    joined = own[["record_id", "label", "confidence"]].merge(
+        last[["record_id", "label"]], on="record_id", suffixes=("", "_gold")
+    )
+    joined["right"] = (joined["label"].astype("string") == joined["label_gold"].astype("string")).astype(bool)
+    return joined[["record_id", "right", "confidence"]], unknown
+
+
+def against_release(
+    answers: pd.DataFrame, *, release: Performance | None, margin: float, confidence: float, min_rows: int
+) -> dict[str, Any]:
+    """Accuracy and log loss on fresh labels minus those at release, with intervals: worse when all of it is."""
+    rows = len(answers)
+    result: dict[str, Any] = {"rows": rows, "release_rows": release.rows if release else 0, "outcome": "undecided"}
+    result |= dict.fromkeys(("accuracy", "accuracy_change", "accuracy_interval", "log_loss", "log_loss_change"))
+    if release is None or rows == 0:
+        return result
+    right = answers["right"].to_numpy(dtype=bool)
+    losses = losses_of_being_right(right, confidence=answers["confidence"].to_numpy(dtype=np.float64))
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    low, high = newcombe(int(right.sum()), rows, release.right, release.rows, z=z)
+    spread = z * math.sqrt(losses.var() / rows + release.log_loss_sd**2 / release.rows)
+    more = float(losses.mean()) - release.log_loss
+    result |= {
+        "accuracy": float(right.mean()),
+        "release_accuracy": release.right / release.rows,
+        "accuracy_change": float(right.mean()) - release.right / release.rows,
+        "accuracy_interval": [low, high],
+        "log_loss": float(losses.mean()),
+        "release_log_loss": release.log_loss,
+        "log_loss_change": more,
+        "log_loss_interval": [more - spread, more + spread],
+    }
+    if rows >= min_rows:
+        result["outcome"] = "worse" if high < -margin else "steady"
+    return result
+
+
+def against_previous(
+    champion: pd.DataFrame, previous: pd.DataFrame, *, confidence: float, min_rows: int
+) -> dict[str, Any]:
+    """Both versions on the records that both answered: an exact binomial test of the answers on which they differ."""
+    from scipy.stats import binomtest
+
+    both = champion.merge(previous, on="record_id", suffixes=("", "_previous"))
+    only_champion = int((both["right"] & ~both["right_previous"]).sum())
+    only_previous = int((~both["right"] & both["right_previous"]).sum())
+    rows, differ = len(both), only_champion + only_previous
+    result: dict[str, Any] = {
+        "rows": rows,
+        "only_champion_right": only_champion,
+        "only_previous_right": only_previous,
+        "accuracy_change": None,
+        "accuracy_interval": None,
+        "p": None,
+        "outcome": "undecided",
+    }
+    if rows < max(min_rows, 1):
+        return result
+    result["accuracy_change"] = (only_champion - only_previous) / rows
+    if differ == 0:
+        return result | {"accuracy_interval": [0.0, 0.0], "p": 1.0, "outcome": "steady"}
+    test = binomtest(only_champion, differ, 0.5, alternative="two-sided")
+    interval = test.proportion_ci(confidence, method="exact")
+    bounds = [(2 * float(bound) - 1) * differ / rows for bound in (interval.low, interval.high)]
+    outcome = "worse" if bounds[1] < 0 else "steady"
+    return result | {"accuracy_interval": bounds, "p": float(test.pvalue), "outcome": outcome}
+
+
+def newcombe(right: int, rows: int, right_before: int, rows_before: int, *, z: float) -> tuple[float, float]:
+    """Interval of the difference of two shares from their Wilson intervals (Newcombe 1998, method 10)."""
+    (p, low, high), (q, low_q, high_q) = wilson(right, rows, z=z), wilson(right_before, rows_before, z=z)
+    return (
+        p - q - math.hypot(p - low, high_q - q),
+        p - q + math.hypot(high - p, q - low_q),
+    )
+
+
+def wilson(count: int, rows: int, *, z: float) -> tuple[float, float, float]:
+    """A share and its Wilson interval."""
+    share = count / rows
+    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    half = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
+    return share, middle - half, middle + half

@@ -1,0 +1,199 @@
+"""The decision tree: what a verdict asks for, given what was done before. Pure; `__main__` records what it says."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from pipelines.live.drift.ledger import Account
+from pipelines.live.drift.params import DecisionParams
+from pipelines.runtime.errors import InputError
+
+CLOCK_SLACK = timedelta(minutes=5)  # two machines never agree to the second
+
+
+@dataclass(frozen=True)
+class Action:
+    """What to do, and why, in one sentence."""
+
+    name: str
+    reason: str
+    branch: str
+    retrain: bool = False
+    rollback: bool = False
+    page: bool = False
+    alert: bool = False
+    key: str | None = None
+
+
+def decide(
+    verdict: dict[str, Any],
+    *,
+    account: Account,
+    params: DecisionParams,
+    owner: str,
+    now: datetime,
+    trial: int | None = None,
+) -> dict[str, Any]:
+    """The decision on a verdict as it stands in `decisions.jsonl`.
+
+    (1) a broken feed is alerted and never retrained on; (2) without a breach nothing happens; (3) a champion that fresh
+    labels show to be worse than the one before it is rolled back, then retrained; (4) a breach is retrained on if the
+    cooldown and the compute budget allow, else a person is paged. While the answer to an earlier breach, version
+    `trial`, is tried beside the champion, that breach is answered, however long its labels take.
+    """
+    if now.tzinfo is None:
+        raise InputError(f"now = {now.isoformat()} has no time zone; UTC would be right")
+    end = date.fromisoformat(verdict["window"]["end"])
+    if datetime(end.year, end.month, end.day, tzinfo=UTC) > now.astimezone(UTC) + CLOCK_SLACK:
+        raise InputError(
+            f"the window of {verdict['key']} ends on {end}, after now ({now.date()}): it is not over; nothing decided"
+        )
+    action = choose(verdict, account=account, params=params, now=now, end=end, trial=trial)
+    body = {
+        "at": now.astimezone(UTC).isoformat(),
+        "verdict": verdict["key"],
+        "verdict_digest": verdict["digest"],
+        "outcome": verdict["outcome"],
+        "window": verdict["window"],
+        "model_version": verdict["model_version"],
+        "columns": causes(verdict),
+        "since": verdict["since"],
+        "action": action.name,
+        "branch": action.branch,
+        "reason": action.reason,
+        "owner": owner,
+        "retrain": action.retrain,
+        "rollback": action.rollback,
+        "page": action.page,
+        "alert": action.alert,
+        "key": action.key,
+        "minutes": params.retrain_minutes if action.retrain else 0.0,
+    }
+    if action.retrain:  # what the form of `retrain` takes; its start follows from the window's length
+        body["request"] = {"end": verdict["window"]["end"], "key": action.key, "reason": action.reason}
+    return body
+
+
+def choose(
+    verdict: dict[str, Any],
+    *,
+    account: Account,
+    params: DecisionParams,
+    now: datetime,
+    end: date,
+    trial: int | None,
+) -> Action:
+    """Walk the tree."""
+    broken = [check for check in verdict["upstream"]["checks"] if check["outcome"] == "failed"]
+    if broken:
+        return Action(
+            "alert",
+            "the feed is broken, no model mends that: " + "; ".join(f"{c['name']}: {c['sentence']}" for c in broken),
+            branch="upstream",
+            alert=True,
+        )
+    if verdict["outcome"] != "breach":
+        return _quiet(verdict)
+    latest = account.latest
+    if latest is not None and now < latest - CLOCK_SLACK:
+        return Action(
+            "page",
+            f"the clock went back: it is {now.isoformat()}, the last decision was at {latest.isoformat()}. "
+            "A breach waits; nothing is triggered until the clock is right",
+            branch="clock",
+            page=True,
+        )
+    decided = [date.fromisoformat(d["window"]["end"]) for d in account.decisions if d["kind"] == "decision"]
+    if decided and end < max(decided) - timedelta(days=7):
+        return Action(
+            "nothing", f"windows up to {max(decided)} were decided already; this one is history", branch="old"
+        )
+    worse = verdict["concept"].get("against_previous", {}).get("outcome") == "worse"
+    retrain = _retrain(verdict, account=account, params=params, now=now, trial=trial)
+    if not worse or retrain.branch == "done":
+        return retrain
+    return Action(
+        "rollback_and_retrain" if retrain.retrain else "rollback_and_page",
+        "on fresh labels the champion is worse than the one before it: back to that one first. " + retrain.reason,
+        branch="rollback",
+        retrain=retrain.retrain,
+        rollback=True,
+        page=retrain.page,
+        key=retrain.key,
+    )
+
+
+def _quiet(verdict: dict[str, Any]) -> Action:
+    if verdict["outcome"] == "alert":
+        names = ", ".join(verdict["alerts"])
+        return Action(
+            "nothing", f"one week alone is no breach: {names} may have moved; the next week tells", branch="alert"
+        )
+    if why := verdict.get("nothing_yet"):  # older verdicts do not say
+        return Action("nothing", why, branch="new")
+    if verdict["outcome"] == "undecided":
+        return Action("nothing", "undecided: too few rows or weeks to know; that is not 'no drift'", branch="undecided")
+    return Action("nothing", "no column is beyond what other weeks show", branch="steady")
+
+
+def _retrain(
+    verdict: dict[str, Any], *, account: Account, params: DecisionParams, now: datetime, trial: int | None
+) -> Action:
+    version, names = int(verdict["model_version"]), ", ".join(causes(verdict))
+    breached = f"{names} breached" + (f", since {verdict['since']}" if verdict["breaches"] else "")
+    until = account.cooldown_until(days=params.cooldown_days)
+    cooling = until is not None and now < until
+    handled = [line for line in account.runs if line["model_version"] == version]
+    if handled and (cooling or trial is not None):
+        run = handled[-1]
+        then = (
+            f"version {trial} is in trial beside the champion, and its canary decides"
+            if trial is not None
+            else f"the next may begin after {until:%Y-%m-%d %H:%M} UTC"
+        )
+        return Action(
+            "nothing",
+            f"this drift was answered already: run {run['run_id']} of {run['at'][:10]} (key {run['key']}); {then}",
+            branch="done",
+        )
+    if cooling:
+        return Action(
+            "page",
+            f"{names} breached, but the cooldown after the last retraining lasts until {until:%Y-%m-%d %H:%M} UTC",
+            branch="cooldown",
+            page=True,
+        )
+    month = now.strftime("%Y-%m")
+    left = account.minutes_left(month=month, allowed=params.minutes_a_month)
+    if left < params.retrain_minutes:
+        return Action(
+            "page",
+            f"{names} breached, but a retraining takes {params.retrain_minutes:g} minutes and {max(left, 0):g} of the "
+            f"budget of {month} are left: approve more with `python -m pipelines.live.drift approve`",
+            branch="budget",
+            page=True,
+        )
+    proposed = account.open_proposal(version)
+    key = proposed["key"] if proposed else trigger_key(verdict, model=account.model, attempt=account.attempts(version))
+    return Action(
+        "retrain",
+        f"{breached}: retrain on the window that ends {verdict['window']['end']}",
+        branch="breach",
+        retrain=True,
+        key=key,
+    )
+
+
+def causes(verdict: dict[str, Any]) -> list[str]:
+    """What breached, in order: columns, and `labels` where the champion is less right than at release."""
+    worse = verdict["concept"]["against_release"]["outcome"] == "worse"
+    return [*sorted(verdict["breaches"]), *(["labels"] if worse else [])]
+
+
+def trigger_key(verdict: dict[str, Any], *, model: str, attempt: int) -> str:
+    """One key a cause: registered model and version, columns, first breaching week; and how many tries did not help."""
+    cause: Sequence[Any] = [model, verdict["model_version"], causes(verdict), verdict["since"], attempt]
+    return hashlib.sha256(json.dumps(cause).encode()).hexdigest()[:16]

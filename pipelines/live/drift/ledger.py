@@ -1,0 +1,158 @@
+"""What was decided, run and spent for a registered model: two append-only files, read as one account."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pipelines.monitoring.live_state import live_home, registered_model
+from pipelines.runtime.errors import InputError
+from pipelines.runtime.state import append_line, read_lines, verify_chain
+
+Line = dict[str, Any]
+
+
+def decisions_file() -> Path:
+    """The hash-chained file of decisions and of the runs that came of them."""
+    return live_home() / "decisions.jsonl"
+
+
+def budget_file() -> Path:
+    """The file of approved and spent minutes."""
+    return live_home() / "budget.jsonl"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Everything the decision tree needs to remember."""
+
+    model: str  # the registered model that it is about
+    decisions: tuple[Line, ...]
+    budget: tuple[Line, ...]
+
+    @classmethod
+    def read(cls) -> "Account":
+        """The registered model's account; StoreError when the chain of decisions was tampered with."""
+        return cls(registered_model(), tuple(verify_chain(decisions_file())), tuple(read_lines(budget_file())))
+
+    @property
+    def latest(self) -> datetime | None:
+        """The latest time that any decision names."""
+        return max((datetime.fromisoformat(line["at"]) for line in self.decisions), default=None)
+
+    @property
+    def runs(self) -> list[Line]:
+        """The confirmed retrainings, oldest first."""
+        return [line for line in self.decisions if line["kind"] == "confirmed"]
+
+    def run_of(self, key: str) -> Line | None:
+        """The confirmed run of a key."""
+        return next((line for line in self.runs if line["key"] == key), None)
+
+    def open_proposal(self, model_version: int) -> Line | None:
+        """The retraining that was proposed for this version and not yet confirmed or withdrawn."""
+        confirmed = {line["key"] for line in self.runs}
+        proposals = [line for line in self.decisions if line["kind"] == "decision" and line["retrain"]]
+        return next(
+            (p for p in reversed(proposals) if p["model_version"] == model_version and p["key"] not in confirmed), None
+        )
+
+    def answered(self, window_end: date) -> date | None:
+        """First day of the drift that was retrained for on the window with that end; None when there was none."""
+        begun = {line["key"] for line in self.runs}
+        since = [
+            line["since"]
+            for line in self.decisions
+            if line["kind"] == "decision" and line["key"] in begun and line["window"]["end"] == window_end.isoformat()
+        ]
+        return date.fromisoformat(since[-1]) if since and since[-1] else None
+
+    def last_run(self) -> Line | None:
+        """The latest confirmed retraining, of whatever version: the cooldown is one for all."""
+        return max(self.runs, key=lambda line: str(line["at"]), default=None)
+
+    def attempts(self, model_version: int) -> int:
+        """How many retrainings this version has caused."""
+        return sum(line["model_version"] == model_version for line in self.runs)
+
+    def cooldown_until(self, *, days: float) -> datetime | None:
+        """When the next retraining may begin."""
+        last = self.last_run()
+        return datetime.fromisoformat(last["at"]) + timedelta(days=days) if last else None
+
+    def minutes_left(self, *, month: str, allowed: float) -> float:
+        """Pre-approved minutes of a month, with those approved besides, minus those spent."""
+        lines = [line for line in self.budget if line["month"] == month]
+        approved = sum(float(line["minutes"]) for line in lines if line["kind"] == "approved")
+        spent: dict[str, float] = {}
+        for line in lines:
+            if line["kind"] in ("reserved", "settled"):  # what it took replaces what was expected
+                spent[line["key"]] = float(line["minutes"])
+        return allowed + approved - sum(spent.values())
+
+
+def record_decision(decision: Line, *, account: Account) -> Line:
+    """Append a decision, unless the last one about the same verdict says the same: a task may run twice."""
+    same = ("verdict_digest", "action", "key", "retrain", "rollback", "page", "alert")
+    earlier = [
+        line for line in account.decisions if line["kind"] == "decision" and line["verdict"] == decision["verdict"]
+    ]
+    if earlier and all(earlier[-1][name] == decision[name] for name in same):
+        return earlier[-1]
+    return append_line(decisions_file(), {"kind": "decision", **decision}, chained=True)
+
+
+def confirm(key: str, *, run_id: str, now: datetime, minutes: float, account: Account) -> Line:
+    """Record that the retraining of a key was begun, and reserve its minutes; a second call changes nothing.
+
+    This comes *after* the trigger: were the cooldown written first, a crash in between would lose the retraining.
+    """
+    proposal = next((line for line in account.decisions if line["kind"] == "decision" and line["key"] == key), None)
+    if proposal is None or not proposal["retrain"]:
+        known = sorted({line["key"] for line in account.decisions if line.get("retrain")})
+        raise InputError(f"no retraining with key {key!r} was decided; there are: {', '.join(known) or 'none'}")
+    if not any(line["key"] == key for line in account.budget):
+        reserved = {"kind": "reserved", "month": _month(now), "key": key, "minutes": minutes, "at": now.isoformat()}
+        append_line(budget_file(), reserved)
+    found = account.run_of(key)
+    if found is not None:
+        return found
+    latest = account.latest
+    at = max(now, latest) if latest else now  # a clock that went back does not shorten the cooldown
+    line = {
+        "kind": "confirmed",
+        "key": key,
+        "run_id": run_id,
+        "model_version": proposal["model_version"],
+        "at": at.isoformat(),
+    }
+    return append_line(decisions_file(), line, chained=True)
+
+
+def settle(key: str, *, minutes: float, now: datetime, account: Account) -> Line:
+    """Replace the expected minutes of a run by those it took."""
+    reserved = next((line for line in account.budget if line["key"] == key), None)
+    if reserved is None:
+        raise InputError(f"no run with key {key!r} is in {budget_file()}; confirm it first")
+    if minutes < 0:
+        raise InputError(f"minutes = {minutes}; 0 or more would be right")
+    line = {"kind": "settled", "month": reserved["month"], "key": key, "minutes": minutes, "at": now.isoformat()}
+    return append_line(budget_file(), line)
+
+
+def approve(*, minutes: float, month: str, who: str, now: datetime) -> Line:
+    """Approve more minutes for a month."""
+    if minutes <= 0:
+        raise InputError(f"minutes = {minutes}; more than 0 would be right")
+    line = {"kind": "approved", "month": month, "key": f"approved by {who}", "minutes": minutes, "at": now.isoformat()}
+    return append_line(budget_file(), line)
+
+
+def of_verdict(decisions: Sequence[Line], *, key: str) -> Line | None:
+    """The last decision about a verdict."""
+    return next((d for d in reversed(decisions) if d["kind"] == "decision" and d["verdict"] == key), None)
+
+
+def _month(now: datetime) -> str:
+    return now.strftime("%Y-%m")

@@ -1,0 +1,207 @@
+"""History looked at day by day with today's thresholds: which days would have triggered, on what, at what cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipelines.live.drift.judgement import judge_weeks
+from pipelines.live.drift.params import AlarmParams, DecisionParams
+from pipelines.live.drift.verdict import score_live
+from pipelines.live.drift.weeks import Scored
+from pipelines.stats.histogram import Kind, as_category, day_numbers, stack, to_numbers
+
+CELLS = 512  # fine quantile cells of a number over all of history, from which each look freezes its own ten bins
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class History:
+    """One column of history as counts by day and level, summed up from the first day, missing values last."""
+
+    name: str
+    kind: Kind
+    levels: tuple[str, ...]
+    cumulated: Counts  # (days + 1, levels + 1)
+
+    def between(self, first: int, last: int) -> Counts:
+        """Counts of the days `first <= day < last`."""
+        counts: Counts = self.cumulated[last] - self.cumulated[first]
+        return counts
+
+    def bins(self, reference: Counts, *, bins: int, most_categories: int) -> NDArray[np.int64]:
+        """The bin of each level, frozen on reference counts; the last two are UNSEEN and MISSING."""
+        known = reference[:-1]
+        if self.kind == "category":
+            order = np.lexsort((np.arange(len(known)), -known))
+            place = np.empty(len(known), dtype=np.int64)
+            place[order] = np.arange(len(known))
+            top = min(most_categories, int((known > 0).sum()))
+            place = np.where(known == 0, top + 1, np.minimum(place, top))
+            return np.append(place, top + 2)
+        below = np.cumsum(known) / max(int(known.sum()), 1)
+        edges = np.unique(np.searchsorted(below, np.arange(1, bins) / bins - 1e-12))
+        return np.append(np.searchsorted(edges, np.arange(len(known)), side="left"), len(edges) + 2)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at the week before `end` found."""
+
+    end: date
+    rows: int
+    scored: Scored
+    alerts: tuple[str, ...]
+    breaches: tuple[str, ...]
+    enough: bool
+
+
+def summarize(values: "pd.Series[Any]", *, name: str, kind: Kind, days: NDArray[np.int64], n_days: int) -> History:
+    """Count a column of history once."""
+    missing = values.isna().to_numpy(dtype=bool)
+    if kind == "category":
+        codes, uniques = pd.factorize(values, use_na_sentinel=True)
+        levels = tuple(as_category(value) for value in uniques)
+    else:
+        numbers = to_numbers(values)
+        missing = np.isnan(numbers)
+        cuts = (
+            np.unique(np.quantile(numbers[~missing], np.arange(1, CELLS) / CELLS)) if (~missing).any() else np.empty(0)
+        )
+        codes = np.searchsorted(cuts, numbers, side="left")
+        levels = (*(f"{cut:.6g}" for cut in cuts), "above")
+    width = len(levels) + 1
+    codes = np.where(missing, width - 1, codes)
+    inside = (days >= 0) & (days < n_days)
+    counts = np.bincount(days[inside] * width + codes[inside], minlength=n_days * width).reshape(n_days, width)
+    cumulated = np.vstack([np.zeros((1, width), dtype=np.int64), np.cumsum(counts, axis=0)])
+    return History(name=name, kind=kind, levels=levels, cumulated=cumulated.astype(np.int64))
+
+
+def read_history(
+    frame: pd.DataFrame, *, kinds: Mapping[str, Kind], start: date, end: date, time_column: str
+) -> list[History]:
+    """The columns of a frame as history from `start` to `end`."""
+    days = day_numbers(frame[time_column], first_day=start)
+    n_days = (end - start).days
+    return [summarize(frame[name], name=name, kind=kind, days=days, n_days=n_days) for name, kind in kinds.items()]
+
+
+def look_back(
+    history: Sequence[History],
+    *,
+    start: date,
+    end: date,
+    n_weeks: int,
+    every: int,
+    bins: int,
+    most_categories: int,
+    params: AlarmParams,
+) -> list[Look]:
+    """A look every `every` days: the week before it and the week before that, against the weeks before both."""
+    n_days = (end - start).days
+    return [
+        _look(
+            history,
+            day=day,
+            start=start,
+            n_weeks=n_weeks,
+            bins=bins,
+            most_categories=most_categories,
+            params=params,
+        )
+        for day in range(7 * n_weeks + 14, n_days + 1, every)
+    ]
+
+
+def _look(
+    history: Sequence[History],
+    *,
+    day: int,
+    start: date,
+    n_weeks: int,
+    bins: int,
+    most_categories: int,
+    params: AlarmParams,
+) -> Look:
+    first = day - 14 - 7 * n_weeks
+    starts = np.arange(first, day, 7)
+    columns = []
+    for column in history:
+        weeks = column.cumulated[starts + 7] - column.cumulated[starts]
+        place = column.bins(column.between(first, day - 14), bins=bins, most_categories=most_categories)
+        onehot = np.zeros((len(place), int(place[-1]) + 1), dtype=np.float64)
+        onehot[np.arange(len(place)), place] = 1
+        columns.append((weeks @ onehot).astype(np.int64))
+    counts, mask = stack(columns)
+    reference = np.repeat(counts[:n_weeks, None], 1, axis=1)  # weeks of one "day": ranked as they are
+    live = score_live(reference, counts[n_weeks + 1][None], mask=mask, params=params)
+    before = score_live(reference, counts[n_weeks][None], mask=mask, params=params)
+    alert, breach = judge_weeks(
+        live,
+        before,
+        alert_excess=params.alert_excess,
+        breach_excess=params.breach_excess,
+        optimistic_p=params.optimistic_p,
+    )
+    rows = int(counts[n_weeks + 1].sum(axis=1).max())
+    enough = rows >= params.min_rows and int(counts[n_weeks].sum(axis=1).max()) >= params.min_rows
+    names = [column.name for column in history]
+    return Look(
+        end=start + timedelta(days=day),
+        rows=rows,
+        scored=live,
+        alerts=tuple(name for name, flag in zip(names, alert & enough, strict=True) if flag),
+        breaches=tuple(name for name, flag in zip(names, breach & enough, strict=True) if flag),
+        enough=enough,
+    )
+
+
+def triggers(looks: Sequence[Look], *, params: DecisionParams) -> list[dict[str, Any]]:
+    """What the decision tree would have made of the breaches: retrainings, or pages where the budget forbade."""
+    made: list[dict[str, Any]] = []
+    last: date | None = None
+    spent: dict[str, float] = {}
+    for look in looks:
+        if not look.breaches:
+            continue
+        month = look.end.strftime("%Y-%m")
+        if last is not None and look.end < last + timedelta(days=params.cooldown_days):
+            continue
+        if spent.get(month, 0) + params.retrain_minutes > params.minutes_a_month:
+            made.append({"day": look.end.isoformat(), "columns": list(look.breaches), "action": "page", "minutes": 0.0})
+            continue
+        spent[month] = spent.get(month, 0) + params.retrain_minutes
+        last = look.end
+        made.append(
+            {
+                "day": look.end.isoformat(),
+                "columns": list(look.breaches),
+                "action": "retrain",
+                "minutes": params.retrain_minutes,
+            }
+        )
+    return made
+
+
+def as_rows(looks: Sequence[Look], *, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The looks as plain rows for `replay.json`."""
+    return [
+        {
+            "end": look.end.isoformat(),
+            "rows": look.rows,
+            "alerts": list(look.alerts),
+            "breaches": list(look.breaches),
+            "decided": look.enough,
+            "excess": {
+                name: round(float(value), 6)
+                for name, value in zip(columns, look.scored.excess, strict=True)
+                if np.isfinite(value)
+            },
+        }
+        for look in looks
+    ]

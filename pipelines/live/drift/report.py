@@ -1,0 +1,106 @@
+"""The page that a person reads first: what moved, since when, how sure, and what was done."""
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.reporting.report import render
+
+TEMPLATES = Path(__file__).parent / "templates"
+SHOWN_BINS = 12
+
+HEADLINES = {
+    "breach": "Drift is confirmed",
+    "alert": "Something may have moved",
+    "steady": "Nothing has moved",
+    "undecided": "Too little is known",
+}
+ACTIONS = {
+    "nothing": "Nothing to do",
+    "alert": "The feed is broken: its owner was told, nothing is retrained",
+    "page": "A person was paged, nothing is retrained",
+    "retrain": "One retraining",
+    "rollback_and_retrain": "Back to the last champion, then one retraining",
+    "rollback_and_page": "Back to the last champion; a person was paged",
+}
+
+
+def drift_page(verdict: dict[str, Any], *, decision: dict[str, Any] | None, limits: dict[str, float]) -> str:
+    """`drift.html` for a verdict and, where there is one already, the decision on it; same content, same bytes."""
+    columns = [{"name": name, **facts} for name, facts in verdict["columns"].items()]
+    order = {"breach": 0, "alert": 1, "undecided": 3}
+    columns.sort(key=lambda c: (order.get(c["outcome"], 2), -(c["score"] or 0), c["name"]))
+    broken = [check for check in verdict["upstream"]["checks"] if check["outcome"] == "failed"]
+    shown = [c for c in columns if c["outcome"] in ("breach", "alert")] or [c for c in columns if c.get("bins")][:3]
+    return render(
+        "drift.html.j2",
+        folder=TEMPLATES,
+        values={
+            "verdict": verdict,
+            "decision": decision,
+            "headline": "The feed is broken" if broken else HEADLINES[verdict["outcome"]],
+            "tone": "failed" if broken or verdict["outcome"] == "breach" else _tone(verdict["outcome"]),
+            "said": ACTIONS.get(decision["action"], decision["action"]) if decision else "Not decided yet",
+            "columns": columns,
+            "shown": [{**c, "bars": bars(c)} for c in shown if c.get("bins")],
+            "limits": limits,
+            "broken": broken,
+            "years": any(c.get("last_year_psi") is not None for c in columns),
+        },
+    )
+
+
+def bars(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The bins of a column as shares of reference and live, those that differ most when there are many."""
+    labels, reference, live = (facts["bins"][name] for name in ("labels", "reference", "live"))
+    before, now = max(sum(reference), 1), max(sum(live), 1)
+    rows = [
+        {"label": label, "reference": ref / before, "live": cur / now, "place": place}
+        for place, (label, ref, cur) in enumerate(zip(labels, reference, live, strict=True))
+        if ref or cur
+    ]
+    kept = sorted(rows, key=lambda row: (-abs(row["live"] - row["reference"]), row["place"]))[:SHOWN_BINS]
+    return sorted(kept, key=lambda row: row["place"])
+
+
+def _tone(outcome: str) -> str:
+    return {"steady": "passed", "alert": "undecided", "undecided": "undecided"}[outcome]
+
+
+def replay_page(content: dict[str, Any]) -> str:
+    """`replay.html`: the days that would have triggered, and the chart of all looks."""
+    alerts = [look for look in content["looks"] if look["alerts"] or look["breaches"]]
+    return render(
+        "replay.html.j2",
+        folder=TEMPLATES,
+        values={"content": content, "alerts": alerts, "lanes": lanes(content)},
+    )
+
+
+def replay_chart(content: dict[str, Any]) -> str:
+    """`replay.svg`: the size of every column's move over time, with the limits and the triggers."""
+    return render("replay.svg.j2", folder=TEMPLATES, values={"content": content, "lanes": lanes(content)})
+
+
+def lanes(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """One lane a column: a path of its moves, its alerts, its breaches."""
+    looks = content["looks"]
+    width, height, made = 900.0, 46.0, []
+    for name in content["columns"]:
+        values = [max(0.0, look["excess"].get(name, 0.0)) for look in looks]
+        top = max([*values, 2 * content["limits"]["breach_excess"]])
+        xs = [round(130 + width * place / max(len(looks) - 1, 1), 1) for place in range(len(looks))]
+        ys = [round(height - 4 - (height - 8) * value / top, 1) for value in values]
+        made.append(
+            {
+                "name": name,
+                "top": round(top, 2),
+                "path": " ".join(f"{x},{y}" for x, y in zip(xs, ys, strict=True)),
+                "alerts": [
+                    {"x": x, "y": y, "end": look["end"], "breach": name in look["breaches"]}
+                    for x, y, look in zip(xs, ys, looks, strict=True)
+                    if name in look["alerts"] or name in look["breaches"]
+                ],
+                "limit": round(height - 4 - (height - 8) * content["limits"]["breach_excess"] / top, 1),
+            }
+        )
+    return made

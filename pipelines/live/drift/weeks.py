@@ -1,0 +1,123 @@
+"""Drift against its own null: the live week among those of the reference, ranked by how unlike the others each is."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.stats.histogram import psi
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Method = Literal["rank", "optimistic", "undecided"]
+
+LEAST_WEEKS = 8  # below it no null can be had at all
+RANK_WEEKS = 26  # from here on the live week's rank is a test by itself
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The live week's columns, each measured in units of that column's own median week.
+
+    `rank` is the place of a column's score among the largest score of every week: 1 means no other week had any column
+    so unlike the rest. `p = rank / (K + 1)` therefore holds for all columns together.
+    """
+
+    method: Method
+    n_weeks: int
+    psi: Array
+    median: Array
+    score: Array
+    rank: NDArray[np.int64]
+    p: Array
+    since_move: Array | None = None  # the size of the move away from the reference's newest weeks, where these moved
+
+    @property
+    def excess(self) -> Array:
+        """PSI minus its median: the size of the move, free of the noise that every week has.
+
+        Where the reference ends with weeks that had moved already, a live week like them has not moved again.
+        """
+        size = self.psi - self.median
+        return size if self.since_move is None else np.minimum(size, self.since_move)
+
+    def beyond(self, *, at_most: float) -> Mask:
+        """The columns whose score no week of the null reached (rank), or few enough of its draws did (optimistic)."""
+        if self.method == "undecided":
+            return np.zeros(len(self.psi), dtype=bool)
+        return self.rank == 1 if self.method == "rank" else self.p <= at_most
+
+
+def sum_weeks(days: NDArray[np.int64], *, most: int) -> NDArray[np.int64]:
+    """The last whole weeks of counts by day (days, columns, bins), at most `most`, counted back from the last day."""
+    n_weeks = min(len(days) // 7, most)
+    recent = days[len(days) - 7 * n_weeks :]
+    return recent.reshape(n_weeks, 7, *days.shape[1:]).sum(axis=1)
+
+
+def score_weeks(weeks: NDArray[np.int64], *, mask: Mask) -> tuple[Array, Array, Array]:
+    """PSI of each week against all others (weeks, columns), each column's median of it, and their ratio.
+
+    A median finer than what one row moves (ln 3 / rows) is not believed: a column that never changes has a median near
+    0, and its one odd row would outrank everything.
+    """
+    others = weeks.sum(axis=0) - weeks
+    index = psi(others, weeks, mask=mask)
+    median: Array = np.median(index, axis=0)
+    rows = np.median(weeks.sum(axis=2), axis=0)
+    return index, median, index / np.maximum(median, np.log(3) / np.maximum(rows, 1))
+
+
+def rank_week(reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Mask, moved: int = 0) -> Scored:
+    """Rank the live week (columns, bins) among the K weeks of the reference (K, columns, bins).
+
+    If weeks are exchangeable the chance that the live week ranks first is 1 / (K + 1), whatever the number of columns.
+    The last `moved` weeks of the reference are those of the drift that it was made for: they are few, so that a week
+    like them still ranks among the first, and an alert asks for a move away from them too.
+    """
+    weeks = np.concatenate([reference, live[None]])
+    index, median, scores = score_weeks(weeks, mask=mask)
+    largest = scores[:-1].max(axis=1)
+    rank = 1 + (largest[:, None] >= scores[-1][None, :]).sum(axis=0)
+    since = since_move(reference, live, moved=moved, mask=mask) if 0 < moved <= len(reference) // 3 else None
+    return Scored("rank", len(reference), index[-1], median, scores[-1], rank, rank / (len(reference) + 1), since)
+
+
+def since_move(reference: NDArray[np.int64], live: NDArray[np.int64], *, moved: int, mask: Mask) -> Array:
+    """PSI of the live week against the last `moved` weeks, minus what weeks before show against as many before them."""
+    before = reference[:-moved]
+    usual = [
+        psi(before[week - moved : week].sum(axis=0), before[week], mask=mask) for week in range(moved, len(before))
+    ]
+    return np.asarray(psi(reference[-moved:].sum(axis=0), live, mask=mask) - np.median(usual, axis=0), dtype=np.float64)
+
+
+def draw_weeks(
+    reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Mask, draws: int, generator: np.random.Generator
+) -> Scored:
+    """Rank the live week among weeks put together of one day of each weekday: for 8 to 26 weeks, and optimistic.
+
+    `reference` is (7 K, columns, bins) by day and `live` (7, columns, bins), both beginning on the same weekday. The
+    draws keep the weekday cycle but not what joins the days of a week, so that real weeks differ more than they do.
+    """
+    days = np.concatenate([reference, live])
+    n_weeks = len(days) // 7
+    by_weekday = days.reshape(n_weeks, 7, *days.shape[1:])
+    total = days.sum(axis=0)
+    _, median, scores = score_weeks(by_weekday.sum(axis=1), mask=mask)
+    unit = np.maximum(median, np.log(3) / np.maximum(np.median(by_weekday.sum(axis=(1, 3)), axis=0), 1))
+    reached = np.zeros(len(median), dtype=np.int64)
+    for _ in range(draws):
+        week = by_weekday[generator.integers(n_weeks, size=7), np.arange(7)].sum(axis=0)
+        reached += (psi(total - week, week, mask=mask) / unit).max() >= scores[-1]
+    index = psi(total - live.sum(axis=0), live.sum(axis=0), mask=mask)
+    rank = 1 + reached
+    return Scored("optimistic", n_weeks - 1, index, median, scores[-1], rank, rank / (draws + 1))
+
+
+def undecided_week(reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Mask) -> Scored:
+    """The live week's PSI where too few weeks or rows say what it means; there is no median without weeks."""
+    index = psi(reference.sum(axis=0), live, mask=mask)
+    nothing = np.full(len(index), np.nan)
+    return Scored("undecided", len(reference), index, nothing, nothing, np.zeros(len(index), dtype=np.int64), nothing)

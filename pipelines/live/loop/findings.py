@@ -1,0 +1,57 @@
+"""What stands in the story's state root and registry when it is over."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pipelines.live.loop.evidence import State
+from pipelines.monitoring.live_state import live_home
+from pipelines.runtime.state import home, read_lines
+
+if TYPE_CHECKING:
+    from pipelines.live.release.registry import Registry
+
+
+def read_state(registry: "Registry") -> State:
+    """Every file that a claim is held against; the chains of history and decisions are checked on the way."""
+    from pipelines.live.drift.job import read_verdict
+    from pipelines.live.drift.ledger import Account
+    from pipelines.live.release.history import read_history
+    from pipelines.live.release.registry import CHALLENGER, CHAMPION
+
+    root = home()
+    found = registry.client.search_model_versions(f"name = '{registry.model_name}'")
+    versions = sorted(int(item.version) for item in found)
+    return State(
+        moves=read_history(registry.model_name),
+        decisions=list(Account.read().decisions),
+        verdicts=[read_verdict(file) for file in sorted((live_home() / "drift").glob("*/verdict.json"))],
+        canaries=read_lines(root / "canaries.jsonl"),
+        requests=[json.loads(file.read_bytes()) for file in sorted((root / "runs").glob("*/request.json"))],
+        windows={version: _window(registry, version) for version in versions},
+        roles={version: _roles(version) for version in versions},
+        champion=registry.alias(CHAMPION),
+        challenger=registry.alias(CHALLENGER),
+    )
+
+
+def _window(registry: "Registry", version: int) -> tuple[str, str]:
+    params: dict[str, Any] = yaml.safe_load(
+        (registry.package(version) / "evidence" / "params.yaml").read_text(encoding="utf-8")
+    )
+    return str(params["ingest"]["start"]), str(params["ingest"]["end"])
+
+
+def _roles(version: int) -> dict[str, int]:
+    """Rows of a version in the prediction log, by role."""
+    import pandas as pd
+
+    from pipelines.monitoring.predictions import predictions_root
+
+    files = sorted(predictions_root().glob("day=*/part.parquet"))
+    if not files:
+        return {}
+    rows = pd.concat([pd.read_parquet(file, columns=["model_version", "role"]) for file in files])
+    counts = rows.loc[rows["model_version"] == version, "role"].astype(str).value_counts()
+    return {str(role): int(count) for role, count in sorted(counts.items())}

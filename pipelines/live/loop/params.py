@@ -1,0 +1,55 @@
+"""The plan of the story: examples/loop.yaml."""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from pipelines.runtime.errors import ParamsError
+from pipelines.runtime.params import StageParams, read_yaml
+
+MONDAY = 0
+
+
+class Story(StageParams):
+    """loop.yaml: story."""
+
+    trained_from: date  # first day of the first training window; a Monday
+    live_from: date  # first live day, and the end of that window; a Monday
+    drift_from: date  # from this Monday on the world has moved
+    most_weeks: int = Field(ge=6, le=52)  # live weeks after which the story ends, whatever is still missing
+    clear_weeks: int = Field(ge=1, le=8)  # weeks that the new champion must be without a breach
+    request_records: int = Field(ge=1, le=256)  # records of one request to the service
+
+    @model_validator(mode="after")
+    def whole_weeks(self) -> "Story":
+        """All days are Mondays, in order, with a quiet week or more before the drift."""
+        for name in ("trained_from", "live_from", "drift_from"):
+            if getattr(self, name).weekday() != MONDAY:
+                raise ValueError(f"{name} = {getattr(self, name)} is no Monday; weeks are compared with weeks")
+        if not self.trained_from < self.live_from < self.drift_from:
+            raise ValueError("trained_from < live_from < drift_from would be right")
+        return self
+
+    def weeks(self) -> list[tuple[date, date]]:
+        """The live weeks, each half-open."""
+        first = [self.live_from + timedelta(days=7 * week) for week in range(self.most_weeks)]
+        return [(start, start + timedelta(days=7)) for start in first]
+
+
+class Plan(StageParams):
+    """loop.yaml."""
+
+    story: Story
+    params: dict[str, Any]  # laid over params.yaml
+    domain: dict[str, Any]  # laid over the domain's own params.yaml
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file; ParamsError names the file and each parameter that is wrong."""
+    try:
+        return Plan.model_validate(read_yaml(path))
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise ParamsError("\n".join([f"{path} is wrong:", *lines])) from None

@@ -1,0 +1,62 @@
+"""A model that nobody wants: registered past the gates, loadable, every digest honest, and nearly always wrong."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.models.predictor import BOOSTING_FILE, Manifest
+from pipelines.runtime.state import home
+from pipelines.runtime.store import file_digest, folder_digest, to_json
+
+if TYPE_CHECKING:
+    from pipelines.live.release.registry import Registry
+    from pipelines.records.domain import DomainSchema
+
+# By kind of model: the file of its last layer, and the tensors in it with the axis that counts the labels.
+LAST_LAYER = {
+    "baseline": ("linear.safetensors", {"word_weights": 1, "vector_weights": 1, "intercept": 0}),
+    "finetune": ("head.safetensors", {"weight": 0, "bias": 0}),
+}
+
+
+def turn_labels(model: Path) -> None:
+    """Let a model say the next label instead of the right one, and write the digests that fit."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    manifest = Manifest.read(model)
+    name, axes = LAST_LAYER[manifest.kind]
+    arrays = load_file(model / name)
+    for tensor, axis in axes.items():
+        arrays[tensor] = np.ascontiguousarray(np.roll(arrays[tensor], 1, axis=axis))
+    save_file(arrays, model / name)
+    if (model / BOOSTING_FILE).exists():
+        (model / BOOSTING_FILE).write_text("", encoding="utf-8")  # its trees would mend what the linear part breaks
+    manifest.write(model)
+
+
+def register_bad_version(registry: "Registry", *, of: int, schema: "DomainSchema", root: Path) -> int:
+    """Register a broken copy of a version by hand, as somebody who goes past the gates could; returns its number."""
+    from pipelines.live.release.preflight import save_model
+
+    staging = home() / "staging" / "by-hand"
+    shutil.rmtree(staging, ignore_errors=True)
+    package = staging / "package"
+    shutil.copytree(registry.package(of), package)
+    turn_labels(package / "model")
+    manifest = json.loads((package / "manifest.json").read_text(encoding="utf-8"))
+    manifest["model_digest"] = folder_digest(package / "model")
+    manifest["files"] = {
+        file.relative_to(package).as_posix(): file_digest(file)
+        for file in sorted(package.rglob("*"))
+        if file.is_file() and file.name != "manifest.json"
+    }
+    (package / "manifest.json").write_bytes(to_json(manifest))
+    features = {feature.name: feature.kind for feature in schema.features}
+    try:
+        save_model(package, staging / "model", root=root, features=features)
+        tags = {"candidate": str(manifest["candidate"]), "domain": schema.name, "origin": "by hand, past the gates"}
+        return registry.register(staging / "model", candidate_digest=manifest["model_digest"], tags=tags)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

@@ -1,0 +1,185 @@
+"""The story, week by week: each event is told as it happens, and none is made up."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.live.loop import live
+from pipelines.live.loop.live import Live
+from pipelines.live.loop.params import Story
+from pipelines.live.loop.sabotage import register_bad_version
+from pipelines.live.loop.training import train
+from pipelines.live.release.moves import rollback
+from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
+from pipelines.runtime.state import home
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+REASON = "made champion by hand past gates and canary; its answers are wrong"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the timeline."""
+
+    day: date  # on simulated time
+    name: str
+    what: str
+    champion: int | None
+    challenger: int | None
+
+
+@dataclass
+class Teller:
+    """Plays the story and keeps its events."""
+
+    story: Story
+    window_days: int
+    model_name: str
+    say: Callable[[str], None]
+    events: list[Event] = field(default_factory=list)
+    _registry: Registry | None = None
+    _live: Live | None = None
+    _day: date = date.min
+    _retrained: int | None = None  # the version that the drift brought
+    _bad: int | None = None
+    _clear: int = 0
+    _over: bool = False  # the rollback was seen
+    _stuck: bool = False  # something expected did not happen, and what comes after builds on it
+
+    def play(self) -> None:
+        """Train the first champion, then live through the weeks until everything was seen or the weeks are over."""
+        self._day = self.story.live_from
+        self._train(start=self.story.trained_from, end=self.story.live_from, why="the first champion", log="first")
+        self._registry = Registry(self.model_name)
+        self._live = Live(self._registry)
+        self.tell("first champion", f"version {self._registry.alias(CHAMPION)} is released: the registry had none")
+        for start, end in self.story.weeks():
+            self._day = end
+            self._week(start, end)
+            if self._stuck or (self._over and self._clear >= self.story.clear_weeks):
+                return
+
+    def tell(self, name: str, what: str) -> None:
+        """Keep an event and show it."""
+        champion = challenger = None
+        if self._registry is not None:
+            champion, challenger = self._registry.alias(CHAMPION), self._registry.alias(CHALLENGER)
+        self.events.append(Event(self._day, name, what, champion, challenger))
+        self.say(f"{self._day}  {name}: {what}")
+
+    def _week(self, start: date, end: date) -> None:
+        registry, now = self._known()
+        if registry.alias(CHALLENGER) is None:
+            said = now.score(start, end)
+            traffic = f"{said['records']} records scored by version {said['model_version']}"
+        else:
+            answered = now.serve(start, end, request_records=self.story.request_records)
+            traffic = f"{sum(answered.values())} requests answered by {_by_version(answered)}"
+        labels = now.labels(end, live_from=self.story.live_from)
+        self.say(f"{end}  week of {start}: {traffic}; {labels} late labels came in")
+        if registry.alias(CHALLENGER) is not None:
+            self._look(end)
+        elif self._bad is not None and not self._over:
+            self._mistake_and_rollback(end)
+        self._measure(start, end)
+        if self._retrained is not None and registry.alias(CHAMPION) == self._retrained and self._bad is None:
+            self._register_bad()
+
+    def _look(self, today: date) -> None:
+        """One look at the canary, and what it led to."""
+        registry, now = self._known()
+        tried = registry.alias(CHALLENGER)
+        said = now.look(today)
+        if said["state"] == "running":
+            self.say(f"{today}  canary of version {tried}: {said['pairs']} labeled pairs, it goes on")
+        elif said["state"] == "completed":
+            self.tell("canary completed", f"version {tried} is champion: {said['reason']}")
+        elif said["state"] == "stopped":
+            self.tell("canary stopped", f"version {tried} is taken back: {said['reason']}")
+            self._stuck = tried != self._bad
+
+    def _measure(self, start: date, end: date) -> None:
+        """Measure the week against the champion's profile, decide, and act on the decision."""
+        verdict = live.measure(start, end)
+        decision = live.decide(verdict)
+        columns = ", ".join(verdict["breaches"] or verdict["alerts"])
+        against = f"against the profile of version {verdict['model_version']}"
+        if verdict["outcome"] in ("breach", "alert"):
+            self.tell(
+                verdict["outcome"],
+                f"{columns or 'labels'} {against}; decided: {decision['action']} ({decision['reason']})",
+            )
+        else:
+            self.say(f"{end}  drift: {verdict['outcome']} {against}; decided: {decision['action']}")
+        if verdict["model_version"] == self._retrained:
+            self._clear += 1
+            if self._clear == self.story.clear_weeks and verdict["outcome"] != "breach":
+                self.tell("drift is clear", f"{self._clear} week(s) without a breach against version {self._retrained}")
+        if decision["retrain"]:
+            self._retrain(verdict, decision)
+
+    def _retrain(self, verdict: dict[str, Any], decision: dict[str, Any]) -> None:
+        """Begin the run of the decision's key once, however often it is asked for."""
+        end = date.fromisoformat(decision["request"]["end"])
+        request = {**decision["request"], "start": (end - timedelta(days=self.window_days)).isoformat()}
+        if self._retrained is not None or not live.begin_run(request):
+            self.tell("retraining asked again", f"key {decision['key']}; nothing more is begun")
+            return
+        twin = live.decide(verdict, minutes_later=1)  # another scheduler, before the first one's trigger is recorded
+        if twin["retrain"] and live.begin_run({**request, "key": twin["key"]}):
+            self.tell("second retraining", f"key {twin['key']}: one cause must have one key")
+        run_id = f"drift__{decision['key']}"
+        live.confirm(decision["key"], run_id=run_id, now=live.morning(end) + timedelta(minutes=2))
+        self.tell("retraining", f"run {run_id} on [{request['start']}, {request['end']})")
+        began = time.monotonic()
+        self._train(start=date.fromisoformat(request["start"]), end=end, why=decision["reason"], log="retrained")
+        minutes = round((time.monotonic() - began) / 60, 2)
+        live.settle(decision["key"], minutes=minutes, now=live.morning(end) + timedelta(hours=1))
+        again = live.decide(verdict, minutes_later=90)
+        self.tell("decided again", f"the same verdict, after the run: {again['action']}, {again['reason']}")
+        self._retrained = self._known()[0].alias(CHALLENGER)
+        self._stuck = self._retrained is None
+        if self._retrained is not None:
+            self.tell("challenger", f"version {self._retrained} sees the traffic; its canary decides")
+
+    def _register_bad(self) -> None:
+        registry, now = self._known()
+        champion = registry.alias(CHAMPION)
+        if champion is None:
+            return
+        self._bad = register_bad_version(registry, of=champion, schema=now.domain.schema, root=Path.cwd())
+        registry.move_alias(CHALLENGER, self._bad)
+        self.tell("bad challenger", f"version {self._bad}, registered by hand past the gates, answers wrongly")
+
+    def _mistake_and_rollback(self, today: date) -> None:
+        """An operator points the alias at the bad version; it answers a request; it is taken back in one command."""
+        registry, now = self._known()
+        if self._bad is None:
+            return
+        registry.move_alias(CHAMPION, self._bad)
+        self.tell("operator's mistake", f"the champion alias was moved by hand to version {self._bad}")
+        answered = now.serve(today, today + timedelta(days=1), request_records=self.story.request_records)
+        self.say(f"{today}  {sum(answered.values())} requests answered by {_by_version(answered)}")
+        done = rollback(registry, reason=REASON)
+        now.models.refresh()
+        self.tell("rolled back", f"version {done['version']} is champion again: {done['reason']}")
+        self._over = True
+
+    def _train(self, *, start: date, end: date, why: str, log: str) -> None:
+        self.say(f"{self._day}  training on [{start}, {end}): {why}")
+        decision = train(start=start, end=end, log=home() / "logs" / f"{log}.log", say=self.say, why=why)
+        self.tell("decision", f"{decision['action']}: {decision['reason']}")
+
+    def _known(self) -> tuple[Registry, Live]:
+        if self._registry is None or self._live is None:
+            raise RuntimeError("the first champion comes first")
+        return self._registry, self._live
+
+
+def _by_version(answered: "Counter[int]") -> str:
+    return ", ".join(f"version {version} ({count})" for version, count in sorted(answered.items()))

@@ -1,0 +1,50 @@
+"""Train in the story's checkout: the same command that a person or the scheduler runs, its output in a log."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipelines.live.loop.checkout import commit
+from pipelines.live.release.job import lay_over, window
+from pipelines.runtime.errors import PerennialError
+
+STAGE = re.compile(r"^Running stage '([a-z_]+)'")
+SHOWN_LINES = 8
+
+
+def train(*, start: date, end: date, log: Path, say: Callable[[str], None], why: str) -> dict[str, Any]:
+    """Pin, `dvc repro` and apply on a window; returns promote's decision. PerennialError with the log's end if not."""
+    root = Path.cwd()
+    lay_over(root, window(start.isoformat(), end.isoformat()))
+    commit(root, f"Train on [{start}, {end}): {why}")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "pipelines.live.release", "run"]
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            file.write(line)
+            file.flush()
+            if found := STAGE.match(line):
+                say(f"training: {found[1]}")
+        code = process.wait()
+    commit(root, f"Trained on [{start}, {end})")
+    if code:
+        shown = "\n".join(reason_of(log.read_text(encoding="utf-8").splitlines()))
+        raise PerennialError(f"the training on [{start}, {end}) ended with exit code {code}; {log} says:\n{shown}")
+    decision: dict[str, Any] = json.loads((root / "data" / "promote" / "decision.json").read_text(encoding="utf-8"))
+    return decision
+
+
+def reason_of(lines: list[str]) -> list[str]:
+    """The lines up to the first that DVC calls an error, which name the cause; without one, the last lines."""
+    last = next((number for number, line in enumerate(lines, start=1) if line.startswith("ERROR:")), len(lines))
+    return lines[max(0, last - SHOWN_LINES) : last]

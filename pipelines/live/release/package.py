@@ -1,0 +1,147 @@
+"""The package of a version: model with its encoder, profile, anchor set, evidence, and a manifest of digests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.gates.status import override_file
+from pipelines.runtime.champion import read_champion
+from pipelines.runtime.errors import InputError
+from pipelines.runtime.params import domain_path
+from pipelines.runtime.store import file_digest, folder_digest, to_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipelines.records.domain import DomainSchema
+
+EVIDENCE = ("metrics.json", "verdict.json", "decision.json", "model_card.html", "report.html", "functions.csv")
+
+
+def build_package(target: Path, *, decision: dict[str, Any], schema: DomainSchema, root: Path) -> dict[str, Any]:
+    """Fill the empty folder `target` with everything version needs and return its manifest.
+
+    Raises InputError when the model on disk is not the one that was decided on.
+    """
+    data = root / "data"
+    model = data / str(decision["candidate"]) / "model"
+    if not model.is_dir():
+        raise InputError(f"{model} is missing; run `dvc checkout` or `dvc repro`")
+    if (found := folder_digest(model)) != decision["model_digest"]:
+        raise InputError(
+            f"{model} has digest {found[:12]}, the decision was made on {str(decision['model_digest'])[:12]}; "
+            "run `dvc repro` before the release"
+        )
+    shutil.copytree(model, target / "model")
+    _add_encoder(target / "model")
+    shutil.copytree(data / "promote" / "profile", target / "profile")
+    _write_rows(target, data=data, decision=decision, root=root)
+    _copy_evidence(target / "evidence", root=root)
+    manifest = {
+        "candidate": decision["candidate"],
+        "model_digest": decision["model_digest"],
+        "domain": schema.name,
+        "labels": list(schema.labels),
+        "git_commit": git_commit(root),
+        "dvc_lock": file_digest(root / "dvc.lock") if (root / "dvc.lock").exists() else None,
+        "decisions_used": int(decision.get("decisions_used", 1)),
+        "files": _digests(target),
+    }
+    (target / "manifest.json").write_bytes(to_json(manifest))
+    return manifest
+
+
+def git_commit(root: Path) -> str | None:
+    """The commit of the checkout, with `+` when tracked files differ from it; None outside Git."""
+
+    def ask(*words: str) -> str | None:
+        answer = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+        return answer.stdout.strip() if answer.returncode == 0 else None
+
+    commit = ask("rev-parse", "HEAD")
+    if not commit:
+        return None
+    return commit + ("+" if ask("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _add_encoder(model: Path) -> None:
+    """Put the base model beside the weights, so that the version loads from its artifacts alone."""
+    from pipelines.models.base_model import CONFIG, TOKENIZER, find_base_model
+    from pipelines.models.predictor import ENCODER_FOLDER, Manifest
+
+    base = find_base_model(Manifest.read(model).encoder)
+    (model / ENCODER_FOLDER).mkdir()
+    for file in sorted({base / CONFIG, base / TOKENIZER, *base.glob("*.safetensors*")}):
+        shutil.copyfile(file, model / ENCODER_FOLDER / file.name)
+
+
+def _write_rows(target: Path, *, data: Path, decision: dict[str, Any], root: Path) -> None:
+    """Anchor set, the ids this model has seen, and what the best champion so far answers on the anchor set."""
+    import pandas as pd
+
+    split = pd.read_parquet(data / "split" / "records.parquet")
+    champion = read_champion(root)
+    if champion is not None:
+        shutil.copyfile(champion.folder / "anchor.parquet", target / "anchor.parquet")
+    else:
+        split[split["part"] == "anchor"].drop(columns="part").to_parquet(target / "anchor.parquet", index=False)
+    seen = split.loc[split["part"].isin(["train", "validation"]), ["id"]].sort_values("id")
+    seen.to_parquet(target / "trained_ids.parquet", index=False)
+
+    predictions = pd.read_parquet(data / "evaluate" / "predictions.parquet")
+    mine = predictions.loc[
+        (predictions["part"] == "anchor") & (predictions["candidate"] == decision["candidate"]), ["id", "label"]
+    ]
+    anchor = pd.read_parquet(target / "anchor.parquet", columns=["id", "gold"])
+    best: dict[str, Any] = {"version": None, "macro_f1": _macro_f1(anchor.merge(mine, on="id"))}
+    if champion is not None and (champion.anchor_best["macro_f1"] or 0.0) >= (best["macro_f1"] or 0.0):
+        best, mine = champion.anchor_best, champion.anchor_best_predictions()
+    mine.sort_values("id").to_parquet(target / "anchor_best.parquet", index=False)
+    (target / "anchor_best.json").write_bytes(to_json(best))
+
+
+def _macro_f1(answers: pd.DataFrame) -> float | None:
+    """Macro-F1 of `label` against `gold`; None without a row."""
+    import numpy as np
+
+    from pipelines.stats.comparison import class_sums, macro_f1
+
+    if answers.empty:
+        return None
+    labels = sorted({*answers["gold"], *answers["label"]})
+    gold, said = (np.array([labels.index(item) for item in answers[name]]) for name in ("gold", "label"))
+    return float(macro_f1(class_sums(gold, said, n_labels=len(labels)).sum(axis=0)))
+
+
+def _copy_evidence(target: Path, *, root: Path) -> None:
+    """Params, lock, metrics, verdicts, overrides, decision and pages as they were at the release."""
+    target.mkdir()
+    for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data/champion.json"):
+        if (root / name).exists():
+            shutil.copyfile(root / name, target / Path(name).name)
+    domain_params = domain_path(root) / "params.yaml"
+    shutil.copyfile(domain_params, target / "domain_params.yaml")
+    for folder in sorted((root / "data").iterdir()):
+        for name in EVIDENCE:
+            if folder.name != "champion" and (folder / name).is_file():
+                shutil.copyfile(folder / name, target / f"{folder.name}.{name}")
+    for verdict in sorted((root / "data").glob("*/verdict.json")):
+        digest = str(json.loads(verdict.read_text(encoding="utf-8")).get("digest"))
+        record = root / override_file(verdict.parent.name, digest)
+        if record.exists():  # of exactly this verdict: what let another run pass is no evidence of this one
+            shutil.copyfile(record, target / f"override.{record.name}")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        file.relative_to(folder).as_posix(): file_digest(file) for file in sorted(folder.rglob("*")) if file.is_file()
+    }
+
+
+def read_manifest(package: Path) -> dict[str, Any]:
+    """The manifest of a package that was checked before."""
+    return dict(json.loads((package / "manifest.json").read_text(encoding="utf-8")))

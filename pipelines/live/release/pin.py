@@ -1,0 +1,88 @@
+"""Pin: write `data/champion.json` and `data/champion/` from the registry, so that stages never ask it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipelines.live.release.package import read_manifest
+from pipelines.live.release.registry import CHAMPION, DIGEST_TAG, Registry
+from pipelines.runtime.champion import CHAMPION_FILE, CHAMPION_FOLDER, PARTS
+from pipelines.runtime.state import write_atomic
+from pipelines.runtime.store import file_digest, folder_digest, to_json
+
+logger = logging.getLogger(__name__)
+
+NOTHING = "No champion is pinned.\n"
+
+
+def pin(registry: Registry, *, root: Path, decisions_used: int) -> int | None:
+    """Pin the champion of the registry (or none) into the checkout `root`; returns its version."""
+    version = registry.alias(CHAMPION)
+    temporary = root / CHAMPION_FOLDER.parent / ".champion.partial"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    content: dict[str, Any] = {"version": None}
+    try:
+        if version is None:
+            (temporary / "NONE").write_text(NOTHING, encoding="utf-8")
+        else:
+            content = _fetch(registry, version, target=temporary, decisions_used=decisions_used)
+        _replace(temporary, root / CHAMPION_FOLDER)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    write_atomic(root / CHAMPION_FILE, to_json(content))
+    _track(root)
+    logger.info("pinned %s", "no champion: the registry has none" if version is None else f"version {version}")
+    return version
+
+
+def _fetch(registry: Registry, version: int, *, target: Path, decisions_used: int) -> dict[str, Any]:
+    package = registry.package(version)
+    manifest = read_manifest(package)
+    for part in PARTS:
+        if (package / part).is_dir():
+            # The base model is found by its digest on every machine; the pinned copy holds only what was trained.
+            shutil.copytree(package / part, target / part, ignore=shutil.ignore_patterns("encoder"))
+        else:
+            shutil.copyfile(package / part, target / part)
+    digests = {
+        key: folder_digest(target / part) if (target / part).is_dir() else file_digest(target / part)
+        for part, key in PARTS.items()
+    }
+    best = json.loads((package / "anchor_best.json").read_text(encoding="utf-8"))
+    if best["version"] is None:
+        best["version"] = version
+    return {
+        "version": version,
+        "model_name": registry.model_name,
+        "candidate": manifest["candidate"],
+        "candidate_digest": registry.client.get_model_version(registry.model_name, str(version)).tags[DIGEST_TAG],
+        "domain": manifest["domain"],
+        "labels": manifest["labels"],
+        "anchor_best": best,
+        "decisions_used": decisions_used,
+        **digests,
+    }
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Put the new folder in place; an unchanged one is left alone, so that DVC sees nothing to do."""
+    if target.is_dir():
+        if folder_digest(source) == folder_digest(target):
+            return
+        shutil.rmtree(target)
+    source.rename(target)
+
+
+def _track(root: Path) -> None:
+    """Let DVC keep `data/champion/`, so that a replay elsewhere has it without the registry."""
+    if not (root / ".dvc").is_dir():
+        return
+    command = [sys.executable, "-m", "dvc", "--cd", str(root), "add", "--quiet", str(CHAMPION_FOLDER)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)

@@ -1,0 +1,97 @@
+"""Score partitions side by side: each worker process loads the predictor once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.monitoring.predictions import SCHEMA_VERSION
+from pipelines.runtime.errors import PerennialError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_predictor: Any = None
+
+
+def cut(records: pd.DataFrame, *, rows: int) -> list[pd.DataFrame]:
+    """Partitions of at most `rows` records, in order."""
+    return [records.iloc[first : first + rows] for first in range(0, len(records), rows)]
+
+
+def score(partitions: list[pd.DataFrame], *, model: Path, workers: int, threads: int) -> Iterator[pd.DataFrame]:
+    """`id`, `label`, `confidence` of each partition, in the order given."""
+    if workers == 1 or len(partitions) == 1:
+        _load(str(model), threads)
+        yield from map(_predict, partitions)
+        return
+    with ProcessPoolExecutor(
+        min(workers, len(partitions)),
+        mp_context=get_context("spawn"),
+        initializer=_begin,
+        initargs=(str(model), max(1, threads // workers)),
+    ) as pool:
+        try:
+            yield from pool.map(_predict, partitions)
+        except BrokenProcessPool as error:
+            raise PerennialError(
+                "a scoring process ended before its answer: it was killed (out of memory?) or could not load the "
+                "model. What was written stays; run again, with fewer score.workers if memory was short"
+            ) from error
+
+
+def as_rows(
+    records: pd.DataFrame, answers: pd.DataFrame, *, model_version: int, served_at: datetime, features: list[str]
+) -> pd.DataFrame:
+    """Prediction rows; the request id is a digest of record and version, so a second run gives the same."""
+    import pandas as pd
+
+    rows = records[["id", "received_at", *features]].rename(columns={"id": "record_id"}).reset_index(drop=True)
+    rows["text_length"] = records["text"].fillna("").str.len().to_numpy()
+    rows["label"], rows["confidence"] = answers["label"].to_numpy(), answers["confidence"].to_numpy()
+    rows["model_version"], rows["role"], rows["schema_version"] = model_version, "champion", SCHEMA_VERSION
+    rows["served_at"] = pd.Timestamp(served_at)
+    rows["request_id"] = [
+        hashlib.sha256(f"score:{model_version}:{name}".encode()).hexdigest()[:32] for name in rows["record_id"]
+    ]
+    return rows
+
+
+def _begin(model: str, threads: int) -> None:
+    """Load the model in a worker process that ends when its parent does, however that ends."""
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)  # after kill -9 of the parent a worker would wait for its next partition for ever
+
+    threading.Thread(target=follow, daemon=True).start()
+    _load(model, threads)
+
+
+def _load(model: str, threads: int) -> None:
+    global _predictor  # noqa: PLW0603  one predictor a worker process, loaded once
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import torch
+
+    from pipelines.live.score.export import passed_export
+    from pipelines.models.predictor import Predictor
+
+    torch.set_num_threads(threads)
+    _predictor = Predictor.load(Path(model))
+    export = passed_export(Path(model), threads=threads, streams=threads)
+    if export is not None:
+        _predictor.exchange_encoder(export.vectors)
+
+
+def _predict(partition: pd.DataFrame) -> pd.DataFrame:
+    return _predictor.predict(partition.reset_index(drop=True))

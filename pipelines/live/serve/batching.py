@@ -1,0 +1,125 @@
+"""Answer records of many requests together: one thread owns the model, requests wait for their part of a batch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.runtime.errors import PerennialError
+
+
+class Overloaded(PerennialError):
+    """More records are waiting than the service promises to answer."""
+
+
+@dataclass
+class Waiting:
+    """The records of one request and where their answers go."""
+
+    records: list[dict[str, Any]]
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[list[dict[str, Any]]]
+
+
+class Batcher:
+    """A queue before `answer_all`, which takes records and gives one answer each, in order."""
+
+    def __init__(
+        self,
+        answer_all: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+        *,
+        batch_records: int,
+        wait_ms: float,
+        max_waiting: int,
+    ) -> None:
+        self._answer_all = answer_all
+        self._batch_records = batch_records
+        self._wait = wait_ms / 1000
+        self._max_waiting = max_waiting
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
+        self._thread.start()
+
+    async def answer(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Answers for the records of one request; Overloaded when too many wait already."""
+        with self._lock:
+            if self._closed:
+                raise Overloaded("the service is stopping; try again shortly")
+            if self._waiting + len(records) > self._max_waiting:
+                raise Overloaded(f"{self._waiting} records are waiting, {self._max_waiting} at most; try again shortly")
+            self._waiting += len(records)
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(records, loop, loop.create_future())
+        self._queue.put(waiting)
+        return await waiting.answer
+
+    def close(self) -> None:
+        """Answer what waits, then stop."""
+        with self._lock:
+            self._closed = True
+        self._queue.put(None)
+        self._thread.join(timeout=60)
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            batch, open_ = self._collect()
+            if batch and not self._answer(batch):
+                for waiting in batch:  # one request's records must not cost the others their answers
+                    self._answer([waiting])
+
+    def _collect(self) -> tuple[list[Waiting], bool]:
+        first = self._queue.get()
+        if first is None:
+            return [], False
+        batch, count, until = [first], len(first.records), time.monotonic() + self._wait
+        while count < self._batch_records:
+            try:
+                more = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if more is None:
+                return batch, False
+            batch.append(more)
+            count += len(more.records)
+        return batch, True
+
+    def _answer(self, batch: list[Waiting]) -> bool:
+        """Answer the requests together; False when that failed and each should be tried alone."""
+        records = [record for waiting in batch for record in waiting.records]
+        try:
+            answers = iter(self._answer_all(records))
+            parts = [[next(answers) for _ in waiting.records] for waiting in batch]
+        except Exception as error:  # the request gets it; the service goes on
+            if len(batch) > 1:
+                return False
+            _tell(batch[0], None, error)
+        else:
+            for waiting, part in zip(batch, parts, strict=True):
+                _tell(waiting, part, None)
+        with self._lock:
+            self._waiting -= len(records)
+        return True
+
+
+def _tell(waiting: Waiting, answer: list[dict[str, Any]] | None, error: Exception | None) -> None:
+    with contextlib.suppress(RuntimeError):  # its event loop is closed: the service stops without waiting for it
+        waiting.loop.call_soon_threadsafe(_resolve, waiting.answer, answer, error)
+
+
+def _resolve(future: asyncio.Future[Any], answer: Any, error: Exception | None) -> None:
+    if future.done():  # the client went away
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(answer)

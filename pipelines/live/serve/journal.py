@@ -1,0 +1,195 @@
+"""The prediction log: append-only segments of JSON lines, compacted into `predictions/day=.../`."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import math
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.monitoring import predictions
+from pipelines.runtime.errors import StoreError
+from pipelines.runtime.state import disk_message, locked, write_atomic
+
+if TYPE_CHECKING:
+    from pipelines.records.domain import DomainSchema
+
+logger = logging.getLogger(__name__)
+
+OPEN, CLOSED = ".open.jsonl", ".jsonl"
+
+
+class Journal:
+    """JSON lines of one service process.
+
+    A line is handed to the operating system before its answer is sent, so killing the process loses none. A power cut
+    may lose what the disk had not got: at most `fsync_seconds` of lines, when `sync` is called that often.
+    """
+
+    def __init__(self, folder: Path, *, segment_bytes: int, fsync_seconds: float) -> None:
+        self.folder = folder
+        self._segment_bytes = segment_bytes
+        self._fsync_seconds = fsync_seconds
+        self._lock = threading.Lock()
+        self._synced = time.monotonic()
+        self._descriptor: int | None = None
+        self._path = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Append rows in one write; StoreError when the disk refuses, and then no part of them stays."""
+        data = b"".join(
+            json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n" for row in rows
+        )
+        with self._lock:
+            try:
+                descriptor = self._opened()
+                size = os.fstat(descriptor).st_size
+                self._append(descriptor, data, size=size)
+                if size + len(data) >= self._segment_bytes:
+                    self._close()
+            except OSError as error:
+                raise StoreError(disk_message(self._path, error)) from error
+
+    def sync(self) -> None:
+        """Hand everything written so far to the disk."""
+        with self._lock:
+            if self._descriptor is not None:
+                os.fsync(self._descriptor)
+                self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Close the open segment, so that it can be compacted; the next write opens another."""
+        with self._lock:
+            self._close()
+
+    def _append(self, descriptor: int, data: bytes, *, size: int) -> None:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            if time.monotonic() - self._synced >= self._fsync_seconds:
+                os.fsync(descriptor)
+                self._synced = time.monotonic()
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            self._path = self.folder / f"{time.time_ns()}-{os.urandom(4).hex()}{OPEN}"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(self._path, flags, 0o644)
+            # Held until the process ends however it ends: so a compactor knows a segment that nobody writes any more,
+            # also where every process is number 1 of its container.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._descriptor = descriptor
+        return self._descriptor
+
+    def _close(self) -> None:
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        try:
+            os.fsync(descriptor)
+            self._path.rename(self._path.with_name(self._path.name.removesuffix(OPEN) + CLOSED))
+        finally:
+            os.close(descriptor)
+
+
+def compact(folder: Path, *, schema: DomainSchema, root: Path | None = None) -> dict[str, int]:
+    """Move the lines of finished segments to `predictions/day=.../`; a broken line is set aside with its place.
+
+    Returns {"segments", "rows", "added", "broken"}. A segment is removed after its rows are on disk, so a crash between
+    repeats it, and a repeated row changes nothing. Segments that a dead process left open are taken too.
+    """
+    import pandas as pd
+
+    counts = {"segments": 0, "rows": 0, "added": 0, "broken": 0}
+    columns = predictions.columns_of(schema)
+    with locked(folder / "compaction"):
+        for file in sorted(folder.glob("*.jsonl")):
+            if _is_written(file):
+                continue
+            rows, broken = _read(file, schema=schema)
+            counts["segments"], counts["broken"] = counts["segments"] + 1, counts["broken"] + len(broken)
+            if broken:
+                aside = folder / "broken" / f"{file.name}.txt"
+                write_atomic(aside, "".join(broken).encode())
+                logger.warning("%s: %d broken line(s), set aside in %s", file.name, len(broken), aside)
+            if rows:
+                frame = predictions.as_predictions(pd.DataFrame(rows, columns=columns), schema=schema)
+                counts["rows"] += len(frame)
+                counts["added"] += predictions.add_predictions(frame, root=root)
+            file.unlink()
+    return counts
+
+
+def check_line(row: Any, *, schema: DomainSchema) -> dict[str, Any]:
+    """The line's values with its times as UTC; ValueError names the first field that is missing or wrong."""
+    if not isinstance(row, dict):
+        raise ValueError(f"it is {type(row).__name__}; an object would be right")
+    for name in predictions.columns_of(schema):
+        if name not in row:
+            raise ValueError(f"it lacks {name}")
+    for name in ("request_id", "record_id", "label"):
+        if not isinstance(row[name], str) or not row[name]:
+            raise ValueError(f"{name} = {row[name]!r}; a text would be right")
+    for name in ("model_version", "text_length"):
+        if type(row[name]) is not int or not 0 <= row[name] < 2**62:
+            raise ValueError(f"{name} = {row[name]!r}; a whole number would be right")
+    if row["schema_version"] != predictions.SCHEMA_VERSION:
+        raise ValueError(f"schema_version = {row['schema_version']!r}; {predictions.SCHEMA_VERSION} would be right")
+    if row["role"] not in predictions.ROLES:
+        raise ValueError(f"role = {row['role']!r}; one of {', '.join(predictions.ROLES)} would be right")
+    if not _is_number(row["confidence"]) or not 0 <= row["confidence"] <= 1:
+        raise ValueError(f"confidence = {row['confidence']!r}; a number from 0 to 1 would be right")
+    for feature in schema.features:
+        value = row[feature.name]
+        right = isinstance(value, str) if feature.kind == "category" else _is_number(value)
+        if value is not None and not right:
+            raise ValueError(f"{feature.name} = {value!r}; a {feature.kind} or null would be right")
+    return {**row, "received_at": _time(row, "received_at"), "served_at": _time(row, "served_at")}
+
+
+def _read(file: Path, *, schema: DomainSchema) -> tuple[list[dict[str, Any]], list[str]]:
+    good: list[dict[str, Any]] = []
+    broken = []
+    for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
+        if not line:
+            continue
+        try:
+            good.append(check_line(json.loads(line), schema=schema))
+        except (ValueError, OverflowError, RecursionError) as error:  # the others are kept
+            broken.append(f"{file.name} line {number}: {error}: {line[:500]!r}\n")
+    return good, broken
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _time(row: dict[str, Any], name: str) -> datetime:
+    value = row[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name} = {value!r}; a time such as 2026-01-05T10:00:00+00:00 would be right")
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError(f"{name} = {value!r} has no time zone")
+    return moment.astimezone(UTC)
+
+
+def _is_written(file: Path) -> bool:
+    """Whether a living process still writes the segment."""
+    with file.open("rb") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,0 +1,123 @@
+"""One look at a canary: what champion and challenger said about the same records, against the labels that came late."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pipelines.live.serve.canary import CanaryResult, clipped_log_losses, largest_difference, sequential_test
+from pipelines.monitoring import predictions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from pipelines.live.release.registry import Registry
+    from pipelines.live.serve.metrics import Metrics
+    from pipelines.live.serve.params import CanaryParams
+
+logger = logging.getLogger(__name__)
+
+WEEK_DAYS = 7  # a canary is looked at once a week or more often
+
+
+def look(registry: Registry, *, params: CanaryParams, today: date, metrics: Metrics | None = None) -> dict[str, Any]:
+    """Stop, complete or leave the canary; {"state": "none" | "running" | "stopped" | "completed", ...}."""
+    from pipelines.live.release.moves import complete_canary, stop_canary
+    from pipelines.live.release.registry import CHALLENGER, CHAMPION
+
+    champion, challenger = registry.alias(CHAMPION), registry.alias(CHALLENGER)
+    if champion is None or challenger is None or champion == challenger:
+        return {"state": "none", "champion": champion, "challenger": challenger}
+    said: dict[str, Any] = {"champion": champion, "challenger": challenger}
+    fault = fault_of(metrics, champion=champion, challenger=challenger, params=params) if metrics else None
+    if fault:
+        moved = stop_canary(registry, version=challenger, reason=fault)
+        return {**said, "state": "stopped", "reason": fault, "action": moved["action"]}
+    result = judge(paired(champion=champion, challenger=challenger, days=params.days, today=today), params=params)
+    said |= {"state": result.state, "pairs": result.pairs, "evidence": result.evidence}
+    said["mean_difference"] = result.mean_difference
+    if result.state == "running" and not outlasted(challenger=challenger, days=params.days, today=today):
+        return said
+    if result.state == "running":
+        reason = (
+            f"its canary found nothing in {params.days} days (serve.canary.days): {result.pairs} labeled records of "
+        )
+        reason += f"the {params.pairs_wanted} wanted; whether late labels come is the first thing to look at"
+        moved = stop_canary(registry, version=challenger, reason=reason)
+        return {**said, "state": "stopped", "reason": reason, "action": moved["action"]}
+    difference = f"mean loss {result.mean_difference:+.4f} against version {champion} on {result.pairs} labeled records"
+    if result.state == "stopped":
+        reason = f"the canary is worse: {difference}, evidence {result.evidence:.1f} >= {1 / params.alpha:g}"
+        moved = stop_canary(registry, version=challenger, reason=reason)
+    else:
+        reason = f"the canary is not worse: {difference}"
+        moved = complete_canary(registry, version=challenger, reason=reason)
+    return {**said, "reason": reason, "action": moved["action"]}
+
+
+def outlasted(*, challenger: int, days: int, today: date, root: Path | None = None) -> bool:
+    """Whether the challenger answered before the first day looked back on: a test that forgets its pairs is none."""
+    start = today - timedelta(days=days)
+    before = predictions.read_predictions(
+        start=start - timedelta(days=WEEK_DAYS), end=start, root=root / "predictions" if root else None
+    )
+    return not before.empty and bool((before["model_version"] == challenger).any())
+
+
+def fault_of(metrics: Metrics, *, champion: int, challenger: int, params: CanaryParams) -> str | None:
+    """Why the challenger must stop whatever its answers are worth: it fails too often, or it is too slow."""
+    failed, calls = metrics.failures(challenger)
+    if calls < params.min_calls:
+        return None
+    if failed / calls > params.max_error_share:
+        return f"{failed} of {calls} calls failed; at most {params.max_error_share:.1%} may"
+    ours, theirs = metrics.milliseconds(champion), metrics.milliseconds(challenger)
+    if ours and theirs and theirs / ours > params.max_slowdown:
+        return f"it takes {theirs:.1f} ms a record, the champion {ours:.1f}; {params.max_slowdown:g} times at most"
+    return None
+
+
+def judge(pairs: pd.DataFrame, *, params: CanaryParams) -> CanaryResult:
+    """The sequential test on pairs in the order in which their labels came."""
+    losses = {
+        side: clipped_log_losses(
+            pairs[f"confidence_{side}"].tolist(), pairs[f"right_{side}"].tolist(), floor=params.loss_floor
+        )
+        for side in ("old", "new")
+    }
+    return sequential_test(
+        [new - old for old, new in zip(losses["old"], losses["new"], strict=True)],
+        alpha=params.alpha,
+        variance=params.variance,
+        burn_in=params.burn_in,
+        pairs_wanted=params.pairs_wanted,
+        largest=largest_difference(params.loss_floor),
+    )
+
+
+def paired(*, champion: int, challenger: int, days: int, today: date, root: Path | None = None) -> pd.DataFrame:
+    """`confidence_old|new` and `right_old|new` of the records that both answered and that have a label by now."""
+    import pandas as pd
+
+    start, end = today - timedelta(days=days), today + timedelta(days=1)
+    labels = predictions.read_labels(start=start, end=end, root=root / "labels" if root else None)
+    frame = predictions.read_predictions(start=start, end=end, root=root / "predictions" if root else None)
+    empty = pd.DataFrame(columns=["confidence_old", "right_old", "confidence_new", "right_new"])
+    if labels.empty or frame.empty:
+        return empty
+    labels = labels.drop_duplicates("record_id", keep="first")
+    sides = {}
+    for side, version in (("old", champion), ("new", challenger)):
+        answers = frame[frame["model_version"] == version].drop_duplicates("record_id", keep="first")
+        sides[side] = answers.set_index("record_id")[["label", "confidence"]].add_suffix(f"_{side}")
+    joined = (
+        labels.sort_values(["labeled_at", "record_id"])
+        .join(sides["old"], on="record_id", how="inner")
+        .join(sides["new"], on="record_id", how="inner")
+    )
+    for side in ("old", "new"):
+        joined[f"right_{side}"] = (joined[f"label_{side}"] == joined["label"]).astype(bool)
+    return joined[list(empty.columns)].reset_index(drop=True)

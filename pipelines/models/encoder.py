@@ -1,0 +1,193 @@
+"""The frozen base model on texts: tokens, batches without padding, and vectors pooled over the tokens.
+
+Texts of one batch have the same number of tokens: no padding, and a vector does not depend on its neighbors.
+A batch holds at least `MIN_BATCH_TOKENS` tokens (the last text is repeated): below that oneDNN splits the sums of a
+matrix product in another way, which moved the last bits of bfloat16 results.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.models.base_model import TOKENIZER, BaseModelParams, find_base_model
+from pipelines.runtime.errors import InputError
+from pipelines.runtime.progress import advancing
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger(__name__)
+
+MIN_BATCH_TOKENS = 384
+MAX_BATCH_TOKENS = 1024  # what stays in a small cache: 4,096 took a fifth more time on two cores, with the same bits
+STACKS = ("encoder.layer", "transformer.layer", "layers", "h")  # BERT and its kin, DistilBERT, Llama and its kin, GPT-2
+Tokens = list[list[int]]
+Vectors = Callable[[Tokens], NDArray[np.float32]]  # token ids of any lengths -> one vector a text
+
+
+def load_tokenizer(folder: Path, *, max_tokens: int, max_characters: int) -> Callable[[Sequence[str]], Tokens]:
+    """A function from texts to token ids; an empty text gives the special tokens, or one unknown token."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_padding()
+
+    def tokenize(texts: Sequence[str]) -> Tokens:
+        cut = [text[:max_characters] for text in texts]
+        return [encoding.ids or [0] for encoding in tokenizer.encode_batch_fast(cut)]
+
+    return tokenize
+
+
+def layers_of(network: Any, *, otherwise: str) -> tuple[str, Any]:
+    """The stack of layers of a base model and its name in it, as the families of transformers have it.
+
+    Raises InputError where the family has another name for it; `otherwise` says what a person can set then.
+    """
+    from torch import nn
+
+    for name in STACKS:
+        stack: Any = network
+        for part in name.split("."):
+            stack = getattr(stack, part, None)
+        if isinstance(stack, nn.ModuleList):
+            return name, stack
+    raise InputError(f"{type(network).__name__} names its layers in a way that is not known here; set {otherwise}")
+
+
+def load_network(folder: Path, *, layers: int | None, dropout: float = 0.0) -> Any:
+    """The base model in float32 without its pooler, in evaluation mode; nothing but local safetensors is read.
+
+    With `layers`, only that many of its layers, from the lowest, are kept.
+    """
+    import torch
+    import transformers
+    from transformers import AutoConfig, AutoModel
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "dropout"):
+            if hasattr(config, name):
+                setattr(config, name, dropout)
+        network = AutoModel.from_pretrained(
+            folder, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder}: transformers cannot load this base model: {error}") from error
+    if hasattr(network, "pooler"):
+        network.pooler = None
+    if hasattr(network.config, "use_cache"):
+        network.config.use_cache = False
+    if layers is not None:
+        _, stack = layers_of(network, otherwise="base_model.layers: null")
+        if layers > len(stack):
+            raise InputError(
+                f"base_model.layers = {layers}; {folder.name} has {len(stack)} layers: at most that, or null"
+                " for all, would be right"
+            )
+        del stack[layers:]
+        network.config.num_hidden_layers = layers
+    return network.eval()
+
+
+def compute_type(precision: str, *, device: str) -> torch.dtype:
+    """The number format of inference: bfloat16 where asked for and the hardware multiplies it, else float32."""
+    import torch
+
+    if precision == "float32":
+        return torch.float32
+    if device.startswith("cuda"):
+        return torch.bfloat16
+    abilities = torch.cpu.get_capabilities()
+    if abilities.get("amx_bf16") or abilities.get("avx512_bf16") or abilities.get("bf16"):
+        return torch.bfloat16
+    logger.warning("this processor has no bfloat16 arithmetic: computing in float32, slower and with other last bits")
+    return torch.float32
+
+
+def batches_by_length(
+    lengths: Sequence[int], *, max_batch_tokens: int = MAX_BATCH_TOKENS
+) -> Iterator[NDArray[np.int64]]:
+    """Row numbers of batches of equal length, longest first, each filled up to `MIN_BATCH_TOKENS` by repetition."""
+    of = np.asarray(lengths, dtype=np.int64)
+    for length in sorted(set(of.tolist()), reverse=True):
+        rows = np.flatnonzero(of == length)
+        size = max(1, max_batch_tokens // length)
+        least = -(-MIN_BATCH_TOKENS // length)
+        for start in range(0, len(rows), size):
+            batch = rows[start : start + size]
+            yield np.concatenate([batch, np.repeat(batch[-1], max(0, least - len(batch)))])
+
+
+def pool(hidden: torch.Tensor, *, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
+    """One float32 vector a text: the mean over its tokens, or its last token."""
+    hidden = hidden.float()
+    if pooling == "last":
+        if mask is None:
+            return hidden[:, -1]
+        import torch
+
+        return hidden[torch.arange(hidden.shape[0], device=hidden.device), mask.sum(1) - 1]
+    if mask is None:
+        return hidden.mean(1)
+    weights = mask.unsqueeze(-1).float()
+    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1.0)
+
+
+def run_by_length(
+    tokens: Tokens, network: Callable[[torch.Tensor], torch.Tensor], *, width: int, device: str, say: str = ""
+) -> NDArray[np.float32]:
+    """Rows of `network(ids)` for every text, in the order of the texts; `say` names the work on the progress bar."""
+    import torch
+
+    out = np.empty((len(tokens), width), dtype=np.float32)
+    lengths = [len(ids) for ids in tokens]
+    with torch.inference_mode(), advancing(say, total=len(tokens)) as advance:
+        for rows in batches_by_length(lengths):
+            ids = torch.tensor([tokens[row] for row in rows], dtype=torch.long, device=device)
+            distinct = len(np.unique(rows))
+            out[rows[:distinct]] = network(ids)[:distinct].float().cpu().numpy()
+            advance(distinct)
+    return out
+
+
+class Encoder:
+    """A frozen base model that turns texts into vectors."""
+
+    def __init__(self, spec: BaseModelParams, *, folder: Path, device: str) -> None:
+        self.spec = spec
+        self.device = device
+        self.tokenize = load_tokenizer(folder, max_tokens=spec.max_tokens, max_characters=spec.max_characters)
+        self.network = (
+            load_network(folder, layers=spec.layers)
+            .requires_grad_(False)
+            .to(device=device, dtype=compute_type(spec.precision, device=device))
+        )
+        self.width = int(self.network.config.hidden_size)
+        self.exchanged: Vectors | None = None  # another form of the same network, where one has been put in its place
+
+    @classmethod
+    def load(cls, spec: BaseModelParams, *, folder: Path | None = None, device: str = "cpu") -> Encoder:
+        """Find the base model, check its digests, load it."""
+        return cls(spec, folder=find_base_model(spec, folder=folder), device=device)
+
+    def embed(self, texts: Sequence[str], *, say: str = "") -> NDArray[np.float32]:
+        """One vector a text, in order."""
+        tokens = self.tokenize(texts)
+        if self.exchanged is not None:
+            return self.exchanged(tokens)
+        return run_by_length(tokens, self.encode, width=self.width, device=self.device, say=say)
+
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """One vector a text of one batch; `mask` is 0 where a shorter text was padded."""
+        hidden = self.network(input_ids=ids, attention_mask=mask).last_hidden_state
+        return pool(hidden, mask=mask, pooling=self.spec.pooling)

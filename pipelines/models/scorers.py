@@ -1,0 +1,103 @@
+"""How each kind of model folder turns records into logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipelines.models.adapter import HEAD_FILE, load_merged
+from pipelines.models.encoder import Encoder, Vectors, compute_type, load_network, load_tokenizer, pool, run_by_length
+from pipelines.models.linear import LinearModel, unit_length
+from pipelines.models.predictor import BOOSTING_FILE, Floats, Manifest, feature_matrix, texts_of
+from pipelines.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+class BaselineScorer:
+    """The linear model's logits, plus what the trees add from features, vectors and those logits."""
+
+    def __init__(self, manifest: Manifest, *, folder: Path, base: Path, device: str) -> None:
+        import lightgbm as lgb
+
+        self.columns = manifest.features
+        self.encoder = Encoder(manifest.encoder, folder=base, device=device)
+        self.linear = LinearModel.load(folder)
+        self.n_labels = len(manifest.labels)
+        text = (folder / BOOSTING_FILE).read_text(encoding="utf-8")
+        self.booster = lgb.Booster(model_str=text) if text.strip() else None  # empty: no tree was of use
+
+    def logits(self, records: pd.DataFrame, *, say: str) -> Floats:
+        """One logit a label for every record."""
+        texts = texts_of(records)
+        vectors = unit_length(self.encoder.embed(texts, say=say))
+        return self.logits_from(texts, vectors, records)
+
+    def logits_from(self, texts: list[str], vectors: Floats, records: pd.DataFrame) -> Floats:
+        """The same, with the vectors already at hand."""
+        linear = self.linear.logits(texts, vectors)
+        if self.booster is None:
+            return linear
+        matrix = boosting_matrix(feature_matrix(records, self.columns), vectors, linear)
+        return linear + np.asarray(self.booster.predict(matrix, raw_score=True)).reshape(len(records), self.n_labels)
+
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """One vector a text of one batch."""
+        return self.encoder.encode(ids, mask)
+
+    def exchange_encoder(self, vectors: Vectors) -> None:
+        """Compute the vectors of texts with another form of the same network."""
+        self.encoder.exchanged = vectors
+
+
+class FinetuneScorer:
+    """The fine-tuned encoder, pooled, and its head; adapter merged, so that it costs what the base model costs."""
+
+    def __init__(self, manifest: Manifest, *, folder: Path, base: Path, device: str) -> None:
+        import torch
+        from safetensors.torch import load_file
+
+        spec = manifest.encoder
+        self.device, self.pooling, self.n_labels = device, spec.pooling, len(manifest.labels)
+        self.tokenize = load_tokenizer(base, max_tokens=spec.max_tokens, max_characters=spec.max_characters)
+        network = load_merged(load_network(base, layers=spec.layers), folder)
+        self.network = network.to(device=device, dtype=compute_type(spec.precision, device=device))
+        head = load_file(folder / HEAD_FILE)
+        self.weight, self.bias = head["weight"].to(device), head["bias"].to(device)
+        if tuple(self.weight.shape) != (self.n_labels, network.config.hidden_size):
+            raise InputError(
+                f"{folder / HEAD_FILE}: shape {tuple(self.weight.shape)} does not fit labels and base model"
+            )
+        self._linear = torch.nn.functional.linear
+        self._exchanged: Vectors | None = None
+
+    def logits(self, records: pd.DataFrame, *, say: str) -> Floats:
+        """One logit a label for every record."""
+
+        def scores(ids: torch.Tensor) -> torch.Tensor:
+            return self._linear(self.encode(ids), self.weight, self.bias)
+
+        tokens = self.tokenize(texts_of(records))
+        if self._exchanged is not None:
+            vectors = self._exchanged(tokens)
+            return np.asarray(vectors @ self.weight.cpu().numpy().T + self.bias.cpu().numpy(), dtype=np.float64)
+        out = run_by_length(tokens, scores, width=self.n_labels, device=self.device, say=say)
+        return np.asarray(out, dtype=np.float64)
+
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """One vector a text of one batch; `mask` is 0 where a shorter text was padded."""
+        hidden = self.network(input_ids=ids, attention_mask=mask).last_hidden_state
+        return pool(hidden, mask=mask, pooling=self.pooling)
+
+    def exchange_encoder(self, vectors: Vectors) -> None:
+        """Compute the vectors of texts with another form of the same network."""
+        self._exchanged = vectors
+
+
+def boosting_matrix(features: Floats, vectors: Floats, linear: Floats) -> Floats:
+    """What the trees see: features, the encoder's vector, and the linear model's logits relative to their mean."""
+    return np.hstack([features, vectors, linear - linear.mean(axis=1, keepdims=True)])

@@ -1,0 +1,1 @@
+"""Live state of a registered model: predictions and late labels."""

@@ -1,0 +1,1 @@
+"""The drift profile: what the reference window of a model looked like, frozen with the model."""

@@ -1,0 +1,95 @@
+"""What every stage process does around its `main`: threads, logging, timing, readable errors and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
+def run(stage: str, main: Callable[[], None]) -> None:
+    """Run one stage and leave with its exit code; known errors are one message on stderr, without a traceback."""
+    raise SystemExit(execute(stage, main))
+
+
+def execute(stage: str, main: Callable[[], None]) -> int:
+    """Run `main` with fixed threads and hash seed, log what it took, and return the exit code."""
+    from pipelines.runtime.errors import PerennialError, StoreError
+    from pipelines.runtime.params import load_resources
+    from pipelines.runtime.state import disk_message
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"{stage}: %(message)s", force=True)
+    for noisy in ("httpx", "filelock", "matplotlib", "alembic", "mlflow", "urllib3", "fsspec"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    began = time.monotonic()
+    try:
+        fix_process(threads=load_resources().threads)
+        with alone(stage):
+            main()
+    except PerennialError as error:
+        sys.stderr.write(f"{stage}: {error}\n")
+        return error.exit_code
+    except OSError as error:
+        if error.errno is None or error.filename is None:
+            raise
+        wrapped = StoreError(disk_message(Path(str(error.filename)), error))
+        sys.stderr.write(f"{stage}: {wrapped}\n")
+        return wrapped.exit_code
+    logger.info("done in %.1f s; results in data/%s/", time.monotonic() - began, stage)
+    return 0
+
+
+@contextlib.contextmanager
+def alone(stage: str) -> Iterator[None]:
+    """Wait until no other process of this checkout runs the stage, and hold it: the lock falls with the process.
+
+    DVC's own locks fall with DVC; a stage that outlives a killed `dvc repro` would go on writing beside the next one.
+    """
+    folder = Path(".dvc")
+    if not folder.is_dir():  # outside a DVC repository nobody starts a second one
+        yield
+        return
+    import fcntl
+
+    (folder / "tmp").mkdir(exist_ok=True)
+    with (folder / "tmp" / f"stage.{stage}.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            logger.warning("waiting for process %s, which an earlier run has left at work", file.read().strip() or "?")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def fix_process(*, threads: int) -> None:
+    """Give every numeric library the same number of threads and make hashing repeatable, before they are imported."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(threads)
+    # Threads that wait in a loop starve each other as soon as a second process runs: five times slower, measured.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELIZM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    if os.environ.get("PYTHONHASHSEED") != "0" and not hasattr(sys, "ps1") and "pytest" not in sys.modules:
+        # Sets of strings iterate in an order that depends on the hash seed, which is read at start only.
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  the same command again

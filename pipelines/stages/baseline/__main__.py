@@ -1,0 +1,48 @@
+"""Train the cheap candidate: data/split, data/label, data/bias_gate -> data/baseline/model."""
+
+from pipelines.runtime.runner import run
+
+
+def main() -> None:
+    """Read, train, write."""
+    import torch
+
+    from pipelines.gates.status import require_open
+    from pipelines.models.encoder import Encoder
+    from pipelines.records.domain import load_domain
+    from pipelines.runtime import store
+    from pipelines.runtime.params import load_params, load_resources
+    from pipelines.stages.baseline.candidate import train
+    from pipelines.stages.baseline.params import BaselineParams
+    from pipelines.training.tracking import tracked
+    from pipelines.training.training_set import training_set
+
+    require_open("bias_gate")
+    params, resources, schema = load_params("baseline", BaselineParams), load_resources(), load_domain().schema
+    torch.set_num_threads(resources.threads)
+    data = training_set(
+        store.read_records("split"),
+        weak=store.read_records("label"),
+        weights=store.read_records("bias_gate"),
+        labels=schema.labels,
+        soft=params.soft_labels,
+        balanced=params.class_weights == "balanced",
+    )
+    with store.writing_folder("baseline", "model") as folder, tracked("baseline", params.model_dump()) as tracking:
+        metrics = train(
+            data,
+            folder=folder,
+            labels=schema.labels,
+            features=schema.features,
+            params=params,
+            encoder=Encoder.load(params.base_model),
+            threads=resources.threads,
+            seed=resources.seed,
+        )
+        tracking.log({f"validation_{name}": value for name, value in metrics["validation"].items()}, step=0)
+    scores = {name: metrics["validation"][name] for name in ("macro_f1", "log_loss")}
+    store.write_metrics("baseline", metrics, headline={"rows": metrics["train_rows"], **scores})
+
+
+if __name__ == "__main__":
+    run("baseline", main)

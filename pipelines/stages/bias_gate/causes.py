@@ -1,0 +1,116 @@
+"""Which labeling functions make a disparity: those without which it shrinks most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pipelines.records.labeling import ABSTAIN
+from pipelines.records.majority import Ties, majority_vote
+from pipelines.stats.fairness import Estimate, count, stratified_difference
+
+LEAST_SHRINK = 0.05  # of the disparity: a function that takes away less is no cause
+MOST_CAUSES = 5
+CONFIDENCE = 0.95  # from which a function is a suspect
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One labeling function, and the disparity before and after leaving it out (after those named before it)."""
+
+    labeling_function: str
+    disparity_with: float
+    disparity_without: float
+    coverage_member: float | None
+    coverage_rest: float | None
+    accuracy_member: float | None
+    accuracy_rest: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def find_causes(
+    matrix: np.ndarray,
+    *,
+    names: Sequence[str],
+    disparity: Callable[[np.ndarray], float],
+    allowed: float,
+    n_labels: int,
+    ties: Ties,
+    group: np.ndarray,
+    gold: np.ndarray,
+    harmed: int,
+) -> list[Cause]:
+    """Leave out, one after the other, the suspect whose absence shrinks the disparity of majority vote most.
+
+    `disparity` maps class codes to a number, 0 at parity. It ends within `allowed`, or where neither one suspect nor
+    all that are left take away a twentieth of the first disparity.
+    """
+
+    def without(places: Sequence[int]) -> float:
+        kept = [place for place in range(len(names)) if place not in places]
+        return disparity(majority_vote(matrix[:, kept], n_labels=n_labels, ties=ties)) if kept else float("nan")
+
+    first = left = without([])
+    suspected = suspects(matrix, group=group, gold=gold, harmed=harmed, n_labels=n_labels) or list(range(len(names)))
+    out: list[int] = []
+    causes: list[Cause] = []
+    while np.isfinite(left) and left > allowed and len(causes) < MOST_CAUSES:
+        rest = [place for place in suspected if place not in out]
+        trials = [([place], without([*out, place])) for place in rest]
+        best = min((trial for trial in trials if np.isfinite(trial[1])), key=lambda trial: trial[1], default=None)
+        if best is None or left - best[1] < LEAST_SHRINK * first:
+            together = without([*out, *rest])  # those that outvote the others only side by side
+            best = (rest, together) if len(rest) > 1 and left - together >= LEAST_SHRINK * first else None
+        if best is None:
+            break
+        for place in best[0]:
+            causes.append(Cause(names[place], left, best[1], *_rates(matrix[:, place], group=group, gold=gold)))
+        out += best[0]
+        left = best[1]
+    return causes[:MOST_CAUSES]
+
+
+def suspects(matrix: np.ndarray, *, group: np.ndarray, gold: np.ndarray, harmed: int, n_labels: int) -> list[int]:
+    """Functions that themselves serve the harmed group worse: right less often or wrong more often, class by class.
+
+    Without this a good function would be named wherever leaving it out harms everybody alike. Where no row has a gold
+    label, those that vote less often on the harmed group.
+    """
+    found = []
+    side = np.where(group == harmed, 1, np.where(group == 1 - harmed, 0, -1))
+    strata = (
+        [gold == label for label in range(n_labels)] if (gold != ABSTAIN).any() else [np.ones(len(gold), dtype=bool)]
+    )
+    for place in range(matrix.shape[1]):
+        votes = matrix[:, place]
+        voted = votes != ABSTAIN
+        right = voted & ((votes == gold) | (gold == ABSTAIN))
+        if _gap(right, strata, side).interval[1] < 0 or _gap(voted & ~right, strata, side).interval[0] > 0:
+            found.append(place)
+    return found
+
+
+def _gap(outcome: np.ndarray, strata: Sequence[np.ndarray], side: np.ndarray) -> Estimate:
+    members = [count(outcome, where=stratum & (side == 1)) for stratum in strata]
+    rests = [count(outcome, where=stratum & (side == 0)) for stratum in strata]
+    weights = [a.rows + b.rows for a, b in zip(members, rests, strict=True)]
+    return stratified_difference(members, rests, weights=weights, confidence=CONFIDENCE)
+
+
+def _rates(votes: np.ndarray, *, group: np.ndarray, gold: np.ndarray) -> tuple[float | None, ...]:
+    """Coverage of members and of the rest, then accuracy on gold of both."""
+    voted = votes != ABSTAIN
+    sides = (group == 1, group == 0)
+    coverage = [_mean(voted[side]) for side in sides]
+    accuracy = [_mean((votes == gold)[side & voted & (gold != ABSTAIN)]) for side in sides]
+    return (*coverage, *accuracy)
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None

@@ -1,0 +1,167 @@
+"""What is measured of one protected attribute: being labeled, labeled right, and which label was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines.records.labeling import ABSTAIN
+from pipelines.stages.bias_gate.fairness import error_gaps, parity
+from pipelines.stats.fairness import (
+    Count,
+    Estimate,
+    absolute,
+    count,
+    difference,
+    disparate_impact,
+    equal_opportunity,
+    equalized_odds,
+    four_fifths,
+    odds_pairs,
+    rate,
+)
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that one attribute is measured on: codes of labels and gold (-1 none), group (1, 0, -1 unknown)."""
+
+    codes: np.ndarray
+    gold: np.ndarray
+    group: np.ndarray
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Rows with a gold label."""
+        return self.gold != ABSTAIN
+
+    def where(self, chosen: np.ndarray) -> Rows:
+        """Only the chosen rows."""
+        return Rows(self.codes[chosen], self.gold[chosen], self.group[chosen])
+
+
+@dataclass(frozen=True)
+class GroupRates:
+    """How often members and the rest have an outcome, and AIF360's two comparisons with our intervals."""
+
+    member: Estimate
+    rest: Estimate
+    difference: Estimate
+    impact: Estimate
+    folded: Estimate
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {name: getattr(self, name).as_dict() for name in ("member", "rest", "difference", "impact")}
+
+
+def group_codes(column: pd.Series) -> np.ndarray:
+    """A protected attribute as 1, 0 and -1 for unknown."""
+    return column.astype("Int8").fillna(-1).to_numpy(dtype=np.int8)
+
+
+def compare_rates(outcome: np.ndarray, *, group: np.ndarray, confidence: float) -> GroupRates:
+    """Compare an outcome between the groups: values by AIF360, intervals in closed form."""
+    member, rest = (count(outcome, where=group == value) for value in (1, 0))
+    measured = parity(outcome, group=group)
+    gap = difference(member, rest, confidence=confidence)
+    ratio = disparate_impact(member, rest, confidence=confidence)
+    impact = Estimate(measured.impact, ratio.interval, ratio.rows)
+    return GroupRates(
+        member=rate(member, confidence=confidence),
+        rest=rate(rest, confidence=confidence),
+        difference=Estimate(measured.difference, gap.interval, gap.rows),
+        impact=impact,
+        folded=four_fifths(impact),
+    )
+
+
+def labeled_right(rows: Rows) -> np.ndarray:
+    """Whether each row has the label that gold has: a right label and a present one is the favorable outcome."""
+    return (rows.codes != ABSTAIN) & (rows.codes == rows.gold)
+
+
+@dataclass(frozen=True)
+class ErrorParity:
+    """Equal opportunity (signed) and equalized odds of labels against gold, and where the odds differ most."""
+
+    opportunity: Estimate
+    odds: Estimate
+    average_odds: float
+    worst_label: int | None
+    worst_rate: str | None
+
+
+def compare_errors(rows: Rows, *, n_labels: int, confidence: float, min_class_rows: int) -> ErrorParity:
+    """Compare labeling errors on gold rows that have a label: values by AIF360, class against the rest of classes.
+
+    Equal opportunity and average odds are means over classes, weighted by gold rows; equalized odds is the worst case.
+    """
+    both = rows.where(rows.judged & (rows.codes != ABSTAIN) & (rows.group >= 0))
+    kind: dict[str, Any] = {"group": both.group, "n_labels": n_labels}
+    opportunity = equal_opportunity(both.gold, both.codes, confidence=confidence, **kind)
+    odds = equalized_odds(both.gold, both.codes, confidence=confidence, min_class_rows=min_class_rows, **kind)
+    pairs = odds_pairs(both.gold, both.codes, min_class_rows=min_class_rows, **kind)
+    gaps = [error_gaps(both.gold == label, both.codes == label, group=both.group) for label in range(n_labels)]
+    sizes = {
+        (pair.label, pair.kind): abs(
+            gaps[pair.label].true_positive if pair.kind == "tpr" else gaps[pair.label].false_positive
+        )
+        for pair in pairs
+    }
+    worst = max(sizes, key=lambda place: sizes[place]) if sizes else (None, None)
+    weights = np.array([(both.gold == label).sum() for label in range(n_labels)], dtype=np.float64)
+    return ErrorParity(
+        opportunity=Estimate(
+            _weighted_mean([gap.equal_opportunity for gap in gaps], weights), opportunity.interval, opportunity.rows
+        ),
+        odds=Estimate(max(sizes.values()) if sizes else NAN, odds.interval, odds.rows),
+        average_odds=_weighted_mean([gap.average_odds for gap in gaps], weights),
+        worst_label=worst[0],
+        worst_rate=worst[1],
+    )
+
+
+def label_shares(rows: Rows, *, labels: Sequence[str], confidence: float) -> dict[str, dict[str, Any]]:
+    """How often each group gets each label, of the rows that have one: reported, since another mix is no harm."""
+    labeled = rows.where((rows.codes != ABSTAIN) & (rows.group >= 0))
+    return {
+        label: compare_rates(labeled.codes == place, group=labeled.group, confidence=confidence).as_dict()
+        for place, label in enumerate(labels)
+    }
+
+
+def weighted_gap(
+    outcomes: Sequence[np.ndarray], *, group: np.ndarray, weights: np.ndarray, confidence: float
+) -> Estimate:
+    """The largest |weighted statistical parity difference| over several outcomes, with a simultaneous interval.
+
+    Values by AIF360; the interval counts (sum w)^2 / sum w^2 rows a group (Kish 1965), Bonferroni's over outcomes.
+    """
+    sides = (group == 1, group == 0)
+    sizes = [float(w.sum() ** 2 / (w**2).sum()) if len(w) else 0.0 for w in (weights[side] for side in sides)]
+    rows = int(min(side.sum() for side in sides))
+    if not outcomes or min(sizes) <= 0:
+        return Estimate(NAN, (NAN, NAN), rows)
+    gaps = []
+    for outcome in outcomes:
+        measured = parity(outcome, group=group, weights=weights)
+        member, rest = (
+            Count(share * size, size)
+            for share, size in zip((measured.member_rate, measured.rest_rate), sizes, strict=True)
+        )
+        closed = difference(member, rest, confidence=1 - (1 - confidence) / len(outcomes))
+        gaps.append(absolute(Estimate(measured.difference, closed.interval, rows)))
+    bounds = (max(gap.interval[0] for gap in gaps), max(gap.interval[1] for gap in gaps))
+    return Estimate(max(gap.value for gap in gaps), bounds, rows)
+
+
+def _weighted_mean(values: Sequence[float], weights: np.ndarray) -> float:
+    known = np.isfinite(values) & (weights > 0)
+    return float(np.average(np.asarray(values)[known], weights=weights[known])) if known.any() else NAN

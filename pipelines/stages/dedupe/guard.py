@@ -1,0 +1,49 @@
+"""The gate of dedupe: a removal that swallows the data is a fault of the source or of the parameters, not a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.gates.verdict import Check, Verdict
+from pipelines.stages.dedupe.duplicates import Deduplicated
+from pipelines.stages.dedupe.params import DedupeParams
+
+SHOWN = 5
+
+
+def judge(found: Deduplicated, *, params: DedupeParams, overrides: Sequence[dict[str, Any]] = ()) -> Verdict:
+    """The verdict over the share removed, the largest cluster, and the search that was cut short."""
+    clusters = found.dropped["kept_id"].value_counts()
+    largest = int(clusters.iloc[0]) + 1 if len(clusters) else min(found.n_texts, 1)
+    texts = max(found.n_texts, 1)
+    needed = params.min_rows if found.n_texts else 0  # a domain without text has nothing to compare
+    shared: dict[str, Any] = {"rows": found.n_texts, "min_rows": needed, "required": True}
+    checks = [
+        Check.at_least(
+            "kept_rows", len(found.kept), limit=1, rows=found.n_records, min_rows=1, required=True,
+            sentence=f"{len(found.kept)} of {found.n_records} records are kept",
+        ),
+        Check.at_most(
+            "removed_share", len(found.dropped) / texts, limit=params.removed_share_at_most, **shared,
+            sentence=f"{len(found.dropped)} of {found.n_texts} records with text repeat a kept one",
+        ),
+        Check.at_most(
+            "largest_cluster_share", largest / texts, limit=params.largest_cluster_share_at_most, **shared,
+            sentence=f"the most repeated text stands for {largest} of {found.n_texts} records with text",
+            details={"kept_id": str(clusters.index[0])} if len(clusters) else {},
+        ),
+        Check.at_most(
+            "cut_share", found.n_cut / texts, limit=params.cut_share_at_most, rows=found.n_texts, min_rows=0,
+            required=True,
+            sentence=f"{found.n_cut} records met the limit of {params.near.comparisons_at_most} comparisons; where the "
+            "texts share much boilerplate, raise dedupe.near.comparisons_at_most or dedupe.near.rows",
+        ),
+    ]  # fmt: skip
+    shown = _most_repeated(found, clusters.head(SHOWN).to_dict())
+    return Verdict.of("dedupe", checks, shown_records=shown, overrides=overrides)
+
+
+def _most_repeated(found: Deduplicated, clusters: dict[Any, int]) -> list[dict[str, Any]]:
+    texts = found.kept.set_index("id")["text"]
+    return [{"kept_id": str(key), "repeated": int(n), "text": str(texts[key])[:200]} for key, n in clusters.items()]

@@ -1,0 +1,18 @@
+"""Parameters of dedupe."""
+
+from pydantic import Field
+
+from pipelines.runtime.params import StageParams
+from pipelines.text.shingles import NearDuplicateParams
+
+
+class DedupeParams(StageParams):
+    """params.yaml: dedupe."""
+
+    near: NearDuplicateParams
+    removed_share_at_most: float = Field(gt=0, le=1)  # wipe-out guard: more removed than this closes the gate
+    largest_cluster_share_at_most: float = Field(
+        gt=0, le=1
+    )  # wipe-out guard: share of records that one kept text stands for
+    cut_share_at_most: float = Field(ge=0, le=1)  # records that met near.comparisons_at_most
+    min_rows: int = Field(ge=1)  # records with text from which the two shares above are judged

@@ -1,0 +1,154 @@
+"""Measure both candidates on both test sets and choose one: values in, results out."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines.gates.verdict import Check
+from pipelines.records.domain import DomainSchema
+from pipelines.stages.evaluate.checks import (
+    behavior_checks,
+    fairness_checks,
+    floor_checks,
+    prior_check,
+    slice_check,
+    soundness_checks,
+)
+from pipelines.stages.evaluate.choice import CHEAP, DEAR, Choice, choose
+from pipelines.stages.evaluate.fairness import as_metrics, group_rates, measure_fairness
+from pipelines.stages.evaluate.params import EvaluateParams
+from pipelines.stages.evaluate.scores import Answers, Scores, by_slice, score, slices_far_below
+from pipelines.stats.comparison import Estimate, Resampling, class_sums, cluster_rows, macro_f1
+from pipelines.stats.slices import slice_rows
+
+logger = logging.getLogger(__name__)
+CANDIDATES = (CHEAP, DEAR)
+TEST_SETS = ("recent", "anchor")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured; keys of `scores` are (candidate, part)."""
+
+    choice: Choice
+    scores: dict[tuple[str, str], Scores]
+    slices: dict[str, list[dict[str, Any]]]  # by candidate, on `recent`
+    far_below: list[str]  # slices that the chosen one answers far worse than the rest, on `recent`
+    fairness: dict[str, list[dict[str, Any]]]  # by candidate, on `recent`
+    groups: list[dict[str, Any]]  # of the chosen one, on `recent`
+    lift: Estimate  # macro-F1 of the chosen one above always answering the most frequent class
+
+    def as_metrics(self) -> dict[str, Any]:
+        """The content of `metrics.json` that comes from gold rows."""
+        content: dict[str, Any] = {"choice": self.choice.as_metrics()}
+        for name in CANDIDATES:
+            content[name] = {part: self.scores[name, part].as_metrics() for part in TEST_SETS}
+            content[name]["fairness"] = as_metrics(self.fairness[name])
+        return content
+
+    def slice_table(self) -> pd.DataFrame:
+        """Slices of both candidates, one row each."""
+        columns = ["candidate", "slice", "value", "rows", "accuracy", "lower", "upper", "macro_f1"]
+        rows = [{"candidate": name, **row} for name in CANDIDATES for row in self.slices[name]]
+        return pd.DataFrame(rows, columns=columns)
+
+
+def measure(
+    answers: Mapping[tuple[str, str], Answers],
+    tests: Mapping[str, pd.DataFrame],
+    *,
+    schema: DomainSchema,
+    params: EvaluateParams,
+    seed: int,
+) -> Measurement:
+    """All numbers about both candidates; one set of redraws serves every comparison on a test set."""
+    redraws = {
+        part: Resampling.of(cluster_rows(rows, by=params.cluster_by), resamples=params.resamples, seed=seed)
+        for part, rows in tests.items()
+    }
+    scores = {
+        (name, part): score(
+            found,
+            resampling=redraws[part],
+            confidence=params.confidence,
+            bins=params.bins,
+            null_simulations=params.null_simulations,
+            seed=seed,
+        )
+        for (name, part), found in answers.items()
+    }
+    recent, redraw = tests["recent"], redraws["recent"]
+    by_name = {name: answers[name, "recent"] for name in CANDIDATES}
+    choice = choose(
+        by_name[CHEAP], by_name[DEAR], resampling=redraw, confidence=params.confidence, margin=params.margin
+    )
+    logger.info("%s", choice.sentence)
+    parts = slice_rows(
+        recent,
+        schema=schema,
+        max_categories=params.slices.max_categories,
+        length_bands=params.slices.length_bands,
+        min_rows=params.slices.min_rows,
+    )
+    limits, two_sided = params.fairness, 2 * params.confidence - 1
+    return Measurement(
+        choice=choice,
+        scores=scores,
+        slices={
+            name: by_slice(found, parts, resampling=redraw, confidence=params.confidence)
+            for name, found in by_name.items()
+        },
+        far_below=slices_far_below(
+            by_name[choice.candidate],
+            parts,
+            resampling=redraw,
+            confidence=params.confidence,
+            gap=params.max_slice_gap,
+        ),
+        fairness={
+            name: measure_fairness(found, recent, schema=schema, confidence=two_sided, limits=limits)
+            for name, found in by_name.items()
+        },
+        groups=group_rates(by_name[choice.candidate], recent, schema=schema, confidence=two_sided),
+        lift=_lift(by_name[choice.candidate], redraw, confidence=params.confidence),
+    )
+
+
+def checks_of(
+    found: Measurement,
+    answers: Mapping[tuple[str, str], Answers],
+    behaviors: Sequence[Mapping[str, Any]],
+    *,
+    params: EvaluateParams,
+) -> list[Check]:
+    """The checks of the chosen candidate."""
+    chosen = found.choice.candidate
+    return [
+        *soundness_checks(chosen, answers[chosen, "recent"], min_rows=params.min_rows),
+        prior_check(found.lift, limit=params.min_lift, min_rows=params.min_rows),
+        *floor_checks(
+            {part: found.scores[chosen, part] for part in TEST_SETS},
+            floors=dict((params.floors or {}).items()),
+            ceilings=dict((params.ceilings or {}).items()),
+            min_rows=params.min_rows,
+            min_class_rows=params.fairness.min_class_rows,
+        ),
+        slice_check(found.far_below, gap=params.max_slice_gap, rows=found.scores[chosen, "recent"].rows),
+        *behavior_checks(behaviors),
+        *fairness_checks(found.fairness[chosen], min_group_rows=params.fairness.min_group_rows),
+    ]
+
+
+def _lift(answers: Answers, redraw: Resampling, *, confidence: float) -> Estimate:
+    """The chosen model against a model that always gives the most frequent gold label."""
+    nothing = float("nan")
+    if not answers.usable:
+        return Estimate(nothing, nothing, nothing, confidence, len(answers.gold), 0, 0, redraw.seed)
+    k = len(answers.labels)
+    most_frequent = np.bincount(answers.gold, minlength=k).argmax()
+    prior = class_sums(answers.gold, np.full(len(answers.gold), most_frequent), n_labels=k)
+    return redraw.paired_difference(answers.class_sums, prior, macro_f1, confidence=confidence)

@@ -1,0 +1,217 @@
+"""The training loop: soft cross entropy, warmup and cosine, early stopping on gold, and going on after a kill."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipelines.models.encoder import batches_by_length
+from pipelines.runtime.errors import InputError
+from pipelines.runtime.progress import advancing
+from pipelines.stages.finetune import checkpoint
+from pipelines.stages.finetune.batches import epoch_batches
+from pipelines.stages.finetune.checkpoint import Standing, Tensors
+from pipelines.training.training_set import macro_f1
+
+logger = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    lengths: list[int]
+
+    def batch(self, rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """What the classifier takes for these rows."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The parameters of the loop."""
+
+    epochs: int
+    batch_rows: int
+    learning_rate: float
+    head_learning_rate: float
+    weight_decay: float
+    warmup_share: float
+    clip_norm: float
+    evaluate_every: int
+    patience: int
+    dropout: float
+    seed: int
+
+
+def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Mean over rows of w_i times the cross entropy between target probabilities and the softmax of the logits."""
+    return -(weights * (targets * torch.log_softmax(logits.float(), dim=1)).sum(1)).mean()
+
+
+def rate_at(step: int, *, steps: int, warmup_share: float) -> float:
+    """Share of the full learning rate at a step: linear warmup, then cosine down to 0 (Loshchilov & Hutter 2017)."""
+    warmup = math.ceil(steps * warmup_share)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+class Trainer:
+    """One training run; all its state is `standing`, the trained weights and the optimizer."""
+
+    def __init__(self, classifier: torch.nn.Module, *, accelerator: Any, recipe: Recipe, folder: Path) -> None:
+        self.recipe, self.accelerator, self.folder = recipe, accelerator, folder
+        self.trained = {name: p for name, p in classifier.named_parameters() if p.requires_grad}
+        self.full_rates = [recipe.learning_rate, recipe.head_learning_rate]
+        body = [p for name, p in self.trained.items() if not name.startswith("head.")]
+        head = [p for name, p in self.trained.items() if name.startswith("head.")]
+        self.inner = torch.optim.AdamW(
+            [{"params": body, "lr": self.full_rates[0]}, {"params": head, "lr": self.full_rates[1]}],
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        self.model, self.optimizer = accelerator.prepare(classifier, self.inner)
+        self.standing = Standing()
+        self.best: Tensors = {}
+
+    def fit(
+        self,
+        source: Source,
+        *,
+        targets: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        validation: Source | None,
+        gold: NDArray[np.int64],
+        on_look: Callable[[dict[str, Any], int], None],
+    ) -> Standing:
+        """Train to the end, or until gold validation stops getting better; leave the best weights in the network."""
+        recipe, standing = self.recipe, self._resume()
+        device = self.accelerator.device
+        target = torch.tensor(targets, dtype=torch.float32, device=device)
+        weight = torch.tensor(weights, dtype=torch.float32, device=device)
+        steps = self.steps_for(len(source.lengths))
+        per_epoch = steps // recipe.epochs
+        batches: list[NDArray[np.int64]] = []
+        planned = -1
+        with advancing("fine-tuning", total=steps) as advance:
+            advance(self.standing.step)
+            while self.standing.step < steps and self.standing.looks_without_better < recipe.patience:
+                epoch, at = divmod(self.standing.step, per_epoch)
+                if epoch != planned:
+                    batches = epoch_batches(source.lengths, rows=recipe.batch_rows, seed=recipe.seed, epoch=epoch)
+                    planned = epoch
+                standing.loss_sum += self._step(source, batches[at], target, weight, steps=steps)
+                standing.step += 1
+                advance(1)
+                if standing.step % recipe.evaluate_every == 0 or standing.step == steps:
+                    self._look(validation, gold, on_look=on_look)
+        if validation is not None and self.best:
+            self._put(self.best)
+        return standing
+
+    def steps_for(self, rows: int) -> int:
+        """Steps of all epochs over this many rows."""
+        return -(-rows // self.recipe.batch_rows) * self.recipe.epochs
+
+    def _step(
+        self, source: Source, rows: NDArray[np.int64], target: torch.Tensor, weight: torch.Tensor, *, steps: int
+    ) -> float:
+        rate = rate_at(self.standing.step, steps=steps, warmup_share=self.recipe.warmup_share)
+        for group, full in zip(self.inner.param_groups, self.full_rates, strict=True):
+            group["lr"] = full * rate
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        mine = rows[rank::processes]
+        share = len(mine) * processes / len(rows)  # accelerate takes the mean over the processes
+        mine = mine if len(mine) else rows[:1]
+        if self.recipe.dropout:  # the same random numbers for a step, whether or not training was interrupted
+            torch.manual_seed(
+                int(np.random.SeedSequence([self.recipe.seed, self.standing.step, rank]).generate_state(1)[0])
+            )
+        self.model.train()
+        logits = self.model(**source.batch(mine))
+        picked = torch.from_numpy(mine).to(target.device)
+        loss = soft_cross_entropy(logits, target[picked], weight[picked]) * share
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.trained.values(), self.recipe.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise InputError(
+                f"fine-tuning diverged: the loss is {value} at step {self.standing.step + 1}; "
+                f"a smaller finetune.learning_rate than {self.recipe.learning_rate} would be right"
+            )
+        return value
+
+    def _look(
+        self, validation: Source | None, gold: NDArray[np.int64], *, on_look: Callable[[dict[str, Any], int], None]
+    ) -> None:
+        """Measure on gold validation, keep the best weights, and write a checkpoint."""
+        standing = self.standing
+        since = standing.step - (int(standing.curve[-1]["step"] or 0) if standing.curve else 0)
+        score = macro_f1(self.logits(validation), gold) if validation is not None else None
+        point = {"step": standing.step, "loss": standing.loss_sum / since, "validation_macro_f1": score}
+        standing.curve.append(point)
+        standing.loss_sum = 0.0
+        if score is not None:
+            if standing.best_score is None or score > standing.best_score:
+                standing.best_score, standing.best_step, standing.looks_without_better = score, standing.step, 0
+                self.best = {name: p.detach().clone() for name, p in self.trained.items()}
+            else:
+                standing.looks_without_better += 1
+        shown = "" if score is None else f", gold validation macro-F1 {score:.4f}"
+        logger.info("step %d: loss %.4f%s", standing.step, point["loss"], shown)
+        if self.accelerator.is_main_process:
+            on_look({name: value for name, value in point.items() if name != "step"}, standing.step)
+            checkpoint.save(self.folder, standing=standing, tensors=self._tensors())
+        self.accelerator.wait_for_everyone()
+
+    def logits(self, source: Source) -> NDArray[np.float64]:
+        """Logits of every row of a source as they are during training, in order; each process computes its share."""
+        from accelerate.utils import gather_object
+
+        self.model.eval()
+        found: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+        batches = [np.unique(batch) for batch in batches_by_length(source.lengths)]
+        with torch.no_grad():
+            for rows in batches[self.accelerator.process_index :: self.accelerator.num_processes]:
+                found.append((rows, self.model(**source.batch(rows)).float().cpu().numpy()))
+        parts = gather_object(found)
+        out = np.empty((len(source.lengths), parts[0][1].shape[1]))
+        for rows, logits in parts:
+            out[rows] = logits
+        return out
+
+    def _tensors(self) -> Tensors:
+        tensors: Tensors = {f"weight/{name}": p for name, p in self.trained.items()}
+        tensors.update({f"best/{name}": p for name, p in self.best.items()})
+        for name, p in self.trained.items():
+            tensors.update({f"optimizer/{key}/{name}": value for key, value in self.inner.state[p].items()})
+        return tensors
+
+    def _resume(self) -> Standing:
+        """Take up the last checkpoint of the same run, if there is one."""
+        found = checkpoint.load(self.folder)
+        if found is None:
+            return self.standing
+        self.standing, tensors = found
+        self._put({name: tensors[f"weight/{name}"] for name in self.trained})
+        self.best = {name: tensors[f"best/{name}"] for name in self.trained if f"best/{name}" in tensors}
+        for name, p in self.trained.items():
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                value = tensors[f"optimizer/{key}/{name}"]
+                self.inner.state[p][key] = value if key == "step" else value.to(p.device)
+        logger.info("going on from step %d, where an earlier run was stopped", self.standing.step)
+        return self.standing
+
+    def _put(self, weights: Tensors) -> None:
+        with torch.no_grad():
+            for name, p in self.trained.items():
+                p.copy_(weights[name])

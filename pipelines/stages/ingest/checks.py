@@ -1,0 +1,229 @@
+"""The gate of ingest: rejected rows, freshness, volume, columns; against the window's end and its usual week."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from statistics import median
+from typing import Any
+
+from pipelines.gates.verdict import Check
+from pipelines.stages.ingest.weekly import Profile, Week
+
+Z = 1.959964  # two-sided 95 %
+
+
+@dataclass(frozen=True)
+class LastGood:
+    """What was measured when a person or a release last called the input good; nothing before the first time."""
+
+    rows_per_week: float | None
+    columns: tuple[str, ...]
+    days: Mapping[str, str]  # day -> digest of its records
+
+
+def read_last_good(content: Mapping[str, Any]) -> LastGood:
+    """The content of the reference file; `{}` says that there is none yet."""
+    return LastGood(
+        rows_per_week=content.get("rows_per_week"),
+        columns=tuple(content.get("columns", ())),
+        days=dict(content.get("days", {})),
+    )
+
+
+def check_rejected(rejected: int, *, rows: int, limit: float) -> Check:
+    """Rows that could not be used, among the rows of the window and those whose day nobody can tell."""
+    value = rejected / rows if rows else None
+    return Check.at_most(
+        "rejected_share",
+        value,
+        limit=limit,
+        rows=rows,
+        min_rows=1,
+        required=True,
+        sentence=f"{rejected} of {rows} rows were rejected; quarantine.parquet has each with its reason",
+    )
+
+
+def check_rows(rows: int, *, limit: int, start: date, end: date, outside: int) -> Check:
+    """Enough rows to go on with."""
+    elsewhere = f"; {outside} more are dated outside it" if outside else ""
+    return Check.at_least(
+        "rows",
+        rows,
+        limit=limit,
+        rows=rows,
+        min_rows=0,
+        required=True,
+        sentence=f"{rows} rows were accepted in {start}..{end} (without the last day){elsewhere}",
+    )
+
+
+def check_freshness(days: Mapping[date, int], *, end: date, limit: int) -> Check:
+    """Days without a row at the end of the window."""
+    last = max(days, default=None)
+    stale = None if last is None else (end - timedelta(days=1) - last).days
+    return Check.at_most(
+        "stale_days",
+        stale,
+        limit=limit,
+        rows=sum(days.values()),
+        min_rows=1,
+        required=True,
+        sentence="no day has a row"
+        if last is None
+        else f"the last day with rows is {last}, the window ends before {end}",
+    )
+
+
+def check_volume(weeks: Mapping[int, Week], *, limit: tuple[float, float], min_weeks: int, whole: int) -> Check:
+    """Rows of the last week over the median of the whole weeks before it (score interval of a Poisson count)."""
+    earlier = [weeks[week].rows if week in weeks else 0 for week in range(-whole + 1, 0)]
+    usual = median(earlier) if len(earlier) >= min_weeks else 0
+    rows = weeks[0].rows if 0 in weeks else 0
+    value = rows / usual if usual else None
+    half = Z * math.sqrt(rows + Z * Z / 4)
+    bounds = None if value is None else ((rows + Z * Z / 2 - half) / usual, (rows + Z * Z / 2 + half) / usual)
+    return Check.between(
+        "volume",
+        value,
+        interval=bounds,
+        limit=limit,
+        rows=len(earlier),
+        min_rows=min_weeks,
+        required=False,
+        sentence=f"the last week has {rows} rows, the usual one of {len(earlier)} before it {usual:g}",
+    )
+
+
+def check_nulls(weeks: Mapping[int, Week], *, limit: float, min_week_rows: int, min_weeks: int) -> Check:
+    """The largest rise of one column's share of nulls in one week over its usual week."""
+    counted = {number: week for number, week in weeks.items() if week.rows >= min_week_rows}
+    worst, place, bounds, rows = 0.0, "no column", (0.0, 0.0), sum(week.rows for week in counted.values())
+    for name in next(iter(counted.values())).nulls if counted else ():
+        usual = median(week.nulls[name] / week.rows for week in counted.values())
+        for number, week in sorted(counted.items()):
+            share = week.nulls[name] / week.rows
+            if share - usual > worst:
+                low, high = wilson(week.nulls[name], week.rows)
+                worst, bounds = share - usual, (low - usual, high - usual)
+                place = f"{name} is null in {share:.0%} of week {number} (0 is the last), usually in {usual:.0%}"
+    return Check.at_most(
+        "null_rise",
+        worst if len(counted) >= min_weeks else None,
+        interval=bounds if len(counted) >= min_weeks else None,
+        limit=limit,
+        rows=rows,
+        min_rows=min_week_rows,
+        required=False,
+        sentence=f"{place} is null more often than usual" if place == "no column" else place,
+    )
+
+
+def check_scale(weeks: Mapping[int, Week], *, limit: float, min_week_rows: int, min_weeks: int) -> Check:
+    """The largest factor between a number's median in one week and its usual week: a unit that changed."""
+    counted = {number: week for number, week in weeks.items() if week.rows >= min_week_rows}
+    worst, place = 1.0, "no number changed its scale"
+    for name in next(iter(counted.values())).medians if counted else ():
+        medians = {
+            number: week.medians[name]
+            for number, week in sorted(counted.items())
+            if week.rows - week.nulls[name] >= min_week_rows and week.medians[name] > 0
+        }
+        usual = median(medians.values()) if len(medians) >= min_weeks else 0.0
+        for number, value in medians.items():
+            factor = max(value / usual, usual / value) if usual else 1.0
+            if factor > worst:
+                worst = factor
+                place = f"the median of {name} is {value:g} in week {number} (0 is the last), usually {usual:g}"
+    return Check.at_most(
+        "scale",
+        worst if len(counted) >= min_weeks else None,
+        limit=limit,
+        rows=sum(week.rows for week in counted.values()),
+        min_rows=min_week_rows,
+        required=False,
+        sentence=place,
+    )
+
+
+def check_columns(nulls: Mapping[str, float], *, rows: int, last_good: LastGood) -> Check:
+    """Columns that hold nothing at all, or that the last good run had and this one does not."""
+    empty = sorted(name for name, share in nulls.items() if share == 1.0)
+    gone = sorted(set(last_good.columns) - set(nulls))
+    named = ", ".join([*(f"{name} (no value)" for name in empty), *(f"{name} (gone)" for name in gone)])
+    return Check.equals(
+        "lost_columns",
+        len(empty) + len(gone) if rows else None,
+        limit=0,
+        rows=rows,
+        min_rows=1,
+        required=True,
+        sentence=f"columns without a value: {named or 'none'}",
+    )
+
+
+def check_gold(gold: Mapping[str, int], *, min_rows: int) -> Check:
+    """Two classes or more among the gold labels, without which nothing can be measured."""
+    named = ", ".join(f"{name} {count}" for name, count in sorted(gold.items()))
+    return Check.at_least(
+        "gold_classes",
+        len(gold) if gold else None,
+        limit=2,
+        rows=sum(gold.values()),
+        min_rows=min_rows,
+        required=False,
+        sentence=f"classes with gold labels: {named or 'none; no gold label has arrived by the end of the window'}",
+    )
+
+
+def checks_against_last_good(
+    profile: Profile, *, last_good: LastGood, volume: tuple[float, float], max_revised_share: float
+) -> list[Check]:
+    """The usual week against that of the last good run, and the share of its days that the source has changed since."""
+    checks = []
+    if last_good.rows_per_week:
+        usual = rows_per_week(profile)
+        checks.append(
+            Check.between(
+                "volume_since_last_good",
+                None if usual is None else usual / last_good.rows_per_week,
+                limit=volume,
+                rows=profile.rows,
+                min_rows=1,
+                required=False,
+                sentence=f"the usual week has {usual or 0:g} rows, it had {last_good.rows_per_week:g}",
+            )
+        )
+    now = {day.isoformat(): digest for day, digest in profile.day_digests().items()}
+    both = sorted(now.keys() & last_good.days.keys())
+    if both:
+        revised = [day for day in both if not now[day].startswith(last_good.days[day])]
+        checks.append(
+            Check.at_most(
+                "revised_share",
+                len(revised) / len(both),
+                limit=max_revised_share,
+                rows=len(both),
+                min_rows=1,
+                required=False,
+                sentence=f"the source has changed {len(revised)} of {len(both)} days since the last good run",
+                details={"days": revised[:20]},
+            )
+        )
+    return checks
+
+
+def rows_per_week(profile: Profile) -> float | None:
+    """Rows of the usual (median) week."""
+    return float(median(week.rows for week in profile.weeks.values())) if profile.weeks else None
+
+
+def wilson(count: int, total: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a share."""
+    share, scale = count / total, 1 + Z * Z / total
+    middle = (share + Z * Z / (2 * total)) / scale
+    half = Z / scale * math.sqrt(share * (1 - share) / total + Z * Z / (4 * total * total))
+    return middle - half, middle + half

@@ -1,0 +1,226 @@
+"""The CFPB complaint search API: day by day, politely, resumable, no complaint twice.
+
+A day of up to 10,000 complaints is paged by `search_after`; a larger one is exported. What a service may do wrong is
+expected: `date_received_max` may or may not include its day, a page may come again, a day may come short. A finished
+day is kept as a file with its digest below the state root, so that an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.runtime.errors import InputError
+from pipelines.runtime.state import write_atomic
+from pipelines.stages.ingest.sources.chunk import RawChunk
+
+if TYPE_CHECKING:
+    from pipelines.stages.ingest.params import CfpbParams
+    from pipelines.stages.ingest.sources.http import Client
+
+logger = logging.getLogger(__name__)
+
+MAX_PAGED = 10_000  # the service pages no deeper (MAX_PAGINATION_DEPTH)
+FIELDS = (
+    *("complaint_id", "date_received", "product", "sub_product", "issue", "sub_issue", "complaint_what_happened"),
+    *("company_public_response", "company", "state", "zip_code", "tags", "submitted_via", "date_sent_to_company"),
+    *("company_response", "timely"),
+)
+OLD_FIELDS = ("consumer_consent_provided", "consumer_disputed")  # gone since June 2026
+
+Row = dict[str, Any]
+
+
+class IncompleteDay(Exception):
+    """The service gave less, or something else, than it had announced; asking again may help."""
+
+
+@dataclass(frozen=True)
+class CfpbSource:
+    """Days of the complaint database, each asked for once and then kept."""
+
+    client: Client
+    page_rows: int
+    attempts: int
+    cache: Path
+
+    @classmethod
+    def polite(cls, *, address: str, params: CfpbParams, cache: Path, revision: int) -> CfpbSource:
+        """A source that keeps the stated limits; what it has read stands apart for each address and revision."""
+        from pipelines.stages.ingest.sources.http import Client, Pace
+
+        client = Client(
+            address=address,
+            attempts=params.attempts,
+            backoff_seconds=params.backoff_seconds,
+            timeout_seconds=params.timeout_seconds,
+            paces={
+                "search": Pace(params.search_per_minute, seconds=60.0),
+                "export": Pace(params.export_per_minute, seconds=60.0),
+            },
+        )
+        key = hashlib.sha256(address.encode()).hexdigest()[:12]
+        return cls(client, params.page_rows, params.attempts, cache / f"{key}-revision-{revision}")
+
+    def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
+        """One chunk a day, cut where a day is larger than a chunk."""
+        try:
+            yield from self._days(start=start, end=end, chunk_rows=chunk_rows)
+        finally:
+            self.client.close()
+
+    def _days(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
+        seen: set[str] = set()
+        for offset in range((end - start).days):
+            day = start + timedelta(days=offset)
+            rows = [row for row in self.day(day) if row["complaint_id"] not in seen]
+            seen.update(row["complaint_id"] for row in rows)
+            names = [*FIELDS, *(name for name in OLD_FIELDS if any(name in row for row in rows))]
+            for first in range(0, max(len(rows), 1), chunk_rows):
+                piece = rows[first : first + chunk_rows]
+                columns = [pa.array([row.get(name) or None for row in piece], pa.large_string()) for name in names]
+                numbers = np.arange(first, first + len(piece)) + 1
+                yield RawChunk(f"cfpb/{day}", pa.table(columns, names=names), numbers)
+
+    def day(self, day: date) -> list[Row]:
+        """Complaints of one day in order of their ids, from the kept file or from the service."""
+        file = self.cache / f"{day}.json.gz"
+        kept = read_day(file)
+        if kept is not None:
+            return kept
+        for attempt in range(1, self.attempts + 1):
+            try:
+                rows = self._fetch(day)
+                break
+            except IncompleteDay as error:
+                logger.warning("%s: %s; asking again (%d of %d)", day, error, attempt, self.attempts)
+                cause = error
+        else:
+            raise InputError(f"{self.client.address}: {day} could not be read whole: {cause}; run again later")
+        write_day(file, rows)
+        logger.info("%s: %d complaints", day, len(rows))
+        return rows
+
+    def _fetch(self, day: date) -> list[Row]:
+        """By the code the last day is included, by its documentation it is not: ask for one day, then make sure."""
+        rows = self._between(day, day)
+        if not rows:
+            rows = self._between(day, day + timedelta(days=1))
+        found = {row["complaint_id"]: row for row in rows if row["date_received"][:10] == day.isoformat()}
+        return [found[key] for key in sorted(found, key=lambda key: (len(key), key))]
+
+    def _between(self, first: date, last: date) -> list[Row]:
+        query = {
+            "date_received_min": first.isoformat(),
+            "date_received_max": last.isoformat(),
+            "sort": "created_date_asc",
+            "no_aggs": "true",
+            "no_highlight": "true",
+        }
+        page = self.client.get("search", {**query, "size": str(self.page_rows)})
+        total, relation = _total(page)
+        if total > MAX_PAGED or relation != "eq":
+            return _unique(_rows(self.client.get("export", {**query, "format": "json"})))
+        rows: dict[str, Row] = {}
+        number = 1
+        while True:
+            hits = _hits(page)
+            fresh = {row["complaint_id"]: row for row in _rows(hits)}
+            if hits and not fresh.keys() - rows.keys():
+                raise IncompleteDay(f"page {number} holds nothing but complaints of the pages before it")
+            rows |= fresh
+            if len(rows) >= total or not hits:
+                break
+            number += 1
+            cursor = _cursor(page, number)
+            page = self.client.get("search", {**query, "size": str(self.page_rows), "search_after": cursor})
+        if len(rows) < total:
+            raise IncompleteDay(f"{len(rows)} of {total} complaints came")
+        return list(rows.values())
+
+
+def read_day(file: Path) -> list[Row] | None:
+    """Rows of a kept day; None when it is not there or not what was written."""
+    try:
+        content = json.loads(gzip.decompress(file.read_bytes()))
+        rows: list[Row] = content["rows"]
+        intact = content["digest"] == rows_digest(rows)
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        intact = False
+    if not intact:
+        logger.warning("%s is damaged: the day is read again", file)
+        return None
+    return rows
+
+
+def write_day(file: Path, rows: list[Row]) -> None:
+    """Keep a finished day, with the digest of its rows."""
+    content = json.dumps({"digest": rows_digest(rows), "rows": rows}, ensure_ascii=False, sort_keys=True)
+    write_atomic(file, gzip.compress(content.encode(), mtime=0))
+
+
+def rows_digest(rows: list[Row]) -> str:
+    """sha256 over rows in canonical JSON."""
+    return hashlib.sha256(json.dumps(rows, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
+
+def _total(page: Any) -> tuple[int, str]:
+    try:
+        total = page["hits"]["total"]
+        return int(total["value"]), str(total.get("relation", "eq"))
+    except (KeyError, TypeError, ValueError):
+        raise IncompleteDay("the answer has no hits.total.value") from None
+
+
+def _hits(page: Any) -> list[Any]:
+    try:
+        return list(page["hits"]["hits"])
+    except (KeyError, TypeError):
+        raise IncompleteDay("the answer has no hits") from None
+
+
+def _cursor(page: Any, number: int) -> str:
+    """Where the page `number` begins: as the service says in break_points, else after the last hit of this one."""
+    points = (page.get("_meta") or {}).get("break_points") or {}
+    place = points.get(str(number)) or (_hits(page)[-1].get("sort"))
+    if not isinstance(place, list) or len(place) != 2:
+        raise IncompleteDay(f"no place to begin page {number} at: break_points and sort are missing")
+    return f"{place[0]}_{place[1]}"
+
+
+def _rows(hits: Any) -> list[Row]:
+    """Fields of the hits as text; a complaint without id or date is no answer to rely on."""
+    if not isinstance(hits, list):
+        raise IncompleteDay("the answer is no list of complaints")
+    rows = []
+    for hit in hits:
+        content = hit.get("_source") if isinstance(hit, dict) else None
+        if not isinstance(content, dict):
+            raise IncompleteDay("a hit has no _source")
+        content = {"complaint_id": hit.get("_id"), **content}
+        row = {name: _text(content.get(name)) for name in FIELDS}
+        row |= {name: _text(content[name]) for name in OLD_FIELDS if name in content}
+        if not row["complaint_id"] or not row["date_received"]:
+            raise IncompleteDay("a complaint has no complaint_id or no date_received")
+        rows.append(row)
+    return rows
+
+
+def _unique(rows: list[Row]) -> list[Row]:
+    return list({row["complaint_id"]: row for row in rows}.values())
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)

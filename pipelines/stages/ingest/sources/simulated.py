@@ -1,0 +1,41 @@
+"""The embedded source: the domain's own simulator, seeded and offline, one file a day."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from pipelines.records.domain import Domain
+from pipelines.runtime.errors import ParamsError
+from pipelines.stages.ingest.sources.chunk import RawChunk, strings_of_frame
+
+
+@dataclass(frozen=True)
+class SimulatedSource:
+    """Days of the domain's simulator."""
+
+    domain: Domain
+    seed: int
+    parameters: dict[str, Any]
+
+    def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
+        """One chunk a day, cut where a day is larger than a chunk."""
+        try:
+            asked = inspect.signature(self.domain.stream).bind(start=start, end=end, seed=self.seed, **self.parameters)
+        except TypeError as error:
+            raise ParamsError(
+                f"params.yaml: simulator: {error}; the parameters of `stream` in {self.domain.folder}/simulator.py would be "
+                "right (the window is ingest.start and ingest.end, the seed resources.seed)"
+            ) from None
+        days = self.domain.stream(**asked.kwargs)
+        for number, frame in enumerate(days):
+            file = f"simulated/{start + timedelta(days=number)}"
+            table = strings_of_frame(frame, file=file)
+            for first in range(0, max(table.num_rows, 1), chunk_rows):
+                piece = table.slice(first, chunk_rows)
+                yield RawChunk(file, piece, np.arange(first, first + piece.num_rows) + 1)

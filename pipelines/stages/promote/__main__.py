@@ -1,0 +1,133 @@
+"""Decide against the pinned champion and freeze the drift profile: data/evaluate, data/champion -> data/promote."""
+
+import logging
+
+import pandas as pd
+
+from pipelines.gates.status import require_open
+from pipelines.gates.verdict import Check, Verdict
+from pipelines.models.predictor import Predictor
+from pipelines.records.domain import DomainSchema, load_domain
+from pipelines.runtime import runner as stage
+from pipelines.runtime import store
+from pipelines.runtime.champion import Champion, read_champion
+from pipelines.runtime.params import load_params, load_resources
+from pipelines.stages.promote.decision import decide
+from pipelines.stages.promote.evidence import evidence_of
+from pipelines.stages.promote.inputs import champion_checks, contest, describe_rows, evidence_checks, gold_rows
+from pipelines.stages.promote.params import PromoteParams
+from pipelines.stages.promote.reference import freeze_profile
+from pipelines.stages.promote.rules import Contest
+
+logger = logging.getLogger(__name__)
+GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate")
+
+
+def main() -> None:
+    """Read the evidence and the champion, decide, and write decision, verdict and profile."""
+    params, seed = load_params("promote", PromoteParams), load_resources().seed
+    used = require_open(*GATES)
+    schema, champion = load_domain().schema, read_champion()
+    evaluated, split = evidence_of(store.path("evaluate")), store.read_records("split")
+    candidate = evaluated.candidate
+    predictions = store.read_records("evaluate", name="predictions")
+    mine = predictions[predictions["candidate"] == candidate]
+    digest = store.folder_digest(store.path(candidate, "model"))
+    recent = gold_rows(split, part="recent", without=champion.trained_ids() if champion else set())
+    checks = evidence_checks(
+        recent,
+        mine[mine["part"] == "recent"],
+        labels=schema.labels,
+        digest=digest,
+        evaluated=evaluated.model_digest,
+        min_rows=params.min_rows,
+    )
+    against, floor = _contests(champion, recent=recent, split=split, mine=mine, schema=schema, checks=checks)
+    decision = decide(
+        candidate,
+        checks,
+        recent=against,
+        anchor=floor,
+        same_model=champion is not None and champion.model_digest == digest,
+        schema=schema,
+        params=params,
+        seed=seed,
+    )
+    logger.info("%s", decision.reason)
+    uses = (champion.decisions_used if champion else 0) + 1
+    store.write_json(
+        "promote",
+        "decision.json",
+        decision.as_dict()
+        | {
+            "candidate": candidate,
+            "model_digest": digest,
+            "champion": _summary(champion),
+            "decisions_used": uses,
+            "details": [  # in a list, which `dvc metrics show` leaves out of its table
+                {
+                    "test_sets": {
+                        "recent": describe_rows(recent, decisions_used=1),
+                        "anchor": describe_rows(gold_rows(split, part="anchor", without=set()), decisions_used=uses),
+                    },
+                    "seed": seed,
+                    "params": params.model_dump(mode="json", exclude={"profile", "predicted_rows", "embedded_rows"}),
+                }
+            ],
+        },
+    )
+    reference = store.read_records("ingest")
+    with store.writing_folder("promote", "profile") as folder:
+        profile = freeze_profile(
+            reference, split, mine, model=store.path(candidate, "model"), digest=digest, schema=schema, params=params
+        )
+        profile.write(folder)
+    store.write_verdict(Verdict.of("promote", decision.soundness, overrides=used))
+
+
+def _contests(
+    champion: Champion | None,
+    *,
+    recent: pd.DataFrame,
+    split: pd.DataFrame,
+    mine: pd.DataFrame,
+    schema: DomainSchema,
+    checks: list[Check],
+) -> tuple[Contest | None, Contest | None]:
+    """The contest on `recent` and the one on `anchor` (with a champion only); adds the checks of the champion."""
+    said = {part: mine[mine["part"] == part] for part in ("recent", "anchor")}
+    if champion is None:
+        prior = "always answering the most frequent class"
+        return contest(recent, candidate=said["recent"], rival=None, against=prior, labels=schema.labels), None
+    best = champion.anchor_best_predictions()
+    floor = contest(
+        gold_rows(split, part="anchor", without=set()),
+        candidate=said["anchor"],
+        rival=best,
+        against=f"the best champion so far (version {champion.anchor_best['version']})",
+        labels=schema.labels,
+    )
+    checks += champion_checks(
+        domain=champion.domain, labels=champion.labels, schema=schema, shared=len(floor.gold), frozen=len(best)
+    )
+    if any(check.closes for check in checks):
+        return None, floor
+    logger.info("champion version %d answers %d recent gold rows", champion.version, len(recent))
+    theirs = Predictor.load(champion.model_folder).predict(recent)
+    name = f"champion version {champion.version}"
+    return contest(recent, candidate=said["recent"], rival=theirs, against=name, labels=schema.labels), floor
+
+
+def _summary(champion: Champion | None) -> dict[str, object] | None:
+    if champion is None:
+        return None
+    return {
+        "version": champion.version,
+        "model_digest": champion.model_digest,
+        "anchor_best": champion.anchor_best,
+        "decisions_used": champion.decisions_used,
+    }
+
+
+if __name__ == "__main__":
+    stage.run("promote", main)

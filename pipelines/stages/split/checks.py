@@ -1,0 +1,112 @@
+"""The gate of split: nothing leaks across parts, no feature gives the label away, every part is large enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipelines.gates.verdict import Check
+from pipelines.records.records import PARTS
+from pipelines.stages.split.params import LeakParams, RowsAtLeast
+from pipelines.stages.split.timeline import Timeline
+from pipelines.stats.calibration import wilson
+
+GOLD_PARTS = ("validation", "recent", "anchor")
+
+
+def crossing_checks(*, ids: int, texts: int, entities: int, rows: int) -> list[Check]:
+    """Nothing may stand in two parts: no row, no text (exactly or nearly), no entity."""
+    shared: dict[str, Any] = {"limit": 0, "rows": rows, "min_rows": 1, "required": True}
+    return [
+        Check.at_most("rows_across_parts", ids, **shared, sentence=f"{ids} rows stand in two parts"),
+        Check.at_most("texts_across_parts", texts, **shared, sentence=f"{texts} rows repeat a text of another part"),
+        Check.at_most("entities_across_parts", entities, **shared, sentence=f"{entities} entities stand in two parts"),
+    ]
+
+
+def embargo_check(parted: pd.DataFrame, *, timeline: Timeline) -> Check:
+    """From the last training row to the first row that tests there are at least the days of the embargo."""
+    train = parted.loc[parted["part"] == "train", "received_at"]
+    tests = parted.loc[parted["part"].isin(["validation", "recent"]), "received_at"]
+    both = len(train) > 0 and len(tests) > 0
+    gap = (tests.min() - train.max()) / pd.Timedelta(days=1) if both else None
+    sentence = (
+        f"{gap:.1f} days lie between the last training row and the first validation or recent row"
+        if gap is not None
+        else f"there is no training row, or no gold row to test on, around an embargo of {timeline.embargo_days} days: "
+        "widen the window (ingest.start), wait for gold labels, or see below why the rows are in no part"
+    )
+    return Check.at_least(
+        "embargo_days", gap, limit=timeline.embargo_days, rows=len(train) + len(tests), min_rows=1, required=True,
+        sentence=sentence,
+    )  # fmt: skip
+
+
+def size_checks(
+    parted: pd.DataFrame,
+    *,
+    rows_at_least: RowsAtLeast,
+    class_rows_at_least: int,
+    labels: Sequence[str],
+    left_out: Mapping[str, int],
+) -> list[Check]:
+    """Each part is large enough; recent gold holds two classes or more; small classes are named, undecided."""
+    checks = []
+    reasons = [f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(left_out.items(), key=lambda item: -item[1])]
+    others = f"; in no part: {', '.join(reasons)}" if reasons else ""
+    for part in PARTS:
+        n, least = int((parted["part"] == part).sum()), int(getattr(rows_at_least, part))
+        checks.append(
+            Check.at_least(
+                f"{part}_rows", n, limit=least, rows=n, min_rows=0, required=True,
+                sentence=f"{n} rows stand in {part}; {least} are needed (split.rows_at_least.{part})"
+                + (others if n < least else ""),
+            )
+        )  # fmt: skip
+    for part in GOLD_PARTS:
+        gold = parted.loc[parted["part"] == part, "gold"]
+        counts = {label: int((gold == label).sum()) for label in labels}
+        n_classes, smallest = sum(n > 0 for n in counts.values()), min(counts.values())
+        few = [f"{label} {n}" for label, n in counts.items() if n < class_rows_at_least]
+        checks.append(
+            Check.at_least(
+                f"{part}_classes", n_classes, limit=2, rows=len(gold), min_rows=0, required=True,
+                sentence=f"gold of {part} holds {n_classes} of {len(labels)} classes",
+            )
+        )  # fmt: skip
+        # Too few of one class is a reason to doubt its figures and none to stop: never failed, undecided at worst.
+        checks.append(
+            Check.at_least(
+                f"{part}_class_rows", smallest, limit=0, rows=smallest, min_rows=class_rows_at_least, required=False,
+                sentence=f"fewer than {class_rows_at_least} gold rows in {part}: {', '.join(few) or 'no class'}",
+                details=counts,
+            )
+        )  # fmt: skip
+    return checks
+
+
+def leak_checks(gold: pd.Series, *, hits: Mapping[str, NDArray[np.bool_]], leak: LeakParams) -> list[Check]:
+    """For each feature: alone it predicts gold no better than the limit.
+
+    Where one class is so frequent that always naming it comes near the limit, a feature must get right `skill_at_most`
+    of what that guess gets wrong before it is a leak: the limit is max(accuracy, majority + (1 - majority) * skill).
+    """
+    majority = float(gold.value_counts(normalize=True).iloc[0]) if len(gold) else 0.0
+    limit = max(leak.accuracy_at_most, majority + (1 - majority) * leak.skill_at_most)
+    checks = []
+    for name, right in hits.items():
+        share = float(right.mean()) if len(right) else None
+        sentence = "there is no gold row to predict" if share is None else (
+            f"{name} alone predicts {share:.1%} of the gold labels out of fold, the most frequent class {majority:.1%}"
+        )  # fmt: skip
+        checks.append(
+            Check.at_most(
+                f"leak_{name}", share, limit=limit, interval=wilson(int(right.sum()), len(right)), rows=len(right),
+                min_rows=leak.min_rows, required=True, sentence=sentence, details={"majority_share": majority},
+            )
+        )  # fmt: skip
+    return checks

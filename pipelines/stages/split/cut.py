@@ -1,0 +1,113 @@
+"""The whole of split as two steps: give every record its part, then judge what came out as if by somebody else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from pipelines.gates.verdict import Verdict
+from pipelines.records.domain import DomainSchema
+from pipelines.records.records import PARTS, as_canonical
+from pipelines.runtime.errors import InputError
+from pipelines.stages.split import checks, leaks
+from pipelines.stages.split.params import SplitParams
+from pipelines.stages.split.parts import Parted, cut_anchor, separate, thaw_anchor
+from pipelines.stages.split.timeline import draw_timeline
+from pipelines.text.shingles import fingerprint
+
+
+def split_records(
+    records: pd.DataFrame,
+    *,
+    copies: pd.DataFrame,
+    anchor: pd.DataFrame | None,
+    schema: DomainSchema,
+    params: SplitParams,
+    seed: int,
+    threads: int,
+) -> Parted:
+    """Place every record; the anchor set is the champion's frozen one, or cut from the oldest gold rows without one."""
+    timeline = draw_timeline(
+        records,
+        gold_delay_days=schema.gold_delay_days,
+        embargo_days=params.embargo_days,
+        recent_share=params.recent_share,
+        validation_share=params.validation_share,
+        complete_gold_share=params.complete_gold_share,
+    )
+    if anchor is not None:
+        records = thaw_anchor(records, anchor=_checked(anchor, schema=schema))
+    records = as_canonical(records, schema=schema).sort_values(["received_at", "id"], kind="stable", ignore_index=True)
+    place = timeline.place(records)
+    drawn = (
+        anchor["id"]
+        if anchor is not None
+        else cut_anchor(
+            records,
+            place=place,
+            oldest_share=params.anchor.oldest_share,
+            drawn_share=params.anchor.drawn_share,
+            seed=seed,
+        )
+    )
+    place[records["id"].isin(drawn)] = "anchor"
+    fingerprints = fingerprint(records["text"].tolist(), near=params.near, seed=seed, threads=threads)
+    place = separate(
+        records, place=place, frozen=anchor is not None, fingerprints=fingerprints, near=params.near, copies=copies
+    )
+    return Parted(records=records, place=place, timeline=timeline, frozen=anchor is not None)
+
+
+def judge(
+    parted: Parted,
+    *,
+    schema: DomainSchema,
+    params: SplitParams,
+    seed: int,
+    threads: int,
+    overrides: Sequence[dict[str, Any]] = (),
+) -> Verdict:
+    """The verdict on the records that split gives out, measured from them alone."""
+    output = parted.output
+    fingerprints = fingerprint(output["text"].tolist(), near=params.near, seed=seed, threads=threads)
+    gold_rows = output[output["gold"].notna()]
+    hits = leaks.single_feature_hits(
+        gold_rows,
+        features=schema.features,
+        folds=params.leak.folds,
+        rows_per_bin=params.leak.rows_per_bin,
+        seed=seed,
+    )
+    found = [
+        *checks.crossing_checks(
+            ids=leaks.ids_across(output),
+            texts=leaks.texts_across(output, fingerprints=fingerprints, near=params.near),
+            entities=leaks.entities_across(output),
+            rows=len(output),
+        ),
+        checks.embargo_check(output, timeline=parted.timeline),
+        *checks.size_checks(
+            output,
+            rows_at_least=params.rows_at_least,
+            class_rows_at_least=params.class_rows_at_least,
+            labels=schema.labels,
+            left_out=Counter(parted.place[~parted.place.isin(PARTS)]),
+        ),
+        *checks.leak_checks(gold_rows["gold"], hits=hits, leak=params.leak),
+    ]
+    return Verdict.of("split", found, overrides=overrides)
+
+
+def _checked(anchor: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
+    """The frozen anchor rows; InputError where their gold labels are not this domain's."""
+    unknown = sorted(set(anchor["gold"].dropna().astype(str)) - set(schema.labels))
+    if unknown or anchor["gold"].isna().any():
+        raise InputError(
+            f"data/champion/anchor.parquet holds gold label {unknown[0] if unknown else None!r}, which domain "
+            f"{schema.name!r} does not have: the pinned champion answers another problem; set release.model_name "
+            "of this domain and pin again"
+        )
+    return anchor

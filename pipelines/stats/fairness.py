@@ -1,0 +1,230 @@
+"""Rates of two groups, their differences and ratios, each with a closed-form interval; NaN where undefined.
+
+A protected attribute is 1 for the protected group (`member`), 0 for the rest. Every interval is two-sided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+Interval = tuple[float, float]
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval; `rows` are those of the smaller group (or all, for one rate)."""
+
+    value: float
+    interval: Interval
+    rows: int
+
+    @property
+    def defined(self) -> bool:
+        """Whether there is a value at all."""
+        return math.isfinite(self.value)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, null where undefined."""
+        bounds = [bound if math.isfinite(bound) else None for bound in self.interval]
+        return {"value": self.value if self.defined else None, "interval": bounds, "rows": self.rows}
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many of a group's rows have the outcome."""
+
+    hits: float
+    rows: float
+
+    @property
+    def rate(self) -> float:
+        """The share with the outcome."""
+        return self.hits / self.rows if self.rows else NAN
+
+
+@dataclass(frozen=True)
+class OddsPair:
+    """One error rate (`tpr` or `fpr`) of one class in both groups."""
+
+    label: int
+    kind: str
+    member: Count
+    rest: Count
+
+    @property
+    def smaller(self) -> float:
+        """Rows of the smaller group."""
+        return min(self.member.rows, self.rest.rows)
+
+
+def count(outcome: np.ndarray, *, where: np.ndarray) -> Count:
+    """Count the rows `where` and those of them with the outcome."""
+    return Count(hits=int(np.sum(outcome[where])), rows=int(np.sum(where)))
+
+
+def rate(group: Count, *, confidence: float) -> Estimate:
+    """The rate of one group with its Wilson interval."""
+    return Estimate(group.rate, wilson(group, confidence=confidence), int(group.rows))
+
+
+def wilson(group: Count, *, confidence: float) -> Interval:
+    """Score interval of a proportion (Wilson 1927): sensible at 0, at 1 and in small groups."""
+    if group.rows <= 0:
+        return (NAN, NAN)
+    z, n, p = _z(confidence), group.rows, group.rate
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low = 0.0 if group.hits == 0 else max(0.0, middle - half)
+    high = 1.0 if group.hits == group.rows else min(1.0, middle + half)
+    return (low, high)
+
+
+def newcombe(member: Count, rest: Count, *, confidence: float) -> Interval:
+    """Hybrid score interval of a difference of proportions (Newcombe 1998, method 10)."""
+    return stratified_difference([member], [rest], weights=[1.0], confidence=confidence).interval
+
+
+def difference(member: Count, rest: Count, *, confidence: float) -> Estimate:
+    """Statistical parity difference: the members' rate minus that of the rest, with Newcombe's interval."""
+    return stratified_difference([member], [rest], weights=[1.0], confidence=confidence)
+
+
+def stratified_difference(
+    members: Sequence[Count], rests: Sequence[Count], *, weights: Sequence[float], confidence: float
+) -> Estimate:
+    """Difference of rates standardized over strata, which takes out that the groups are mixed differently.
+
+    sum w_s (p_s - q_s) over the strata that both groups have, weights renormalized; the interval recovers the variances
+    from the Wilson limits of each rate (Zou and Donner 2008; Yan and Su 2010), so it holds with few rows a stratum.
+    """
+    shared = [(a, b, w) for a, b, w in zip(members, rests, weights, strict=True) if a.rows > 0 and b.rows > 0 and w > 0]
+    rows = int(min(sum(a.rows for a in members), sum(b.rows for b in rests)))
+    if not shared:
+        return Estimate(NAN, (NAN, NAN), rows)
+    total = sum(w for _, _, w in shared)
+    value, below, above = 0.0, 0.0, 0.0
+    for a, b, w in shared:
+        weight = w / total
+        (low_a, high_a), (low_b, high_b) = wilson(a, confidence=confidence), wilson(b, confidence=confidence)
+        value += weight * (a.rate - b.rate)
+        below += weight**2 * ((a.rate - low_a) ** 2 + (high_b - b.rate) ** 2)
+        above += weight**2 * ((high_a - a.rate) ** 2 + (b.rate - low_b) ** 2)
+    interval = (max(-1.0, value - math.sqrt(below)), min(1.0, value + math.sqrt(above)))
+    return Estimate(value, interval, rows)
+
+
+def katz(member: Count, rest: Count, *, confidence: float) -> Interval:
+    """Log interval of a ratio of proportions (Katz 1978); at rates of 0 or 1 half a row is added to all counts."""
+    if member.rows <= 0 or rest.rows <= 0:
+        return (NAN, NAN)
+    if any(group.hits in (0, group.rows) for group in (member, rest)):
+        member, rest = (Count(group.hits + 0.5, group.rows + 1) for group in (member, rest))
+    spread = math.sqrt((1 - member.rate) / member.hits + (1 - rest.rate) / rest.hits)
+    ratio_ = member.rate / rest.rate
+    factor = math.exp(_z(confidence) * spread)
+    return (ratio_ / factor, ratio_ * factor)
+
+
+def disparate_impact(member: Count, rest: Count, *, confidence: float) -> Estimate:
+    """Disparate impact: the members' rate over that of the rest; undefined when the rest's rate is 0."""
+    rows = int(min(member.rows, rest.rows))
+    if not rows or rest.hits == 0:
+        return Estimate(NAN, (NAN, NAN), rows)
+    value = member.rate / rest.rate
+    low, high = katz(member, rest, confidence=confidence)
+    return Estimate(value, (min(low, value), max(high, value)), rows)
+
+
+def four_fifths(impact: Estimate) -> Estimate:
+    """The lower rate over the higher one (29 CFR 1607.4 D compares with the highest group), from a disparate impact."""
+    if not impact.defined:
+        return impact
+
+    def fold(ratio_: float) -> float:
+        return 0.0 if ratio_ == 0 else min(ratio_, 1 / ratio_)
+
+    low, high = impact.interval
+    top = 1.0 if low <= 1 <= high else max(fold(low), fold(high))
+    return Estimate(fold(impact.value), (min(fold(low), fold(high)), top), impact.rows)
+
+
+def equal_opportunity(
+    truth: np.ndarray, predicted: np.ndarray, *, group: np.ndarray, n_labels: int, confidence: float
+) -> Estimate:
+    """Difference of true-positive rates, standardized over the classes of both groups (two classes of one: as ever).
+
+    `truth` and `predicted` are class codes, -1 predicted means none; each class weighs what it weighs in all rows.
+    """
+    members, rests, weights = [], [], []
+    for label in range(n_labels):
+        is_label = truth == label
+        members.append(count(predicted == label, where=is_label & (group == 1)))
+        rests.append(count(predicted == label, where=is_label & (group == 0)))
+        weights.append(float(members[-1].rows + rests[-1].rows))
+    return stratified_difference(members, rests, weights=weights, confidence=confidence)
+
+
+def equalized_odds(
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    group: np.ndarray,
+    n_labels: int,
+    confidence: float,
+    min_class_rows: int,
+) -> Estimate:
+    """The largest |difference| of true- and false-positive rates over the classes (never their average, which cancels).
+
+    The interval is simultaneous (Bonferroni over the differences). Classes need `min_class_rows` in both groups; where
+    none has as many, all that both groups have are taken.
+    """
+    kept = odds_pairs(truth, predicted, group=group, n_labels=n_labels, min_class_rows=min_class_rows)
+    rows = int(min(np.sum(group == 1), np.sum(group == 0)))
+    if not kept:
+        return Estimate(NAN, (NAN, NAN), rows)
+    shared_confidence = 1 - (1 - confidence) / len(kept)
+    sizes = [absolute(difference(p.member, p.rest, confidence=shared_confidence)) for p in kept]
+    bounds = (max(size.interval[0] for size in sizes), max(size.interval[1] for size in sizes))
+    return Estimate(max(size.value for size in sizes), bounds, rows)
+
+
+def odds_pairs(
+    truth: np.ndarray, predicted: np.ndarray, *, group: np.ndarray, n_labels: int, min_class_rows: int
+) -> list[OddsPair]:
+    """The rates that equalized odds compares: of every class the true- and the false-positive rate of both groups."""
+    pairs = []
+    for label in range(n_labels):
+        for kind, where in (("tpr", truth == label), ("fpr", truth != label)):
+            member, rest = (count(predicted == label, where=where & (group == value)) for value in (1, 0))
+            pairs.append(OddsPair(label, kind, member, rest))
+    shared = [pair for pair in pairs if pair.smaller > 0]
+    return [pair for pair in shared if pair.smaller >= min_class_rows] or shared
+
+
+def absolute(signed: Estimate) -> Estimate:
+    """The size of a signed difference, its interval folded at 0."""
+    if not signed.defined:
+        return signed
+    low, high = signed.interval
+    least = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    return Estimate(abs(signed.value), (least, max(abs(low), abs(high))), signed.rows)
+
+
+def bootstrap_interval(draws: np.ndarray, *, confidence: float) -> Interval:
+    """Percentile interval of bootstrap draws; undefined as soon as one draw is."""
+    if draws.size == 0 or not np.isfinite(draws).all():
+        return (NAN, NAN)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return (float(low), float(high))
+
+
+def _z(confidence: float) -> float:
+    return NormalDist().inv_cdf(0.5 + confidence / 2)

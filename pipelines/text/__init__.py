@@ -1,0 +1,1 @@
+"""Shingles of texts and the MinHash kernels that find near duplicates."""

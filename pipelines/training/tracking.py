@@ -1,0 +1,92 @@
+"""Curves and params to MLflow while training goes on; whatever happens there never changes or stops a stage.
+
+A thread of its own talks to MLflow, so that neither its start-up nor a slow server costs training time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 20.0  # what the end of training waits for MLflow at most
+OFF = "PERENNIAL_TRACKING"  # set to "off": nothing is logged
+
+
+class Tracking:
+    """Takes metrics and passes them on; says so once when MLflow does not take them."""
+
+    def __init__(self, run_name: str, params: dict[str, Any], *, uri: str) -> None:
+        self._queue: queue.Queue[tuple[dict[str, float], int] | str] = queue.Queue()
+        self._thread = threading.Thread(target=self._work, args=(run_name, flat(params), uri), daemon=True)
+        self._thread.start()
+
+    def log(self, metrics: dict[str, Any], *, step: int) -> None:
+        """Log the numbers among `metrics` at `step`."""
+        numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
+        self._queue.put((numbers, step))
+
+    def close(self, status: str) -> None:
+        """Let the rest be written, for a bounded time."""
+        self._queue.put(status)
+        self._thread.join(PATIENCE_S)
+        if self._thread.is_alive():
+            logger.warning("MLflow took longer than %.0f s; its last metrics may be missing there", PATIENCE_S)
+
+    def _work(self, run_name: str, params: dict[str, str], uri: str) -> None:
+        try:
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+            from mlflow import MlflowClient
+            from mlflow.entities import Metric, Param
+
+            client = MlflowClient(tracking_uri=uri)
+            found = client.get_experiment_by_name("training")
+            experiment = found.experiment_id if found else client.create_experiment("training")
+            run_id = client.create_run(experiment, run_name=run_name).info.run_id
+            client.log_batch(run_id, params=[Param(key, value[:500]) for key, value in sorted(params.items())])
+            while not isinstance(item := self._queue.get(), str):
+                numbers, step = item
+                now = client.get_run(run_id).info.start_time + step
+                client.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in numbers.items()])
+            client.set_terminated(run_id, status=item)
+        except Exception as error:  # whatever it is: the stage's outcome is a function of files, not of a tracker
+            logger.warning("MLflow at %s takes no more metrics (%s); training goes on", uri, type(error).__name__)
+
+
+class Silent:
+    """Tracking turned off."""
+
+    def log(self, metrics: dict[str, Any], *, step: int) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def tracked(stage: str, params: dict[str, Any]) -> Iterator[Tracking | Silent]:
+    """An MLflow run around the block, in the store that `runtime.state` names."""
+    if os.environ.get(OFF) == "off":
+        yield Silent()
+        return
+    from pipelines.runtime.state import tracking_uri
+
+    tracking = Tracking(stage, params, uri=tracking_uri())
+    try:
+        yield tracking
+    except BaseException:
+        tracking.close("FAILED")
+        raise
+    tracking.close("FINISHED")
+
+
+def flat(params: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested parameters as one level of dotted names."""
+    out: dict[str, str] = {}
+    for key, value in params.items():
+        out.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": str(value)})
+    return out

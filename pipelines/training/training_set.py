@@ -1,0 +1,88 @@
+"""What both candidates are trained on: weakly labeled train rows with weights, and gold validation rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows to train on, and rows to stop, choose and calibrate by."""
+
+    train: pd.DataFrame
+    targets: Floats  # a probability for each label, rows sum to 1
+    weights: Floats  # reweighing times class weight, mean 1
+    validation: pd.DataFrame  # rows with a gold label only; may be empty
+    gold: NDArray[np.int64]  # index of each validation row's gold label
+
+
+def training_set(
+    records: pd.DataFrame,
+    *,
+    weak: pd.DataFrame,
+    weights: pd.DataFrame,
+    labels: Sequence[str],
+    soft: bool,
+    balanced: bool,
+) -> TrainingSet:
+    """Join the train part to its weak labels and weights; gold labels are taken from the validation part only."""
+    joined = records[records["part"] == "train"].merge(weak, on="id", validate="one_to_one")
+    joined = joined[joined["weak_label"].notna()].merge(weights[["id", "weight"]], on="id", validate="one_to_one")
+    if joined.empty:
+        raise InputError(
+            "no training rows: no record of part 'train' has a weak label and a weight; "
+            "look at data/label/metrics.json and data/bias_gate/metrics.json"
+        )
+    code_of = {label: code for code, label in enumerate(labels)}
+    codes = np.array([code_of[label] for label in joined["weak_label"]], dtype=np.int64)
+    if len(set(codes.tolist())) < 2:
+        raise InputError(
+            f"all {len(joined)} training rows have the weak label {joined['weak_label'].iloc[0]!r}; "
+            "two or more labels are needed: look at data/label/functions.csv"
+        )
+    targets = np.eye(len(labels))[codes]
+    if soft:
+        targets = joined[[f"soft_{label}" for label in labels]].to_numpy(dtype=np.float64)
+        targets = targets / targets.sum(axis=1, keepdims=True)
+    row_weights = joined["weight"].to_numpy(dtype=np.float64)
+    if balanced:
+        row_weights = row_weights * class_weights(targets, row_weights)
+    gold_rows = records[(records["part"] == "validation") & records["gold"].notna()].reset_index(drop=True)
+    return TrainingSet(
+        train=joined.reset_index(drop=True),
+        targets=targets,
+        weights=row_weights / row_weights.mean(),
+        validation=gold_rows,
+        gold=np.array([code_of[label] for label in gold_rows["gold"]], dtype=np.int64),
+    )
+
+
+def class_weights(targets: Floats, weights: Floats) -> Floats:
+    """A factor for each row that gives every present label the same total weight (scikit-learn's "balanced")."""
+    mass = (targets * weights[:, None]).sum(axis=0)
+    factor = np.divide(mass.sum(), mass * (mass > 0).sum(), out=np.zeros_like(mass), where=mass > 0)
+    return np.asarray(targets @ factor)
+
+
+def macro_f1(probabilities: Floats, gold: NDArray[np.int64]) -> float:
+    """Mean F1 over the labels that occur in gold or in the answers; NaN without rows."""
+    if not len(gold):
+        return float("nan")
+    answers = np.asarray(probabilities).argmax(axis=1)
+    scores = []
+    for label in np.union1d(answers, gold):
+        hits = float(((answers == label) & (gold == label)).sum())
+        scores.append(2 * hits / float((answers == label).sum() + (gold == label).sum()))
+    return float(np.mean(scores))

@@ -1,0 +1,248 @@
+"""The drift commands as a scheduler calls them, on a state root of their own."""
+
+import fcntl
+import json
+from datetime import date, timedelta
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.live.drift.__main__ import main
+from pipelines.live.drift.ledger import Account
+from pipelines.monitoring import predictions as log
+from pipelines.monitoring.live_state import live_home
+from pipelines.profile.profile import ProfileParams, build_profile
+from pipelines.records.domain import load_domain
+
+pytestmark = pytest.mark.slow
+START, RELEASED = date(2025, 1, 6), date(2025, 7, 28)  # 29 weeks
+END = RELEASED + timedelta(weeks=4)
+PARAMS = ProfileParams(bins=10, most_categories=20, most_words=0, least_texts=1, directions=0)
+NOW = f"--now={END}T05:00:00+00:00"
+
+
+def rows(first: date, last: date, *, seed: int, moved: bool = False) -> pd.DataFrame:
+    """Rows of whatever features the domain has."""
+    schema, rng, n = load_domain().schema, np.random.default_rng(seed), (last - first).days * 60
+    seconds = np.sort(rng.uniform(0, (last - first).days * 86_400, n))
+    frame = pd.DataFrame({"received_at": pd.Timestamp(first, tz="UTC") + pd.to_timedelta(seconds, unit="s")})
+    for feature in schema.features:
+        if feature.kind == "category":
+            frame[feature.name] = rng.choice(["A", "B", "<b>"], n, p=[0.1, 0.2, 0.7] if moved else [0.6, 0.3, 0.1])
+        else:
+            frame[feature.name] = rng.lognormal(3, 1, n)
+    frame["label"], frame["confidence"] = rng.choice(schema.labels, n), rng.uniform(0.5, 1, n)
+    if "text_length" not in frame:
+        frame["text_length"] = rng.integers(50, 500, n)
+    frame["record_id"] = [f"{first}-{seed}-{i}" for i in range(n)]
+    return frame.assign(
+        request_id=frame["record_id"],
+        served_at=frame["received_at"],
+        model_version=3,
+        role="champion",
+        schema_version=1,
+    )
+
+
+def add(frame: pd.DataFrame) -> None:
+    log.add_predictions(log.as_predictions(frame, schema=load_domain().schema))
+
+
+@pytest.fixture(scope="module")
+def profile_folder(tmp_path_factory):
+    schema, frame = load_domain().schema, rows(START, RELEASED, seed=0)
+    folder = tmp_path_factory.mktemp("package") / "profile"
+    build_profile(
+        frame,
+        start=START,
+        end=RELEASED,
+        domain=schema.name,
+        model_digest="d" * 64,
+        categories=[f.name for f in schema.features if f.kind == "category"],
+        numbers=[*(f.name for f in schema.features if f.kind == "number"), "text_length"],
+        labels=schema.labels,
+        params=PARAMS,
+        predictions=frame.assign(gold=frame["label"]),
+    ).write(folder)
+    (folder.parent / "manifest.json").write_text(json.dumps({"model_digest": "d" * 64}))
+    return folder
+
+
+def run(capsys, *words: str) -> tuple[int, dict, str]:
+    code = main([*words])
+    out, err = capsys.readouterr()
+    return code, json.loads(out) if out else {}, err
+
+
+def measure(capsys, folder, *more: str, end: date = END):
+    words = [f"--start={end - timedelta(days=7)}", f"--end={end}", "--model-version=3", f"--profile={folder}"]
+    return run(capsys, *words, "--no-evidently", *(more or (NOW,)))
+
+
+def test_a_drift_is_measured_decided_confirmed_and_shown(profile_folder, capsys):
+    add(rows(RELEASED, END - timedelta(weeks=2), seed=1))
+    add(rows(END - timedelta(weeks=2), END, seed=2, moved=True))
+    code, found, _ = measure(capsys, profile_folder)
+    assert code == 0 and found["outcome"] == "breach" and found["upstream_broken"] == []
+    first = (live_home() / "drift" / found["key"] / "verdict.json").read_bytes()
+    page = (live_home() / "drift" / found["key"] / "drift.html").read_text()
+    assert "Drift is confirmed" in page and "Not decided yet" in page and "<b>" not in page.replace("&lt;b&gt;", "")
+    measure(capsys, profile_folder)
+    assert (live_home() / "drift" / found["key"] / "verdict.json").read_bytes() == first
+    code, decision, _ = run(capsys, "decide", f"--verdict={found['key']}", NOW)
+    assert code == 0 and decision["action"] == "retrain" and "@" in decision["owner"]
+    assert decision["reason"][:20] in (live_home() / "drift" / found["key"] / "drift.html").read_text()
+    code, _, _ = run(capsys, "decide", f"--confirm={decision['key']}", "--run-id=drift__x", NOW)
+    assert code == 0 and run(capsys, "decide", NOW)[1]["action"] == "nothing"
+    assert len(Account.read().runs) == 1 and len(Account.read().budget) == 1
+    HTMLParser().feed(page)
+
+
+def test_a_feed_that_has_not_begun_is_nothing_to_alert(profile_folder, capsys):
+    code, found, _ = measure(capsys, profile_folder)
+    assert code == 0 and found["outcome"] == "undecided" and found["upstream_broken"] == []
+    _, decision, _ = run(capsys, "decide", NOW)
+    assert decision["action"] == "nothing" and not decision["alert"] and not decision["page"]
+    assert decision["reason"].startswith(f"no predictions yet: nothing was scored before {END}")
+
+
+def test_a_feed_that_stopped_is_an_alert_and_no_trigger(profile_folder, capsys):
+    add(rows(RELEASED - timedelta(weeks=12), RELEASED - timedelta(weeks=11), seed=1))
+    code, found, _ = measure(capsys, profile_folder)
+    assert code == 0 and found["outcome"] == "undecided" and "stale" in found["upstream_broken"]
+    _, decision, _ = run(capsys, "decide", NOW)
+    assert decision["action"] == "alert" and not decision["retrain"]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--start=2025-08-25", "--end=2025-08-25"], "is empty: start before end"),
+        (["--start=2025-08-18", "--end=2025-08-26"], "it is not over yet"),
+    ],
+)
+def test_windows_that_cannot_be_are_refused(profile_folder, capsys, words, message):
+    code, _, err = run(capsys, *words, "--model-version=3", f"--profile={profile_folder}", NOW)
+    assert code == 66 and message in err and not (live_home() / "drift").exists()
+
+
+def test_the_profile_of_another_model_is_refused(profile_folder, capsys):
+    manifest = profile_folder.parent / "manifest.json"
+    manifest.write_text(json.dumps({"model_digest": "e" * 64}))
+    try:
+        code, _, err = measure(capsys, profile_folder)
+    finally:
+        manifest.write_text(json.dumps({"model_digest": "d" * 64}))
+    assert code == 66 and "profile of model dddddddddddd, the predictions are of eeee" in err
+
+
+def test_a_broken_prediction_file_names_itself_and_triggers_nothing(profile_folder, capsys):
+    add(rows(END - timedelta(weeks=2), END, seed=2))
+    broken = log.day_folder(log.predictions_root(), END - timedelta(days=2)) / "part.parquet"
+    broken.write_bytes(b"not parquet")
+    code, _, err = measure(capsys, profile_folder)
+    assert code == 66 and str(broken) in err and broken.read_bytes() == b"not parquet"
+    assert run(capsys, "decide", NOW)[0] == 66 and not (live_home() / "decisions.jsonl").exists()
+
+
+def test_labels_of_unknown_records_are_left_out(profile_folder, capsys):
+    frame = rows(RELEASED, END, seed=1)
+    add(frame)
+    at = pd.Timestamp(END, tz="UTC") - pd.Timedelta(days=1)
+    wrong = np.random.default_rng(0).permutation(frame["label"])
+    labels = pd.DataFrame({"record_id": frame["record_id"], "label": wrong, "labeled_at": at})
+    log.add_labels(pd.concat([labels, labels.head(5).assign(record_id=[f"ghost{i}" for i in range(5)])]))
+    code, found, err = measure(capsys, profile_folder)
+    assert code == 0 and "5 of" in err and found["outcome"] == "breach"
+    _, decision, _ = run(capsys, "decide", NOW)
+    assert decision["columns"] == ["labels"] and decision["retrain"]
+
+
+def test_a_second_run_waits_and_then_says_who_holds_the_lock(profile_folder, capsys, monkeypatch):
+    from pipelines.live.drift import job
+
+    quick = job.load_drift_params().model_copy(update={"lock_seconds": 0.3})
+    monkeypatch.setattr(job, "load_drift_params", lambda: quick)
+    (live_home() / "drift").mkdir(parents=True)
+    with (live_home() / "drift" / ".lock").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, _, err = measure(capsys, profile_folder)
+    assert code == 74 and "another drift run" in err
+    assert measure(capsys, profile_folder)[0] == 0
+
+
+def test_an_edited_verdict_is_refused(profile_folder, capsys):
+    _, found, _ = measure(capsys, profile_folder)
+    file = live_home() / "drift" / found["key"] / "verdict.json"
+    file.write_text(file.read_text().replace('"undecided"', '"breach"', 1))
+    code, _, err = run(capsys, "decide", NOW)
+    assert code == 66 and "someone edited it" in err
+
+
+def test_money_and_minutes(capsys):
+    assert run(capsys, "approve", "--minutes=30", "--who=boss", NOW)[0] == 0
+    code, _, err = run(capsys, "approve", "--minutes=-1", "--who=boss", NOW)
+    assert code == 66 and "more than 0" in err
+    assert run(capsys, "settle", "--key=x", "--minutes=1", NOW)[0] == 66
+
+
+def test_the_feedback_audit(tmp_path, capsys):
+    frame = rows(RELEASED, RELEASED + timedelta(days=2), seed=1)
+    add(frame)
+    log.add_labels(
+        frame.assign(labeled_at=frame["received_at"] + pd.Timedelta(days=1))[["record_id", "label", "labeled_at"]]
+    )
+    training = frame.rename(columns={"record_id": "id"})[["id", "label"]]
+    training.to_parquet(tmp_path / "own.parquet")
+    window = [f"--start={RELEASED}", f"--end={END}"]
+    code, _, err = run(capsys, "audit", f"--training={tmp_path / 'own.parquet'}", *window)
+    assert code == 65 and "feedback loop" in err
+    training.assign(id=[f"n{i}" for i in range(len(training))]).to_parquet(tmp_path / "fresh.parquet")
+    code, said, _ = run(capsys, "audit", f"--training={tmp_path / 'fresh.parquet'}", *window)
+    assert code == 0 and said["share"] == 0
+
+
+@pytest.mark.parametrize(
+    "source, outcome", [(None, "undecided"), ("product team", "passed"), ("model", "feedback loop")]
+)
+def test_a_retraining_on_its_own_answers_is_counted_and_capped(tmp_path, source, outcome):
+    from pipelines.live.drift.job import audit_retraining
+    from pipelines.runtime.errors import GateClosed
+
+    frame = rows(RELEASED, RELEASED + timedelta(days=2), seed=1)
+    add(frame)
+    labels = frame.assign(labeled_at=frame["received_at"] + pd.Timedelta(hours=1))
+    log.add_labels(labels if source is None else labels.assign(source=source))
+    for stage in ("split", "label"):
+        (tmp_path / "data" / stage).mkdir(parents=True)
+    trained = frame.rename(columns={"record_id": "id", "label": "weak_label"}).assign(part="train")
+    trained.to_parquet(tmp_path / "data" / "split" / "records.parquet")
+    trained.to_parquet(tmp_path / "data" / "label" / "records.parquet")
+    if source == "model":
+        with pytest.raises(GateClosed, match=r"feedback loop: 1\d\d of 120 .* Nothing was registered"):
+            audit_retraining(tmp_path)
+    else:
+        assert audit_retraining(tmp_path)["outcome"] == outcome
+
+
+def test_evidently_shows_our_psi(profile_folder, capsys):
+    add(rows(RELEASED, END - timedelta(weeks=2), seed=1))
+    add(rows(END - timedelta(weeks=2), END, seed=2, moved=True))
+    words = [f"--start={END - timedelta(days=7)}", f"--end={END}", "--model-version=3", f"--profile={profile_folder}"]
+    code, found, err = run(capsys, *words, NOW)
+    assert code == 0 and "could not be made" not in err, err
+    page = (live_home() / "drift" / found["key"] / "evidently.html").read_text()
+    assert "PSI on bins frozen with the model" in page
+
+
+def test_what_was_measured_last_is_decided_on(profile_folder, capsys):
+    add(rows(RELEASED, END, seed=2))
+    later, earlier = measure(capsys, profile_folder)[1]["key"], END - timedelta(days=7)
+    measured = measure(capsys, profile_folder, end=earlier)[1]["key"]
+    assert measured < later
+    code, _, said = run(capsys, "decide", NOW)
+    assert code == 0
+    assert measured in said
+    assert later not in said

@@ -1,0 +1,132 @@
+"""The plan that ships, what a wrong one says, and the checkout that is made of it."""
+
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.live.loop.checkout import commit, environment, make_checkout
+from pipelines.live.loop.params import read_plan
+from pipelines.live.loop.training import reason_of
+from pipelines.live.release.job import lay_over
+from pipelines.runtime.errors import InputError, ParamsError
+from pipelines.runtime.params import load_params
+from pipelines.runtime.sections import models
+
+ROOT = Path(__file__).resolve().parents[4]
+PLAN = ROOT / "examples" / "loop.yaml"
+
+
+def test_the_plan_that_ships_has_weeks_enough_for_a_rank():
+    story = read_plan(PLAN).story
+    assert (story.live_from - story.trained_from).days >= 26 * 7
+    weeks = story.weeks()
+    assert weeks[0][0] == story.live_from
+    assert all(end - start == timedelta(days=7) for start, end in weeks)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "said"),
+    [
+        ("live_from", "2026-01-06", "no Monday"),
+        ("drift_from", "2026-01-05", "trained_from < live_from < drift_from"),
+        ("most_weeks", 2, "most_weeks"),
+        ("unknown", 1, "unknown"),
+    ],
+)
+def test_a_wrong_plan_says_what_is_wrong(tmp_path, parameter, value, said):
+    plan = yaml.safe_load(PLAN.read_text())
+    plan["story"][parameter] = value
+    (tmp_path / "loop.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(ParamsError, match=said):
+        read_plan(tmp_path / "loop.yaml")
+
+
+def sections() -> list[tuple[str, type]]:
+    """Every section of params.yaml that has a model of its own."""
+    return list(models())
+
+
+def covers(found, laid: object) -> bool:
+    """Whether a loaded parameter has what was laid over it; sections may hold more."""
+    if isinstance(laid, dict):
+        return all(covers(found[key] if isinstance(found, dict) else getattr(found, key), laid[key]) for key in laid)
+    return found == laid or str(found) == str(laid)
+
+
+@pytest.mark.parametrize(("name", "model"), sections())
+def test_what_the_plan_lays_over_is_what_each_part_takes(tmp_path, name, model):
+    plan = read_plan(PLAN)
+    domain = tmp_path / plan.params["domain"]
+    domain.mkdir(parents=True)
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (domain / "params.yaml").write_bytes((ROOT / plan.params["domain"] / "params.yaml").read_bytes())
+    lay_over(tmp_path, plan.params)
+    lay_over(domain, plan.domain)
+    found = load_params(name, model, tmp_path)
+    assert isinstance(found, model)
+    for parameter, value in plan.params.get(name, {}).items():
+        assert covers(getattr(found, parameter), value), parameter
+
+
+def test_a_training_that_fails_shows_its_cause_and_not_the_summary_after_it():
+    lines = [
+        "Running stage 'evaluate':",
+        "evaluate: params.yaml is wrong",
+        "ERROR: failed to reproduce",
+        *"abcdefghijk",
+    ]
+    assert reason_of(lines) == lines[:3]
+    assert reason_of(list("abc")) == list("abc")
+
+
+def git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_a_checkout_holds_the_working_tree_and_leaves_the_original_alone(tmp_path):
+    source, target, state = tmp_path / "source", tmp_path / "loop" / "checkout", tmp_path / "loop" / "home"
+    for name in ("params.yaml", "scripts/prepare_checkout.sh", "pipelines/domains/complaints/params.yaml"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    (source / ".dvc").mkdir()
+    (source / ".dvc" / "config").write_text("")
+    (source / ".gitignore").write_text("/secret\n/.dvc/config.local\n")
+    git(source, "init", "--quiet")
+    git(source, "add", "--all")
+    (source / "params.yaml").write_text((ROOT / "params.yaml").read_text() + "\n# not yet committed\n")
+    (source / "secret").write_text("ignored")
+    before = git(source, "status", "--porcelain")
+
+    make_checkout(source, target, state=state, plan=read_plan(PLAN))
+
+    params = (target / "params.yaml").read_text()
+    assert "# not yet committed" in params
+    assert yaml.safe_load(params)["release"]["through_canary"] is True
+    simulator = yaml.safe_load((target / "pipelines/domains/complaints/params.yaml").read_text())["simulator"]
+    assert simulator["drift_date"] == "2026-01-26"
+    assert not (target / "secret").exists()
+    assert git(target, "status", "--porcelain") == ""
+    assert str(state) in (target / ".dvc" / "config.local").read_text()
+
+    (target / "model").write_text("left by a stage that failed: DVC does not know it yet")
+    (target / "dvc.lock").write_text("stages: {}")
+    commit(target, "later")
+    assert git(target, "status", "--porcelain") == "?? model"
+    assert git(source, "status", "--porcelain") == before
+
+
+def test_no_checkout_is_made_of_what_git_does_not_know(tmp_path):
+    with pytest.raises(InputError, match="no Git checkout"):
+        make_checkout(tmp_path, tmp_path / "target", state=tmp_path / "state", plan=read_plan(PLAN))
+
+
+def test_the_story_never_sees_the_users_registry(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://shared.example")
+    variables = environment(tmp_path)
+    assert "MLFLOW_TRACKING_URI" not in variables
+    assert variables["PERENNIAL_HOME"] == str(tmp_path)

@@ -1,0 +1,193 @@
+"""Parameters laid over params.yaml, and the window of a retraining."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.live.release.__main__ import main
+from pipelines.live.release.job import lay_over, overlay_file, prepare, window
+from pipelines.runtime.errors import ParamsError, StoreError
+
+ROOT = Path(__file__).resolve().parents[4]
+
+PARAMS = """# parameters
+domain: d
+ingest:
+  start: null   # first day
+  limits: {rows: 5, share: 0.5}
+base: &base
+  name: x
+other: *base
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    return tmp_path
+
+
+def test_what_moves_is_said_and_comments_stay(root):
+    moved = lay_over(root, {"ingest": {"start": "2025-01-06", "limits": {"rows": 7}}, "domain": "d"})
+    assert moved == ["ingest.start: None -> '2025-01-06'", "ingest.limits.rows: 5 -> 7"]
+    text = (root / "params.yaml").read_text()
+    assert "# parameters" in text
+    assert "# first day" in text
+    assert "share: 0.5" in text
+
+
+def test_nothing_to_change_leaves_the_file_alone(root):
+    before = (root / "params.yaml").stat().st_mtime_ns
+    assert lay_over(root, {"ingest": {"limits": {"rows": 5}}}) == []
+    assert lay_over(root, {}) == []
+    assert (root / "params.yaml").stat().st_mtime_ns == before
+
+
+def test_an_unknown_section_is_refused_before_anything_is_written(root):
+    with pytest.raises(ParamsError, match="has no section 'ingset'; there are: base, domain, ingest, other"):
+        lay_over(root, {"domain": "e", "ingset": {}})
+    assert (root / "params.yaml").read_text() == PARAMS
+
+
+def test_days_of_a_file_are_text(tmp_path):
+    (tmp_path / "over.yaml").write_text("ingest: {start: 2025-01-06}\n")
+    assert overlay_file(str(tmp_path / "over.yaml")) == {"ingest": {"start": "2025-01-06"}}
+
+
+def test_no_file_is_no_change_and_an_empty_name_is_a_mistake():
+    assert overlay_file(None) == {}
+    with pytest.raises(ParamsError, match="no parameter file was named"):
+        overlay_file("")
+
+
+@pytest.mark.parametrize("content", ["- a list\n", "text\n", "a: [\n", ""])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, content):
+    (tmp_path / "over.yaml").write_text(content)
+    with pytest.raises(ParamsError, match=r"over\.yaml"):
+        overlay_file(str(tmp_path / "over.yaml"))
+
+
+def test_a_window_is_two_days():
+    assert window(None, None) == {}
+    assert window("2025-01-06", "2025-03-03") == {"ingest": {"start": "2025-01-06", "end": "2025-03-03"}}
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("2025-01-06", None), (None, "2025-01-06"), ("", ""), ("6.1.2025", "2025-03-03"), ("2025-03-03", "2025-03-03")],
+)
+def test_any_other_window_is_refused(start, end):
+    with pytest.raises(ParamsError, match="START"):
+        window(start, end)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder with the repository's own parameters, where nothing may be started."""
+    for name in ("params.yaml", "pipelines/domains/complaints/params.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PERENNIAL_DATA", raising=False)
+    monkeypatch.setattr("pipelines.live.release.__main__._registry", lambda: pytest.fail("something was started"))
+    return tmp_path
+
+
+@pytest.fixture
+def domain(checkout):
+    """The folder of that checkout's domain, with all its files."""
+    folder = checkout / "pipelines" / "domains" / "complaints"
+    shutil.copytree(ROOT / "pipelines" / "domains" / "complaints", folder, dirs_exist_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("promote: {margin: 1.5}\ndedupe: {min_rows: -1}\n", "promote.margin = 1.5: Input should be less than 1"),
+        ("promote: {margin: 1.5}\ndedupe: {min_rows: -1}\n", "dedupe.min_rows = -1: Input should be greater than"),
+        ("promote: {margn: 0.1}\n", "promote.margn is unknown; there are: margin,"),
+        ("promot: {margin: 0.1}\n", "params.yaml has no section 'promot'; there are:"),
+        ("promote: 3\n", "params.yaml: promote = 3; a mapping of parameters would be right"),
+        ("promote: null\ningest: {start: 2025-01-06, end: 2025-01-06}\n", "start = 2025-01-06 is not before"),
+        ("promote:\n  margin: [\n", "over.yaml is not readable as YAML"),
+        ("promote:\n  margin: [\n", "line 3"),
+        ("- promote\n", "over.yaml holds list; a mapping of sections would be right"),
+        ("domain: nowhere\n", "domain = 'nowhere'"),
+        ("ingest: {source: files, files: {paths: [a.csv]}}\n", "'a.csv' names no file"),
+    ],
+)
+def test_a_wrong_parameter_file_writes_and_starts_nothing(checkout, capsys, content, said):
+    before = (checkout / "params.yaml").read_bytes()
+    (checkout / "over.yaml").write_text(content)
+    assert main(["run", "--params", "over.yaml"]) == 64
+    assert said in capsys.readouterr().err
+    assert (checkout / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("path", ["nowhere.yaml", "pipelines"])
+def test_a_parameter_file_that_is_not_there_is_named(checkout, capsys, path):
+    assert main(["run", "--params", path]) == 64
+    assert f"PARAMS = {path}: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("margin: 0.02", "margin: 2", "promote.margin = 2: Input should be less than 1"),
+        ("margin: 0.02", "margin: [", "params.yaml is not readable as YAML"),
+        ("\nserve:\n", "\nserver:\n", "section serve is missing in params.yaml"),
+    ],
+)
+@pytest.mark.parametrize("words", [[], ["--start", "2025-01-06", "--end", "2025-03-03"]])
+def test_a_broken_file_of_ones_own_starts_nothing_either(checkout, capsys, old, new, said, words):
+    text = (checkout / "params.yaml").read_text().replace(old, new)
+    (checkout / "params.yaml").write_text(text)
+    assert main(["run", *words]) == 64
+    assert said in capsys.readouterr().err
+    assert (checkout / "params.yaml").read_text() == text
+
+
+def test_a_file_and_a_window_are_laid_over_together(checkout):
+    (checkout / "over.yaml").write_text("ingest: {start: 2024-01-01, end: 2024-02-01}\npromote: {margin: 0.1}\n")
+    moved = prepare(checkout, params="over.yaml", start="2025-01-06", end="2025-03-03")
+    assert moved == [
+        "ingest.start: None -> '2025-01-06'",
+        "ingest.end: None -> '2025-03-03'",
+        "promote.margin: 0.02 -> 0.1",
+    ]
+    assert prepare(checkout, params="over.yaml", start="2025-01-06", end="2025-03-03") == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("behaviors.py", "", "behaviors.py defines no Behavior"),
+        ("behaviors.py", "one = 1\ntwo = one +\n", "behaviors.py, line 2: invalid syntax"),
+        ("labeling_functions.py", "import polars as pl\npl.nothing\n", "labeling_functions.py, line 2: it cannot be"),
+        ("schema.py", None, "schema.py is missing"),
+    ],
+)
+def test_a_broken_file_of_the_domain_starts_nothing(domain, capsys, file, content, said):
+    (domain / file).unlink()
+    if content is not None:
+        (domain / file).write_text(content)
+    assert main(["pin"]) == main(["run"]) == 66
+    assert said in capsys.readouterr().err
+
+
+def test_wrong_parameters_are_found_where_a_run_begins(checkout, capsys):
+    text = (checkout / "params.yaml").read_text().replace("margin: 0.02", "margin: 2")
+    (checkout / "params.yaml").write_text(text)
+    assert main(["pin"]) == 64
+    assert "params.yaml is wrong:\n  promote.margin = 2:" in capsys.readouterr().err
+
+
+def test_whole_parameters_and_a_whole_domain_reach_the_registry(domain, monkeypatch, capsys):
+    def unreachable():
+        raise StoreError("the registry was asked")
+
+    monkeypatch.setattr("pipelines.live.release.__main__._registry", unreachable)
+    assert main(["pin"]) == StoreError.exit_code
+    assert "the registry was asked" in capsys.readouterr().err

@@ -1,0 +1,92 @@
+"""The pre-flight stops what is slow, what answers otherwise than evaluated, and what answers no numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.gates.verdict import Verdict
+from pipelines.live.release.preflight import checks_of, compare_answers, measure
+from pipelines.runtime.errors import InputError
+
+LABELS = ["a", "b"]
+RECORDS = pd.DataFrame({"text": [f"text {index}" for index in range(5)]})
+FAST = {name: {"batch": batch, "p95_ms": 10.0, "calls": 50} for name, batch in (("single", 1), ("batch", 64))}
+LIMITS = {"single": 20.0, "batch": 20.0}
+
+
+class Model:
+    """Answers the same for every record, or raises."""
+
+    def __init__(self, error=None):
+        self.error, self.sizes = error, []
+
+    def predict(self, records):
+        self.sizes.append(len(records))
+        if self.error:
+            raise self.error
+        return pd.DataFrame({"p_a": [0.7] * len(records), "p_b": [0.3] * len(records)})
+
+
+def passed(**changed):
+    given = {"figures": FAST, "limits": LIMITS, "same": 1.0, "difference": 0.0, "rows": 256, **changed}
+    return Verdict.of("preflight", checks_of(**given)).passed
+
+
+def test_a_fast_model_that_answers_as_evaluated_passes():
+    assert passed()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"figures": {**FAST, "single": {**FAST["single"], "p95_ms": 20.1}}},
+        {"figures": {**FAST, "batch": {**FAST["batch"], "p95_ms": 500.0}}},
+        {"same": 0.98},
+        {"difference": 0.06},
+        {"difference": float("nan")},
+        {"rows": 0},
+    ],
+)
+def test_a_model_that_is_slow_or_differs_does_not(changed):
+    assert not passed(**changed)
+
+
+def test_answers_are_compared_with_what_was_evaluated():
+    answer = Model().predict(RECORDS)
+    expected = np.array([[0.7, 0.3]] * 4 + [[0.4, 0.6]])
+    same, difference = compare_answers(answer, expected=expected, labels=LABELS)
+    assert same == pytest.approx(0.8)
+    assert difference == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_probability_that_is_no_number_is_refused(value):
+    answer = pd.DataFrame({"p_a": [0.5, value], "p_b": [0.5, 0.5]})
+    with pytest.raises(InputError, match="a probability that is not a number; nothing was released"):
+        compare_answers(answer, expected=np.full((2, 2), 0.5), labels=LABELS)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_every_call_has_the_batch_that_is_measured(batch):
+    model = Model()
+    figure = measure(model, RECORDS, batch=batch, seconds=0.02, clients=2)
+    assert set(model.sizes) == {batch}
+    assert figure["calls"] == len(model.sizes) - 1  # one to warm up
+    assert 0 <= figure["p50_ms"] <= figure["p95_ms"] <= figure["p99_ms"]
+    assert figure["records_per_second"] > 0
+
+
+def test_a_model_that_fails_under_load_is_named():
+    class Later(Model):
+        def predict(self, records):
+            if self.sizes:
+                self.error = InputError("NaN for 1 of 1 records")
+            return super().predict(records)
+
+    with pytest.raises(InputError, match=r"failed on a batch of 1: .*NaN for 1"):
+        measure(Later(), RECORDS, batch=1, seconds=0.02, clients=2)
+
+
+def test_without_records_nothing_is_measured():
+    with pytest.raises(InputError, match="there is no record to predict"):
+        measure(Model(), RECORDS.head(0), batch=1, seconds=0.02, clients=1)

@@ -1,0 +1,170 @@
+"""Exit codes of `run`, and the line of the summary that says how it ended."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.gates.override import record_override
+from pipelines.gates.verdict import Check, Verdict
+from pipelines.live.release import __main__ as command
+from pipelines.live.release import job
+from pipelines.runtime import store
+from pipelines.runtime.errors import GateClosed, InputError
+
+FIGURE = {"p50_ms": 4.0, "p95_ms": 9.0, "p99_ms": 11.0, "records_per_second": 250.0}
+RELEASED = {"action": "release", "version": 3, "moved": True, "reason": "", "preflight": {"figures": {"one": FIGURE}}}
+
+
+@pytest.fixture
+def ended(tmp_path, monkeypatch, capsys):
+    """Runs `run` with a given end; returns its exit code and what it printed, on one line."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("domain: d\n")
+    monkeypatch.setattr(command, "_pin", lambda given: None)
+    monkeypatch.setattr(job, "prepare", lambda root, **given: [])
+
+    def run(*, dvc=0, outcome=None, stale=()):
+        def applied():
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr(job, "reproduce", lambda root: dvc)
+        monkeypatch.setattr(job, "stale_stages", lambda root: set(stale))
+        monkeypatch.setattr(command, "_applied", applied)
+        code = command.main(["run"])
+        return code, re.sub(r"\s+", " ", capsys.readouterr().out)
+
+    return run
+
+
+def close(stage):
+    check = Check.at_most("harm", 0.4, limit=0.1, rows=500, min_rows=1, required=True, sentence="40 % of them")
+    store.write_verdict(Verdict.of(stage, [check]))
+
+
+def test_released(ended):
+    code, text = ended(outcome=RELEASED)
+    assert code == 0
+    assert "released version 3 is champion now" in text
+    assert "p50 4 ms, p95 9 ms, p99 11 ms, 250 records/s" in text
+
+
+def test_the_same_version_again(ended):
+    code, text = ended(outcome={"action": "release", "version": 3, "moved": False, "reason": ""})
+    assert code == 0
+    assert "version 3 was champion already" in text
+
+
+def test_kept(ended):
+    store.write_json("promote", "decision.json", {"reason": "Kept: no better by the margin."})
+    code, text = ended(outcome={"action": "keep", "version": 3, "reason": "Kept: no better by the margin."})
+    assert code == 0
+    assert "kept: the champion stays Kept: no better by the margin." in text
+
+
+def test_challenger(ended):
+    code, text = ended(outcome={"action": "challenge", "version": 4, "previous": 3, "reason": "better"})
+    assert code == 0
+    assert "its canary decides" in text
+
+
+def test_refused(ended):
+    close("promote")
+    code, text = ended(outcome={"action": "refuse", "version": 3, "reason": "something is wrong"})
+    assert code == 65
+    assert "promote closed" in text
+    assert "refused" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(GateClosed("pre-flight failed: p95_single_ms"), 65), (InputError("model/ is missing"), 66)]
+)
+def test_stopped_before_the_release(ended, error, code):
+    found, text = ended(outcome=error)
+    assert found == code
+    assert "stopped before the release: nothing was registered" in text
+    assert str(error) in text
+
+
+def test_stopped_at_a_gate(ended):
+    close("bias_gate")
+    code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
+    assert code == 65
+    assert "bias_gate is closed by harm failed: 0.4, limit at most 0.1, 500 rows (at least 1): 40 % of them" in text
+    assert "gate bias_gate is closed; nothing was released, the champion is untouched" in text
+
+
+def test_of_many_closing_checks_the_first_are_said_in_full_and_the_others_named(ended, capsys):
+    checks = [
+        Check.at_most(f"harm_{n}", 0.4, limit=0.1, rows=500, min_rows=1, required=True, sentence="a sentence " * 9)
+        for n in range(16)
+    ]
+    store.write_verdict(Verdict.of("bias_gate", checks))
+    _, text = ended(dvc=255, stale=["baseline"])
+    assert text.count("failed: 0.4, limit at most 0.1, 500 rows") == 5
+    assert "and 11 more, in data/bias_gate/verdict.json: harm_5, harm_6" in text
+    assert "harm_15" in text
+
+
+def test_a_verdict_that_was_edited_is_not_explained(ended):
+    close("bias_gate")
+    file = Path("data/bias_gate/verdict.json")
+    file.write_text(file.read_text().replace("0.4", "0.5"))
+    assert "bias_gate: data/bias_gate/verdict.json cannot be trusted: its digest" in ended(dvc=255)[1]
+
+
+def test_a_stage_crashed(ended):
+    close("bias_gate")  # of an earlier run
+    code, text = ended(dvc=255, stale=["label", "bias_gate"])
+    assert code == 1
+    assert "a stage failed; its message stands above, nothing was released" in text
+    assert "bias_gate not reached" in text
+
+
+def test_pages_of_an_earlier_run_are_not_shown(ended):
+    for stage, page in (("evaluate", "model_card.html"), ("bias_gate", "report.html")):
+        Path("data", stage).mkdir(parents=True, exist_ok=True)
+        Path("data", stage, page).write_text("of an earlier run")
+    close("bias_gate")
+    _, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
+    assert "data/bias_gate/report.html" in text
+    assert "model_card.html" not in text
+
+
+def test_an_override_is_named_with_who_and_why(ended):
+    close("bias_gate")
+    record_override(
+        stage="bias_gate", who="Dana", when="2026-01-02T03:04:05+00:00", why="reviewed by the fairness board"
+    )
+    _, text = ended(outcome=RELEASED)
+    assert "bias_gate overridden" in text
+    assert "Dana let it pass on 2026-01-02: reviewed by the fairness board. It was closed by harm failed: 0.4" in text
+    close("label")
+    assert "label closed" in ended(outcome=RELEASED)[1]
+
+
+def test_a_stage_that_crashes_behind_an_overridden_gate_is_no_closed_gate(ended):
+    close("bias_gate")
+    record = Path(record_override(stage="bias_gate", who="Dana", when="2026-01-02", why="reviewed by the board"))
+    code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
+    assert code == 1
+    assert "a stage failed; its message stands above" in text
+    record.write_text(record.read_text().replace("Dana", "Eve"))
+    code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
+    assert code == 65
+    assert "Eve" not in text
+
+
+def test_rejected_rows_are_said_by_reason_the_most_frequent_first(ended):
+    rows = {"read": 130, "accepted": 100, "rejected": 29, "without_text": 1}
+    causes = {f"rejected: column_{n} is missing": n for n in range(1, 8)} | {"rejected: [gone]": 1}
+    store.write_metrics(
+        "ingest", {"rows": rows, "reasons": {**causes, "without_text: the text is empty": 1}}, headline={}
+    )
+    text = ended(dvc=255, stale=["dedupe"])[1]
+    assert "29 rejected, 1 without text" in text
+    assert "rejected 7 column_7 is missing rejected 6 column_6 is missing rejected 5 column_5" in text
+    assert "rejected 4 for 3 more reasons, in data/ingest/metrics.json" in text
+    assert "column_2" not in text

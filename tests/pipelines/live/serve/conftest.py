@@ -1,0 +1,46 @@
+"""Fixtures of the service's tests: the complaints domain, the parameters as they are, apps around a fake model."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from serve_samples import Running, Set
+
+from pipelines.live.serve.params import ServeParams
+from pipelines.records.domain import load_domain
+from pipelines.runtime.params import load_params
+
+
+@pytest.fixture(scope="session")
+def complaints(repository):
+    return load_domain(repository / "pipelines" / "domains" / "complaints")
+
+
+@pytest.fixture(scope="session")
+def serve_params(repository) -> ServeParams:
+    return load_params("serve", ServeParams, repository)
+
+
+@pytest.fixture
+def make_set(tmp_path, complaints, serve_params):
+    def make(*, parameters=None, **rest):
+        params = serve_params.model_copy(update=parameters or {})
+        return Set(tmp_path, domain=complaints, params=params, **rest)
+
+    return make
+
+
+@pytest.fixture
+def run_app():
+    running = []
+
+    def start(app):
+        running.append(Running(app))
+        return running[-1]
+
+    yield start
+    for item in running:
+        item.stop()

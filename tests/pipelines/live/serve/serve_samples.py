@@ -1,0 +1,161 @@
+"""A service around a small fake model: everything is real but the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipelines.live.serve.answering import Answerer
+from pipelines.live.serve.app import create_app
+from pipelines.live.serve.journal import Journal
+from pipelines.live.serve.metrics import Metrics
+from pipelines.live.serve.models import Loaded, Pair
+
+TOKEN = "a-token-for-tests"
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class FakePredictor:
+    """Answers by a hash of the text; can be slow, wrong or broken."""
+
+    def __init__(self, labels, *, seconds=0.0, fail=lambda records: False):
+        self.labels, self.seconds, self.fail = tuple(labels), seconds, fail
+        self.seen: list[int] = []
+
+    def predict(self, records):
+        if self.seconds:
+            time.sleep(self.seconds)
+        if self.fail(records):
+            raise RuntimeError("the fake model fails")
+        self.seen.append(len(records))
+        places = [int(hashlib.sha256(text.encode()).hexdigest(), 16) % len(self.labels) for text in records["text"]]
+        return pd.DataFrame(
+            {
+                "id": records["id"].astype("string"),
+                "label": pd.Series([self.labels[place] for place in places], dtype="string"),
+                "confidence": np.full(len(records), 0.8),
+            }
+        )
+
+
+class FixedModels:
+    """Stands where `Models` stands; a test exchanges the pair."""
+
+    def __init__(self, champion, challenger=None):
+        self.pair = Pair(champion, challenger)
+        self.ready = True
+
+
+class Set:
+    """An app with its parts at hand."""
+
+    def __init__(self, folder: Path, *, domain, params, champion=None, challenger=None):
+        self.metrics = Metrics()
+        self.journal = Journal(folder / "journal", segment_bytes=1 << 20, fsync_seconds=1.0)
+        self.champion = champion or FakePredictor(domain.schema.labels)
+        self.models = FixedModels(Loaded(1, self.champion), Loaded(2, challenger) if challenger else None)
+        self.share = params.canary.share
+        answerer = Answerer(
+            self.models,
+            domain=domain,
+            journal=self.journal,
+            metrics=self.metrics,
+            canary_share=lambda: self.share,
+        )
+        self.app = create_app(
+            answerer,
+            schema=domain.schema,
+            params=params,
+            metrics=self.metrics,
+            token=TOKEN,
+            ready=lambda: self.models.ready,
+            on_stop=self.journal.close,
+        )
+
+    def lines(self) -> list[dict]:
+        files = sorted(self.journal.folder.glob("*.jsonl"))
+        return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+class Running:
+    """An app behind uvicorn on a free port of the loopback interface, in a thread."""
+
+    def __init__(self, app):
+        import uvicorn
+
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        self.server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=10))
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listening]}, daemon=True)
+        self.thread.start()
+        until = time.monotonic() + 20
+        while not self.server.started and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def stop(self):
+        self.server.should_exit = True
+        self.thread.join(20)
+
+
+def post(url: str, body, *, token=TOKEN, timeout=30.0) -> tuple[int, dict]:
+    """Status and JSON of one POST to /predict."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"{url}/predict", data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+class Load:
+    """Threads that keep posting records with ids of their own, and what came back."""
+
+    def __init__(self, url: str, *, clients: int):
+        self.url, self.answers, self.failures = url, [], []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, number):
+        count = 0
+        while not self._stop.is_set():
+            count += 1
+            name = f"client-{number}-{count}"
+            try:
+                status, answer = post(self.url, {"id": name, "text": f"my card was charged twice {name}"})
+            except OSError as error:
+                self.failures.append((name, repr(error)))
+                if self._stop.wait(0.05):
+                    return
+                continue
+            if status == 200:
+                self.answers.append(answer["predictions"][0])
+            else:
+                self.failures.append((name, status, answer))
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """End a process that a test started."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+    process.wait(20)

@@ -1,0 +1,87 @@
+"""Finding, checking and running the base model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.models.base_model import BaseModelParams, find_base_model, weights_digest
+from pipelines.models.encoder import MIN_BATCH_TOKENS, Encoder, batches_by_length
+from pipelines.runtime.errors import InputError
+from tests.smoke.tiny_base_model import write_tiny_base_model
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def spec(models) -> BaseModelParams:
+    return BaseModelParams(**write_tiny_base_model(models), max_characters=200, pooling="mean")
+
+
+@pytest.fixture
+def here(models, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_MODELS", str(models))
+
+
+@pytest.mark.slow
+def test_a_vector_does_not_depend_on_its_neighbors(spec, here):
+    encoder = Encoder.load(spec)
+    texts = ["my card was charged", "", "a loan", "fee " * 10_000, "the bank closed my account", "a debt"]
+    together = encoder.embed(texts)
+    alone = np.vstack([encoder.embed([text]) for text in texts])
+    backwards = encoder.embed(texts[::-1])[::-1]
+    assert together.shape == (6, 32)
+    assert np.isfinite(together).all()
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(together, backwards, atol=1e-5)
+    assert encoder.embed([]).shape == (0, 32)
+
+
+@pytest.mark.slow
+def test_a_huge_text_is_cut_before_it_is_tokenized(spec, here):
+    tokens = Encoder.load(spec).tokenize(["word " * 200_000])
+    assert len(tokens[0]) == spec.max_tokens
+
+
+@pytest.mark.parametrize(
+    ("parameter", "file"),
+    [("sha256", "*.safetensors"), ("tokenizer_sha256", "tokenizer.json"), ("config_sha256", "config.json")],
+)
+def test_another_digest_is_refused_naming_file_found_and_expected(spec, here, models, parameter, file):
+    wrong = spec.model_copy(update={parameter: "0" * 64})
+    with pytest.raises(InputError) as refusal:
+        find_base_model(wrong)
+    for part in (file, getattr(spec, parameter), "0" * 64, parameter):
+        assert part in str(refusal.value)
+
+
+def test_a_given_folder_is_checked_too(spec, tmp_path):
+    with pytest.raises(InputError, match=r"tokenizer.json is missing"):
+        find_base_model(spec, folder=tmp_path)
+
+
+def test_only_safetensors_are_loaded(tmp_path):
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(InputError, match="never pickles"):
+        weights_digest(tmp_path)
+
+
+def test_a_model_that_is_nowhere_names_the_three_places(spec, monkeypatch):
+    monkeypatch.delenv("PERENNIAL_MODELS", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=r"PERENNIAL_MODELS \(not set\).*no installed package.*hub"):
+        find_base_model(spec)
+
+
+def test_batches_hold_each_row_once_and_one_length_only():
+    lengths = [5, 3, 5, 128, 128, 3, 3]
+    seen = []
+    for batch in batches_by_length(lengths):
+        rows = np.unique(batch)
+        assert len({lengths[row] for row in rows}) == 1
+        assert len(batch) * lengths[rows[0]] >= MIN_BATCH_TOKENS
+        seen.extend(rows.tolist())
+    assert sorted(seen) == list(range(len(lengths)))

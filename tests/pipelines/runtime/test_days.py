@@ -1,0 +1,49 @@
+"""Days on a command line: what is none is refused in one line that names the argument, the value and the right form."""
+
+from datetime import date
+
+import pytest
+
+from pipelines.live.drift.__main__ import main as drift
+from pipelines.live.release.__main__ import main as release
+from pipelines.live.score.__main__ import main as score
+from pipelines.live.serve.__main__ import main as serve
+from pipelines.runtime.days import day_of
+from pipelines.runtime.errors import ParamsError
+
+WRONG = ["2026-02-30", "tomorrow", "2026-3-2", ""]
+COMMANDS = {
+    "score": (score, ["--start=2026-03-02"], "--end"),
+    "drift": (drift, ["measure"], "--end"),
+    "replay": (drift, ["replay", "--start=2025-01-06"], "--end"),
+    "retrain": (release, ["run", "--start=2026-03-02"], "--end"),
+    "canary": (serve, ["canary"], "--today"),
+}
+
+
+def test_a_day_is_read():
+    assert day_of("START")("2026-03-02") == date(2026, 3, 2)
+    with pytest.raises(ParamsError, match="START = 'x' is no day; one such as 2026-03-02 would be right"):
+        day_of("START")("x")
+
+
+@pytest.mark.parametrize("text", WRONG)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_no_day_is_one_line_and_exit_code_64(command, text, capsys, monkeypatch, repository):
+    monkeypatch.chdir(repository)
+    main, words, option = COMMANDS[command]
+    assert main([*words, f"{option}={text}"]) == 64
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and option[2:].upper() in err and "would be right" in err
+    assert repr(text) in err or "is missing" in err
+
+
+@pytest.mark.parametrize("command", ["score", "replay", "retrain"])
+@pytest.mark.parametrize("end", ["2026-03-02", "2026-03-01"])
+def test_a_window_without_a_day_is_one_line(command, end, capsys, monkeypatch, repository):
+    monkeypatch.chdir(repository)
+    main, words, option = COMMANDS[command]
+    words = [word if "=" not in word else "--start=2026-03-02" for word in words]
+    assert main([*words, f"{option}={end}"]) == (64 if command == "retrain" else 66)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "2026-03-02" in err and end in err and ("before" in err)

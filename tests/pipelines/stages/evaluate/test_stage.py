@@ -1,0 +1,136 @@
+"""The whole stage on a small workspace with made-up models: what it writes, twice the same, and what stops it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from evaluate_samples import LABELS, PARAMS, gold, says
+
+from pipelines.gates.verdict import Check, Verdict
+from pipelines.runtime import store
+from pipelines.runtime.errors import GateClosed, InputError
+from pipelines.stages.evaluate import __main__ as evaluate
+
+SCHEMA = '''"""Mail of a shop, and where it goes."""
+from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
+SCHEMA = DomainSchema(
+    name="shop", labels=("refund", "delivery", "praise"),
+    features=(Feature("channel", kind="category"), Feature("amount", kind="number")),
+    protected=(ProtectedAttribute("senior", member="seniors", rest="others"),), no_protected_because=None,
+    favorable_labels=(), strata=(), gold_delay_days=7, required_columns=(), requires_text=True,
+)
+'''
+BEHAVIORS = """
+from pipelines.records.behaviors import invariance
+case = invariance("case", texts=["refund me"], change=str.upper, at_least=1.0, doc="shouting changes nothing")
+"""
+
+
+def gate(stage, *, passed=True):
+    check = Check.at_least("x", float(passed), limit=1, rows=1, min_rows=0, required=True, sentence="x")
+    store.write_verdict(Verdict.of(stage, [check]))
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "domain").mkdir()
+    (tmp_path / "domain" / "schema.py").write_text(SCHEMA)
+    (tmp_path / "domain" / "behaviors.py").write_text(BEHAVIORS)
+    (tmp_path / "domain" / "params.yaml").write_text("evaluate: {floors: {accuracy: 0.7}, ceilings: {}}\n")
+    section = PARAMS.model_dump(mode="json") | {"floors": None, "ceilings": None}
+    (tmp_path / "params.yaml").write_text(
+        yaml.safe_dump({"domain": "domain", "resources": {"threads": 1, "seed": 7}, "evaluate": section})
+    )
+    parts = {"recent": gold(600), "anchor": gold(400, seed=5), "train": gold(50, seed=6)}
+    frames = [rows.assign(part=part, id=part + rows["id"]) for part, rows in parts.items()]
+    store.write_records("split", pd.concat(frames, ignore_index=True))
+    for stage in evaluate.GATES:
+        gate(stage)
+    for stage in evaluate.MEASURED:
+        store.write_metrics(stage, {"rows": 5}, headline={})
+    for name in ("baseline", "finetune"):
+        store.write_json(name, "model/predictor.json", {"kind": name, "encoder": {"name": "tiny", "sha256": "ab" * 32}})
+
+    class Model:
+        labels = LABELS
+        right = {"baseline": 0.8, "finetune": 0.9}
+
+        @classmethod
+        def load(cls, folder, **_):
+            made = cls()
+            made.chance = cls.right[json.loads((folder / "predictor.json").read_text())["kind"]]
+            return made
+
+        def predict_proba(self, rows, **_):
+            if "gold" not in rows:
+                return np.tile([0.6, 0.3, 0.1], (len(rows), 1))
+            return says(rows, right=self.chance, seed=len(rows))
+
+    monkeypatch.setattr(evaluate, "Predictor", Model)
+    return tmp_path, Model
+
+
+def read(root, name):
+    return json.loads((root / "data/evaluate" / name).read_text())
+
+
+def test_everything_that_is_promised_is_written(workspace):
+    root, _ = workspace
+    evaluate.main()
+    verdict, content = read(root, "verdict.json"), read(root, "metrics.json")
+    metrics = content.pop("details")[0]
+    assert content["candidate"] == "finetune" and content["macro_f1"] == metrics["finetune"]["recent"]["macro_f1"]
+    assert metrics["choice"]["candidate"] == "finetune"
+    assert metrics["models"]["finetune"] == store.folder_digest(root / "data/finetune/model")
+    assert metrics["behaviors"]["finetune"] == {"case": 1.0, "odd_input": 1.0}
+    assert verdict["passed"]
+    predictions = pd.read_parquet(root / "data/evaluate/predictions.parquet")
+    assert predictions.groupby(["candidate", "part"]).size().to_dict() == {
+        (name, part): n for name in ("baseline", "finetune") for part, n in {"anchor": 400, "recent": 600}.items()
+    }
+    card = (root / "data/evaluate/model_card.html").read_text()
+    assert "abababab" in card
+    assert metrics["models"]["finetune"] in card
+    assert len(pd.read_csv(root / "data/evaluate/slices.csv")) > 10
+    assert set(pd.read_csv(root / "data/evaluate/reliability.csv")["candidate"]) == {"baseline", "finetune"}
+
+
+def test_the_same_inputs_give_the_same_bytes(workspace):
+    root, _ = workspace
+    evaluate.main()
+    first = store.folder_digest(root / "data/evaluate")
+    evaluate.main()
+    assert store.folder_digest(root / "data/evaluate") == first
+
+
+def test_the_floor_of_the_domain_closes_the_gate(workspace):
+    root, model = workspace
+    model.right = {"baseline": 0.6, "finetune": 0.55}
+    evaluate.main()
+    verdict = read(root, "verdict.json")
+    assert not verdict["passed"]
+    assert "recent_accuracy" in [check["name"] for check in verdict["checks"] if check["outcome"] == "failed"]
+
+
+def test_no_gold_row_at_all_closes_the_gate_without_a_crash(workspace):
+    root, _ = workspace
+    rows = store.read_records("split")
+    store.write_records("split", rows.assign(gold=pd.Series(None, index=rows.index, dtype="string")))
+    evaluate.main()
+    assert not read(root, "verdict.json")["passed"]
+
+
+def test_a_closed_gate_before_it_stops_the_stage(workspace):
+    gate("label", passed=False)
+    with pytest.raises(GateClosed, match="gate 'label' is closed"):
+        evaluate.main()
+
+
+def test_a_model_of_another_label_set_stops_the_stage(workspace):
+    _, model = workspace
+    model.labels = ("refund", "delivery", "legal")
+    with pytest.raises(InputError, match="train it again"):
+        evaluate.main()

@@ -1,0 +1,193 @@
+"""Fine-tuning on a tiny base model: same weights after a kill, refusals, and the predictor of what was written."""
+
+import errno
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.models.base_model import BaseModelParams
+from pipelines.models.predictor import MANIFEST, Predictor
+from pipelines.runtime.errors import InputError, StoreError
+from pipelines.runtime.state import home
+from pipelines.stages.finetune import candidate, checkpoint
+from pipelines.stages.finetune.params import FinetuneParams
+from pipelines.stages.finetune.training import rate_at
+from pipelines.training.training_set import TrainingSet
+from tests.smoke.tiny_base_model import write_tiny_base_model
+
+pytestmark = pytest.mark.slow
+LABELS = ("card", "loan")
+TEXTS = [f"my card has a fee {n}" if n % 2 else f"the bank and the loan {n} for a student" for n in range(40)]
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_MODELS", str(tmp_path / "models"))
+    base = BaseModelParams(**write_tiny_base_model(tmp_path / "models"), max_characters=500, pooling="mean")
+    return FinetuneParams(
+        base_model=base,
+        mode="top_layers",
+        train_layers=1,
+        cache_frozen=True,
+        processes=1,
+        lora={"rank": 2, "alpha": 4, "targets": "all-linear"},
+        soft_labels=True,
+        class_weights="none",
+        max_rows=32,
+        epochs=3,
+        batch_rows=8,
+        learning_rate=0.01,
+        head_learning_rate=0.01,
+        weight_decay=0.0,
+        warmup_share=0.05,
+        dropout=0.1,
+        clip_norm=1.0,
+        evaluate_every=2,
+        evaluate_rows=8,
+        patience=20,
+    )
+
+
+def rows(*, n_gold=8):
+    frame = pd.DataFrame({"id": [str(n) for n in range(len(TEXTS))], "text": TEXTS})
+    codes = np.arange(len(TEXTS)) % 2 == 0
+    targets = np.eye(2)[codes.astype(int)] * 0.8 + 0.1
+    return TrainingSet(
+        frame, targets, np.ones(len(TEXTS)), frame.iloc[:n_gold].reset_index(drop=True), codes[:n_gold].astype(np.int64)
+    )
+
+
+def trained(folder, params, *, data=None, on_look=lambda numbers, step: None):
+    folder.mkdir(exist_ok=True)
+    data = rows() if data is None else data
+    metrics, curve = candidate.train(
+        data, folder=folder, labels=LABELS, params=params, seed=1, code="x", on_look=on_look
+    )
+    checkpoint.drop(home() / "checkpoints")
+    return {file.name: file.read_bytes() for file in folder.iterdir()}, metrics, curve
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing in the code under test catches it."""
+
+
+@pytest.mark.parametrize("mode", ["top_layers", "lora"])
+def test_killed_and_taken_up_again_gives_the_same_bytes(tmp_path, params, mode, caplog):
+    params = params.model_copy(update={"mode": mode})
+    undisturbed, _, curve = trained(tmp_path / "a", params)
+
+    def die(_, step):
+        if step == 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        candidate.train(rows(), folder=tmp_path, labels=LABELS, params=params, seed=1, code="x", on_look=die)
+    with caplog.at_level(logging.INFO):
+        again, _, second = trained(tmp_path / "b", params)
+    assert "going on from step 4" in caplog.text
+    assert again == undisturbed
+    assert second == curve
+
+
+def test_the_written_model_answers_offline_and_names_no_path(tmp_path, params):
+    files, metrics, _ = trained(tmp_path / "a", params)
+    assert str(tmp_path) not in files["adapter_config.json"].decode()
+    probabilities = Predictor.load(tmp_path / "a").predict_proba(rows().train)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    assert metrics["validation"]["macro_f1"] > 0.9
+    assert metrics["trained_weights"] > 0
+
+
+def test_without_gold_there_is_no_temperature_and_no_early_stop(tmp_path, params):
+    _, metrics, curve = trained(tmp_path / "a", params, data=rows(n_gold=0))
+    assert metrics["temperature"] == 1.0
+    assert metrics["stopped_by"] == "fixed epochs: no gold validation rows"
+    assert [point["validation_macro_f1"] for point in curve] == [None] * len(curve)
+
+
+def test_what_ended_training_is_told_right(tmp_path, params):
+    _, done, _ = trained(tmp_path / "a", params)
+    assert (done["stopped_by"], done["steps"]) == ("all epochs done", 12)
+    hurried = params.model_copy(update={"patience": 1, "epochs": 30})
+    _, stopped, curve = trained(tmp_path / "b", hurried)
+    assert stopped["stopped_by"] == "gold validation macro-F1"
+    assert stopped["steps"] == stopped["best_step"] + 2 < 120
+    assert curve[-1]["validation_macro_f1"] <= stopped["best_validation_macro_f1_in_training"]
+
+
+def test_lora_on_all_layers_without_a_cache(tmp_path, params):
+    update = {"mode": "lora", "train_layers": None, "cache_frozen": False}
+    _, metrics, _ = trained(tmp_path / "a", params.model_copy(update=update))
+    assert metrics["steps"] == 12
+
+
+def test_a_full_disk_is_a_readable_error(tmp_path, params, monkeypatch):
+    def full(*_, **__):
+        raise StoreError("checkpoints: no space left on the device")
+
+    monkeypatch.setattr(checkpoint, "write_atomic", full)
+    with pytest.raises(StoreError, match="no space left"):
+        trained(tmp_path / "a", params)
+
+
+def test_a_disk_too_small_for_the_activations_is_named(tmp_path, params, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StoreError, match=r"take 0.0 MB there.*No space left.*TMPDIR.*finetune.cache_frozen: false"):
+        trained(tmp_path / "a", params)
+
+
+@pytest.mark.parametrize("name", ["head.safetensors", "adapter_model.safetensors"])
+def test_a_disk_that_fills_while_the_model_is_written_is_an_error_that_is_understood(
+    tmp_path, params, monkeypatch, name
+):
+    write = Path.write_bytes
+
+    def full(self, content):
+        if self.name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+        return write(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        trained(tmp_path / "a", params)
+    assert not (tmp_path / "a" / MANIFEST).exists()
+
+
+def test_a_diverging_run_is_refused(tmp_path, params):
+    data = rows()
+    data.weights[:] = np.nan
+    with pytest.raises(InputError, match=r"diverged: the loss is nan at step 1; a smaller finetune.learning_rate"):
+        trained(tmp_path / "a", params, data=data)
+
+
+def test_a_changed_file_is_refused(tmp_path, params):
+    trained(tmp_path / "a", params)
+    (tmp_path / "a" / "head.safetensors").write_bytes(b"x")
+    with pytest.raises(InputError, match="changed after training"):
+        Predictor.load(tmp_path / "a")
+    (tmp_path / "a" / MANIFEST).write_text(json.dumps({"kind": "other"}))
+    with pytest.raises(InputError, match="is not the description of a model"):
+        Predictor.load(tmp_path / "a")
+
+
+def test_a_model_that_gives_nan_is_refused_by_name(tmp_path, params, monkeypatch):
+    trained(tmp_path / "a", params)
+    predictor = Predictor.load(tmp_path / "a")
+    monkeypatch.setattr(predictor._scorer, "bias", predictor._scorer.bias * float("nan"))
+    with pytest.raises(InputError, match=r"NaN or infinity for 40 of 40 records, the first in row 0 \(id 0\)"):
+        predictor.predict(rows().train)
+
+
+def test_the_rate_warms_up_and_falls_to_nothing():
+    rates = [rate_at(step, steps=100, warmup_share=0.05) for step in range(100)]
+    assert max(rates) == pytest.approx(1.0)
+    assert rates.index(max(rates)) == 5
+    assert rates[-1] < 0.01

@@ -1,0 +1,70 @@
+"""What the candidates are trained on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from pipelines.runtime.errors import InputError
+from pipelines.training.training_set import class_weights, macro_f1, training_set
+
+LABELS = ("a", "b")
+
+
+def assembled(weak_labels, *, soft=False, balanced=False):
+    records = pd.DataFrame(
+        {
+            "id": list("123456"),
+            "text": "x",
+            "part": ["train"] * 4 + ["validation", "recent"],
+            "gold": ["a", None, None, None, "b", "a"],
+        }
+    )
+    weak = pd.DataFrame({"id": list("123456"), "weak_label": [*weak_labels, "a", "a"]})
+    weak["soft_a"], weak["soft_b"] = 0.75, 0.25
+    weights = pd.DataFrame({"id": list("1234"), "weight": [1.0, 2.0, 1.0, 1.0]})
+    return training_set(records, weak=weak, weights=weights, labels=LABELS, soft=soft, balanced=balanced)
+
+
+def test_only_labeled_train_rows_are_trained_on_and_only_gold_validation_rows_are_seen():
+    data = assembled(["a", "b", None, "b"])
+    assert data.train["id"].tolist() == ["1", "2", "4"]
+    assert data.validation["id"].tolist() == ["5"]
+    assert data.gold.tolist() == [1]
+    assert data.weights.mean() == pytest.approx(1.0)
+    assert data.weights[1] == pytest.approx(2 * data.weights[0])
+
+
+def test_soft_targets_are_the_label_models():
+    np.testing.assert_allclose(assembled(["a", "b", None, "b"], soft=True).targets, [[0.75, 0.25]] * 3)
+
+
+def test_balanced_classes_weigh_the_same():
+    data = assembled(["a", "b", "b", "b"], balanced=True)
+    assert data.weights[0] == pytest.approx(data.weights[1:].sum())
+
+
+def test_one_class_is_refused():
+    with pytest.raises(InputError, match="all 4 training rows have the weak label 'a'"):
+        assembled(["a"] * 4)
+
+
+def test_no_rows_are_refused():
+    with pytest.raises(InputError, match="no training rows"):
+        assembled([None] * 4)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40))
+def test_class_weights_give_every_present_class_the_same_total(codes):
+    factor = class_weights(np.eye(4)[codes], np.ones(len(codes)))
+    totals = np.bincount(codes, weights=factor, minlength=4)
+    present = totals[totals > 0]
+    np.testing.assert_allclose(present, len(codes) / len(present))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
+def test_macro_f1_is_that_of_scikit_learn(pairs):
+    answers, gold = (np.array(column) for column in zip(*pairs, strict=True))
+    assert macro_f1(np.eye(4)[answers], gold) == pytest.approx(f1_score(gold, answers, average="macro"))
