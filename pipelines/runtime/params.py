@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -98,6 +99,34 @@ def overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         elif value is not None or key not in merged:
             merged[key] = value
     return merged
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The whole content of `params.yaml` and of the domain's `params.yaml`, read once per process."""
+
+    root: Path
+    ours: Mapping[str, Any]  # params.yaml
+    theirs: Mapping[str, Any]  # the domain's params.yaml
+    domain_folder: Path  # absolute
+
+    @classmethod
+    def read(cls, root: Path) -> Parameters:
+        """Read both files below the checkout `root`; ParamsError names the file and the line that is wrong."""
+        ours = read_yaml(root / PARAMS_FILE)
+        folder = domain_folder(ours, root=root)
+        return cls(root=root, ours=ours, theirs=read_yaml(folder / PARAMS_FILE), domain_folder=folder)
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return the effective section: the domain's values, overridden by all values in `params.yaml` but null."""
+        return section_of(name, ours=self.ours, theirs=self.theirs)
+
+    def load(self, name: str, model: type[Model]) -> Model:
+        """Return a section as its model; ParamsError lists every parameter that is missing, unknown or out of range."""
+        try:
+            return model.model_validate(self.section(name))
+        except ValidationError as error:
+            raise ParamsError("\n".join([f"{PARAMS_FILE} is wrong:", *explain(name, error, model=model)])) from None
 
 
 def section(name: str, root: Path | None = None) -> dict[str, Any]:

@@ -9,6 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.runtime.project import Project
 
 logger = logging.getLogger(__name__)
 
@@ -22,15 +26,18 @@ THREAD_VARIABLES = (
 )
 
 
-def run(stage: str, main: Callable[[], None]) -> None:
-    """Run one stage and leave with its exit code; known errors are one message on stderr, without a traceback."""
+def run(stage: str, main: Callable[[Project], None]) -> None:
+    """Run one stage on the project in the working directory and exit with its code.
+
+    Known errors become one message on stderr, without a traceback.
+    """
     raise SystemExit(execute(stage, main))
 
 
-def execute(stage: str, main: Callable[[], None]) -> int:
+def execute(stage: str, main: Callable[[Project], None]) -> int:
     """Run `main` with fixed threads and hash seed, log what it took, and return the exit code."""
     from pipelines.runtime.errors import PerennialError, StoreError
-    from pipelines.runtime.params import load_resources
+    from pipelines.runtime.project import Project
     from pipelines.runtime.state import disk_message
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"{stage}: %(message)s", force=True)
@@ -38,9 +45,10 @@ def execute(stage: str, main: Callable[[], None]) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     began = time.monotonic()
     try:
-        fix_process(threads=load_resources().threads)
+        project = Project.open()
+        fix_process(threads=project.resources.threads)
         with alone(stage):
-            main()
+            main(project)
     except PerennialError as error:
         sys.stderr.write(f"{stage}: {error}\n")
         return error.exit_code

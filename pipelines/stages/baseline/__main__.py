@@ -1,9 +1,10 @@
 """Train the cheap candidate: data/split, data/label, data/bias_gate -> data/baseline/model."""
 
+from pipelines.runtime.project import Project
 from pipelines.runtime.runner import run
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Read, train, write."""
     import torch
 

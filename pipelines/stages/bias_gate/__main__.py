@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 
 from pipelines.runtime import runner as stage
+from pipelines.runtime.project import Project
 
 logger = logging.getLogger("pipelines.stages.bias_gate")
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Read what every stage so far wrote, judge parity, and write weights, verdict, parity and the data report."""
     from pipelines.gates.status import require_open
     from pipelines.gates.verdict import Verdict

@@ -3,11 +3,12 @@
 import logging
 
 from pipelines.runtime import runner as stage
+from pipelines.runtime.project import Project
 
 logger = logging.getLogger("pipelines.stages.dedupe")
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Read accepted records, split off the duplicates, and write both with the verdict of the wipe-out guard."""
     from pipelines.gates.status import require_open
     from pipelines.records.domain import load_domain

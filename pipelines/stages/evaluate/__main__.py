@@ -12,6 +12,7 @@ from pipelines.records.domain import Domain, load_domain
 from pipelines.runtime import runner as stage
 from pipelines.runtime import store
 from pipelines.runtime.params import load_params, load_resources
+from pipelines.runtime.project import Project
 from pipelines.stages.evaluate.behaviors import run_behaviors
 from pipelines.stages.evaluate.card import NAMES, Evidence, day_span, render_card
 from pipelines.stages.evaluate.checks import evidence_check
@@ -25,7 +26,7 @@ GATES = ("ingest", "dedupe", "split", "label", "bias_gate")
 MEASURED = ("ingest", "dedupe", "split", "label", "bias_gate", "baseline", "finetune")
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Predict, measure, choose, check, and write the evidence."""
     params, seed = load_params("evaluate", EvaluateParams), load_resources().seed
     used = require_open(*GATES)

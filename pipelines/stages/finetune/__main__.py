@@ -1,9 +1,10 @@
 """Fine-tune the encoder on soft labels: data/split, data/label, data/bias_gate -> data/finetune/model."""
 
+from pipelines.runtime.project import Project
 from pipelines.runtime.runner import run
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Read, train, write."""
     import os
     from pathlib import Path

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipelines.records.domain import load_domain
 from pipelines.runtime import store
 from pipelines.runtime.params import load_params, load_resources, section
+from pipelines.runtime.project import Project
 from pipelines.runtime.runner import run
 from pipelines.runtime.state import home
 from pipelines.stages.ingest.params import IngestParams
@@ -16,7 +17,7 @@ from pipelines.stages.ingest.params import IngestParams
 logger = logging.getLogger(__name__)
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Read, sort out, write; the verdict says whether what came in may be trained on."""
     from pipelines.stages.ingest.flow import ingest
     from pipelines.stages.ingest.last_good import load_last_good

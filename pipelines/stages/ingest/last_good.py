@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.errors import InputError
+from pipelines.runtime.project import Project
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ def summary(per_day: pd.DataFrame, *, metrics: dict[str, Any], end: str) -> dict
     }
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Take the outputs of the last ingest as good; refused (GateClosed) while its gate is closed."""
     from pipelines.gates.status import require_open
     from pipelines.runtime import store

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 
 from pipelines.runtime import runner as stage
+from pipelines.runtime.project import Project
 
 logger = logging.getLogger("pipelines.stages.label")
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Vote, choose how votes become labels, measure on gold, and write labels, queue, summary and verdict."""
     from pipelines.gates.status import require_open
     from pipelines.gates.verdict import Verdict

@@ -12,6 +12,7 @@ from pipelines.runtime import runner as stage
 from pipelines.runtime import store
 from pipelines.runtime.champion import Champion, read_champion
 from pipelines.runtime.params import load_params, load_resources
+from pipelines.runtime.project import Project
 from pipelines.stages.promote.decision import decide
 from pipelines.stages.promote.evidence import evidence_of
 from pipelines.stages.promote.inputs import champion_checks, contest, describe_rows, evidence_checks, gold_rows
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate")
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Read the evidence and the champion, decide, and write decision, verdict and profile."""
     params, seed = load_params("promote", PromoteParams), load_resources().seed
     used = require_open(*GATES)

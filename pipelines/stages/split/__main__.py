@@ -3,11 +3,12 @@
 import logging
 
 from pipelines.runtime import runner as stage
+from pipelines.runtime.project import Project
 
 logger = logging.getLogger("pipelines.stages.split")
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Read kept records and the champion's anchor set, give every record its part, and write them with the verdict."""
     from pipelines.gates.status import require_open
     from pipelines.records.domain import load_domain

@@ -10,6 +10,7 @@ import pytest
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.runtime import store
 from pipelines.runtime.errors import GateClosed, InputError
+from pipelines.runtime.project import Project
 
 LABELS = ("refuse", "grant")
 SCHEMA = '''"""Letters."""
@@ -83,8 +84,8 @@ def run_both() -> dict[str, str]:
     from pipelines.stages.bias_gate.__main__ import main as judge_bias
     from pipelines.stages.label.__main__ import main as label
 
-    label()
-    judge_bias()
+    label(Project.open())
+    judge_bias(Project.open())
     files = [*Path("data/label").iterdir(), *Path("data/bias_gate").iterdir()]
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
 
@@ -116,9 +117,9 @@ def test_a_closed_gate_before_stops_both(workspace):
     bad = Check.at_least("leak", 0.0, limit=1, rows=9, min_rows=1, required=True, sentence="a column leaks")
     store.write_verdict(Verdict.of("split", [bad]))
     with pytest.raises(GateClosed, match="leak failed"):
-        label()
+        label(Project.open())
     with pytest.raises(GateClosed, match="gate 'label' is closed"):
-        judge_bias()
+        judge_bias(Project.open())
 
 
 def test_a_function_that_raises_stops_the_stage_and_writes_nothing(workspace):
@@ -130,5 +131,5 @@ def test_a_function_that_raises_stops_the_stage_and_writes_nothing(workspace):
             "def breaks(record):\n    return record['color'] == 'red'\n"
         )
     with pytest.raises(InputError, match=r"'breaks' failed on record 'r0000': KeyError: .*no field 'color'"):
-        label()
+        label(Project.open())
     assert not Path("data/label").exists()

@@ -11,6 +11,7 @@ from evaluate_samples import LABELS, PARAMS, gold, says
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.runtime import store
 from pipelines.runtime.errors import GateClosed, InputError
+from pipelines.runtime.project import Project
 from pipelines.stages.evaluate import __main__ as evaluate
 
 SCHEMA = '''"""Mail of a shop, and where it goes."""
@@ -79,7 +80,7 @@ def read(root, name):
 
 def test_everything_that_is_promised_is_written(workspace):
     root, _ = workspace
-    evaluate.main()
+    evaluate.main(Project.open())
     verdict, content = read(root, "verdict.json"), read(root, "metrics.json")
     metrics = content.pop("details")[0]
     assert content["candidate"] == "finetune" and content["macro_f1"] == metrics["finetune"]["recent"]["macro_f1"]
@@ -100,16 +101,16 @@ def test_everything_that_is_promised_is_written(workspace):
 
 def test_the_same_inputs_give_the_same_bytes(workspace):
     root, _ = workspace
-    evaluate.main()
+    evaluate.main(Project.open())
     first = store.folder_digest(root / "data/evaluate")
-    evaluate.main()
+    evaluate.main(Project.open())
     assert store.folder_digest(root / "data/evaluate") == first
 
 
 def test_the_floor_of_the_domain_closes_the_gate(workspace):
     root, model = workspace
     model.right = {"baseline": 0.6, "finetune": 0.55}
-    evaluate.main()
+    evaluate.main(Project.open())
     verdict = read(root, "verdict.json")
     assert not verdict["passed"]
     assert "recent_accuracy" in [check["name"] for check in verdict["checks"] if check["outcome"] == "failed"]
@@ -119,18 +120,18 @@ def test_no_gold_row_at_all_closes_the_gate_without_a_crash(workspace):
     root, _ = workspace
     rows = store.read_records("split")
     store.write_records("split", rows.assign(gold=pd.Series(None, index=rows.index, dtype="string")))
-    evaluate.main()
+    evaluate.main(Project.open())
     assert not read(root, "verdict.json")["passed"]
 
 
 def test_a_closed_gate_before_it_stops_the_stage(workspace):
     gate("label", passed=False)
     with pytest.raises(GateClosed, match="gate 'label' is closed"):
-        evaluate.main()
+        evaluate.main(Project.open())
 
 
 def test_a_model_of_another_label_set_stops_the_stage(workspace):
     _, model = workspace
     model.labels = ("refund", "delivery", "legal")
     with pytest.raises(InputError, match="train it again"):
-        evaluate.main()
+        evaluate.main(Project.open())

@@ -115,9 +115,10 @@ class Checkout:
         return write_csv(self.folder / "in" / name, rows, **rest)
 
     def run(self) -> None:
+        from pipelines.runtime.project import Project
         from pipelines.stages.ingest.__main__ import main
 
-        main()
+        main(Project.open())
 
     def exit_code(self) -> int:
         from pipelines.runtime.runner import execute

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 
+from pipelines.runtime.project import Project
 from tests.pipelines.stages.ingest.conftest import END, ticket, tickets
 
 
@@ -109,7 +110,7 @@ def test_a_revised_past_day_is_reported_against_the_last_good_run(after_ingest) 
     from pipelines.stages.ingest.last_good import main as remember
 
     checkout = after_ingest(tickets())
-    remember()
+    remember(Project.open())
     assert len(json.loads((checkout.folder / "data/last_good.json").read_text())["days"]) == 56
     rows = tickets()
     rows[0]["words"] = "The source thought again"
@@ -128,7 +129,7 @@ def test_good_input_is_only_remembered_behind_an_open_gate(after_ingest) -> None
 
     after_ingest(tickets(56))
     with pytest.raises(GateClosed, match="rows failed"):
-        remember()
+        remember(Project.open())
 
 
 def test_a_missing_reference_says_how_it_is_made(checkout) -> None:

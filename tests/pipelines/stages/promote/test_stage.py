@@ -12,6 +12,7 @@ from pipelines.gates.verdict import Check, Verdict
 from pipelines.profile.profile import Profile
 from pipelines.runtime import store
 from pipelines.runtime.errors import GateClosed, InputError
+from pipelines.runtime.project import Project
 from pipelines.stages.promote import __main__ as promote
 
 LABELS = ("refund", "delivery", "praise")
@@ -119,7 +120,7 @@ class Workspace:
         self.right = right
 
     def run(self):
-        promote.main()
+        promote.main(Project.open())
         decision = json.loads((self.root / "data/promote/decision.json").read_text())
         verdict = json.loads((self.root / "data/promote/verdict.json").read_text())
         return decision, verdict

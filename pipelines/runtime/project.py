@@ -1,0 +1,106 @@
+"""The project that a process works on: its checkout, parameters, domain folder and state, created once and passed on."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipelines.runtime.errors import ParamsError, StoreError
+from pipelines.runtime.params import PARAMS_FILE, Model, Parameters, ResourceParams
+from pipelines.runtime.store import Store
+
+MODEL_NAME = r"^[A-Za-z0-9_-]+$"  # it becomes the name of a folder
+
+
+@dataclass(frozen=True)
+class Project:
+    """One checkout and everything that a command needs to know about where it runs.
+
+    Only entry points create it (`Project.open`); library code takes it, or the values of it that it needs.
+    """
+
+    root: Path  # the checkout, absolute
+    parameters: Parameters  # params.yaml and the domain's params.yaml, read once
+    state: Path  # state root: registry, history, live state, caches; absolute
+    tracking_uri: str  # address of the MLflow store
+    environment: Mapping[str, str]  # variables of the process, as they were when the project was opened
+
+    @classmethod
+    def open(cls, root: Path | None = None, environment: Mapping[str, str] | None = None) -> Project:
+        """Open the checkout `root` (default: the working directory) with the variables of this process.
+
+        Raises ParamsError when a parameter file is missing or broken, StoreError when PERENNIAL_HOME is relative.
+        """
+        root = (root or Path.cwd()).resolve()
+        variables = dict(os.environ if environment is None else environment)
+        state = state_root(root, variables)
+        return cls(
+            root=root,
+            parameters=Parameters.read(root),
+            state=state,
+            tracking_uri=variables.get("MLFLOW_TRACKING_URI") or f"sqlite:///{state / 'mlflow.db'}",
+            environment=variables,
+        )
+
+    @cached_property
+    def store(self) -> Store:
+        """The outputs of this checkout's stages."""
+        return Store(self.root / "data")
+
+    @property
+    def domain_folder(self) -> Path:
+        """Folder of the domain, absolute; `records.domain.Domain` loads it."""
+        return self.parameters.domain_folder
+
+    @property
+    def resources(self) -> ResourceParams:
+        """Section `resources` of params.yaml."""
+        return self.section("resources", ResourceParams)
+
+    @property
+    def models_folder(self) -> Path | None:
+        """Folder of base models (`PERENNIAL_MODELS`), absolute, or None: installed packages, then the hub."""
+        given = self.environment.get("PERENNIAL_MODELS")
+        return (self.root / given).resolve() if given else None
+
+    @property
+    def data_folder(self) -> Path:
+        """Folder at which relative source paths start: `PERENNIAL_DATA`, else the checkout."""
+        return (self.root / self.environment.get("PERENNIAL_DATA", "")).resolve()
+
+    def section(self, name: str, model: type[Model]) -> Model:
+        """Return a section of the parameters as its model; ParamsError lists everything that is wrong with it."""
+        return self.parameters.load(name, model)
+
+    @property
+    def model_name(self) -> str:
+        """Name of the registered model: `release.model_name`, else `perennial-<domain folder>`."""
+        name = self.parameters.section("release").get("model_name")
+        if name is None:
+            return f"perennial-{self.domain_folder.name}"
+        if not isinstance(name, str) or not re.fullmatch(MODEL_NAME, name):
+            raise ParamsError(
+                f"{PARAMS_FILE}: invalid release.model_name = {name!r}: expected letters, digits, '_' and '-'"
+            )
+        return name
+
+
+def state_root(root: Path, environment: Mapping[str, str]) -> Path:
+    """Return `PERENNIAL_HOME` (absolute), else `.perennial/` of the main checkout, also from one of its worktrees.
+
+    Raises StoreError when PERENNIAL_HOME is relative.
+    """
+    value = environment.get("PERENNIAL_HOME")
+    if value:
+        folder = Path(value)
+        if not folder.is_absolute():
+            raise StoreError(f"invalid PERENNIAL_HOME = {value!r}: expected an absolute path")
+        return folder
+    command = ["git", "-C", str(root), "rev-parse", "--path-format=absolute", "--git-common-dir"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (Path(answer.stdout.strip()).parent if answer.returncode == 0 else root) / ".perennial"
