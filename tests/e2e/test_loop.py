@@ -1,4 +1,4 @@
-"""`make loop` as a user runs it: the whole story, offline, in a state root of its own."""
+"""`make loop` as a user runs it: the whole scenario, offline, in a state root of its own."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Loop: the whole story on simulated time, from the first champion to a rollback; no stage, and nobody's own state."""
+"""Loop: the whole scenario on simulated time, from the first champion to a rollback; no stage, and nobody's own state."""

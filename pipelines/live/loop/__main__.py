@@ -1,4 +1,4 @@
-"""Play the whole story in a folder aside: `python -m pipelines.live.loop [--plan examples/loop.yaml]`, `make loop`.
+"""Play the whole scenario in a folder aside: `python -m pipelines.live.loop [--plan examples/loop.yaml]`, `make loop`.
 
 Trains and releases a first champion, lets live weeks pass until the world drifts, retrains once, releases through
 shadow and canary, and stops and rolls back a bad model. Exit code 0 only when the state files show every expected
@@ -21,10 +21,10 @@ from pipelines.runtime.errors import InputError, PerennialError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the checkout and play the story in it; a known error is one message on stderr and its own exit code."""
+    """Make the checkout and play the scenario in it; a known error is one message on stderr and its own exit code."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="loop: %(message)s", force=True)
     parser = argparse.ArgumentParser(prog="python -m pipelines.live.loop", description=__doc__)
-    parser.add_argument("--plan", type=Path, default=Path("examples/loop.yaml"), help="the story and its parameters")
+    parser.add_argument("--plan", type=Path, default=Path("examples/loop.yaml"), help="the scenario and its parameters")
     parser.add_argument("--in-checkout", type=Path, help=argparse.SUPPRESS)  # the second half, in its own checkout
     given = parser.parse_args(arguments)
     try:
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def prepare(plan_file: Path) -> int:
-    """Start over in an empty folder and play the story there, in a process whose code and state are its own."""
+    """Start over in an empty folder and play the scenario there, in a process whose code and state are its own."""
     from pipelines.live.loop.checkout import environment, make_checkout
     from pipelines.live.loop.params import read_plan
     from pipelines.runtime.state import home
@@ -57,18 +57,18 @@ def prepare(plan_file: Path) -> int:
             cwd=checkout,
             env=environment(state),
             check=False,
-            pass_fds=(lock.fileno(),),  # held by the story too: it may outlive a killed parent
+            pass_fds=(lock.fileno(),),  # held by the scenario too: it may outlive a killed parent
         ).returncode
 
 
 def play(plan_file: Path, *, folder: Path) -> int:
-    """Play the story in the present checkout, then show what happened and hold it against what must have."""
+    """Play the scenario in the present checkout, then show what happened and hold it against what must have."""
     from pipelines.live.drift.job import load_drift_params
     from pipelines.live.loop import timeline
     from pipelines.live.loop.evidence import claims
     from pipelines.live.loop.findings import read_state
     from pipelines.live.loop.params import read_plan
-    from pipelines.live.loop.story import Teller
+    from pipelines.live.loop.scenario import ScenarioRun
     from pipelines.live.release.params import model_name
     from pipelines.runtime.params import load_resources, section
     from pipelines.runtime.runner import THREAD_VARIABLES
@@ -78,26 +78,26 @@ def play(plan_file: Path, *, folder: Path) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELIZM", "false")
     warnings.filterwarnings("ignore", module="mlflow")
-    story = read_plan(plan_file).story
+    scenario = read_plan(plan_file).scenario
     began = time.monotonic()
-    teller = Teller(story, int(section("ingest")["window_days"]), model_name(), say=_progress(began))
+    run = ScenarioRun(scenario, int(section("ingest")["window_days"]), model_name(), say=_progress(began))
     failure = None
     try:
-        teller.play()
+        run.play()
     except PerennialError as error:
         failure = str(error)
     from pipelines.live.release.registry import Registry
 
     state = read_state(Registry(model_name()))
-    found = claims(state, story=story)
+    found = claims(state, scenario=scenario)
     seconds = time.monotonic() - began
     alarm = load_drift_params().alarm
     limits = {"alert": alarm.alert_excess, "breach": alarm.breach_excess}
-    timeline.draw(teller.events, state, story=story, limits=limits, folder=folder)
-    timeline.write_data(folder / "loop.json", teller.events, found, seconds=seconds, failure=failure)
-    timeline.show(teller.events, found, folder=folder, seconds=seconds)
+    timeline.draw(run.events, state, scenario=scenario, limits=limits, folder=folder)
+    timeline.write_data(folder / "loop.json", run.events, found, seconds=seconds, failure=failure)
+    timeline.show(run.events, found, folder=folder, seconds=seconds)
     if failure is not None:
-        sys.stderr.write(f"loop: the story broke off: {failure}\n")
+        sys.stderr.write(f"loop: the scenario broke off: {failure}\n")
     missing = [claim.name for claim in found if not claim.held]
     if missing:
         sys.stderr.write(f"loop: expected and not seen: {', '.join(missing)}\n")

@@ -1,4 +1,4 @@
-"""A checkout of its own for the story: the working tree as it stands, in a repository and a state root aside."""
+"""A checkout of its own for the scenario: the working tree as it stands, in a repository and a state root aside."""
 
 import os
 import shutil
@@ -35,14 +35,14 @@ def make_checkout(source: Path, target: Path, *, state: Path, plan: Plan) -> Non
         text=True,
     )
     if done.returncode:
-        raise PerennialError(f"the story's checkout {target} could not be set up:\n{done.stderr.strip()}")
+        raise PerennialError(f"the scenario's checkout {target} could not be set up:\n{done.stderr.strip()}")
     lay_over(target, {name: value for name, value in plan.params.items() if name == "domain"})
     lay_over(target, {name: value for name, value in plan.params.items() if name != "domain"})
-    drift_date = {"simulator": {"drift_date": plan.story.drift_from.isoformat()}}
+    drift_date = {"simulator": {"drift_date": plan.scenario.drift_from.isoformat()}}
     lay_over(domain_path(target), plan.domain)
     lay_over(domain_path(target), drift_date)
     _git(target, "add", "--all")
-    commit(target, "The story begins")
+    commit(target, "The scenario begins")
 
 
 def commit(checkout: Path, message: str) -> None:
@@ -54,7 +54,7 @@ def commit(checkout: Path, message: str) -> None:
 
 
 def environment(state: Path) -> dict[str, str]:
-    """The environment of everything that runs in the story: its own state root and registry, this Python first."""
+    """The environment of everything that runs in the scenario: its own state root and registry, this Python first."""
     kept = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "GIT_DIR")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
     return {**kept, "PERENNIAL_HOME": str(state), "PERENNIAL_ACTOR": "loop", "PATH": path, "DVC_NO_ANALYTICS": "1"}
@@ -64,7 +64,7 @@ def _files(source: Path) -> list[str]:
     command = ["git", "-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     answer = subprocess.run(command, capture_output=True, check=False)
     if answer.returncode:
-        raise InputError(f"{source} is no Git checkout; the story copies what Git knows: run it in a clone")
+        raise InputError(f"{source} is no Git checkout; the scenario copies what Git knows: run it in a clone")
     return sorted(set(os.fsdecode(answer.stdout).split("\0")) - {""})
 
 

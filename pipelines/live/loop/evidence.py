@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from pipelines.live.loop.params import Story
+from pipelines.live.loop.params import Scenario
 
 Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class State:
-    """What the story left in its state root and registry."""
+    """What the scenario left in its state root and registry."""
 
     moves: list[Line]  # history.jsonl, its chain checked
     decisions: list[Line]  # decisions.jsonl, its chain checked
@@ -33,21 +33,21 @@ class Claim:
     seen: str
 
 
-def claims(state: State, *, story: Story) -> list[Claim]:
+def claims(state: State, *, scenario: Scenario) -> list[Claim]:
     """Every expected event, in order, with whether the state files show it."""
     first = state.moves[0]["to"] if state.moves and state.moves[0]["from"] is None else None
     stopped = [line["version"] for line in state.canaries]
     second = next((m["to"] for m in state.moves[1:] if m["action"] == "release" and m["to"] not in stopped), None)
-    second_week = _verdict(state, start=story.drift_from + timedelta(days=7))
+    second_week = _verdict(state, start=scenario.drift_from + timedelta(days=7))
     return [
         Claim("first champion", first is not None, f"version {first} from none" if first else "history.jsonl has none"),
-        _quiet(state, story=story),
-        _alert(state, story=story),
+        _quiet(state, scenario=scenario),
+        _alert(state, scenario=scenario),
         Claim("breach", second_week.get("outcome") == "breach", _said(second_week)),
         _one_retraining(state, key=second_week.get("key")),
         _window(state, version=_challenger(state, first=first, stopped=stopped)),
         _canary(state, first=first, second=second),
-        _clear(state, version=second, weeks=story.clear_weeks),
+        _clear(state, version=second, weeks=scenario.clear_weeks),
         *_bad(state, second=second, stopped=stopped),
     ]
 
@@ -56,16 +56,16 @@ def _challenger(state: State, *, first: int | None, stopped: list[int]) -> int |
     return next((version for version in sorted(state.windows) if version != first and version not in stopped), None)
 
 
-def _quiet(state: State, *, story: Story) -> Claim:
-    quiet = [v for v in state.verdicts if v["window"]["end"] <= story.drift_from.isoformat()]
+def _quiet(state: State, *, scenario: Scenario) -> Claim:
+    quiet = [v for v in state.verdicts if v["window"]["end"] <= scenario.drift_from.isoformat()]
     loud = [v["key"] for v in quiet if v["outcome"] == "breach"]
-    weeks = (story.drift_from - story.live_from).days // 7
+    weeks = (scenario.drift_from - scenario.live_from).days // 7
     held = len(quiet) == weeks and not loud and all(v["outcome"] != "undecided" for v in quiet)
     return Claim("quiet weeks", held, f"{len(quiet)} of {weeks} measured, breaches: {', '.join(loud) or 'none'}")
 
 
-def _alert(state: State, *, story: Story) -> Claim:
-    found = _verdict(state, start=story.drift_from)
+def _alert(state: State, *, scenario: Scenario) -> Claim:
+    found = _verdict(state, start=scenario.drift_from)
     return Claim("alert", bool(found.get("alerts")), _said(found))
 
 

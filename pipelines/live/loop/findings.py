@@ -1,4 +1,4 @@
-"""What stands in the story's state root and registry when it is over."""
+"""What stands in the scenario's state root and registry when it is over."""
 
 import json
 from typing import TYPE_CHECKING, Any

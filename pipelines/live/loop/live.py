@@ -20,7 +20,7 @@ MORNING = 5  # o'clock on the Monday after a week: when it is measured and decid
 
 
 class Live:
-    """What happens to live records in the story's checkout and state root; the functions are those of production."""
+    """What happens to live records in the scenario's checkout and state root; the functions are those of production."""
 
     def __init__(self, registry: "Registry") -> None:
         from pipelines.live.serve.answering import Answerer

@@ -1,4 +1,4 @@
-"""The plan of the story: examples/loop.yaml."""
+"""The plan of the scenario: examples/loop.yaml."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,18 +12,18 @@ from pipelines.runtime.params import StageParams, read_yaml
 MONDAY = 0
 
 
-class Story(StageParams):
-    """loop.yaml: story."""
+class Scenario(StageParams):
+    """loop.yaml: scenario."""
 
     trained_from: date  # first day of the first training window; a Monday
     live_from: date  # first live day, and the end of that window; a Monday
     drift_from: date  # from this Monday on the world has moved
-    most_weeks: int = Field(ge=6, le=52)  # live weeks after which the story ends, whatever is still missing
+    most_weeks: int = Field(ge=6, le=52)  # live weeks after which the scenario ends, whatever is still missing
     clear_weeks: int = Field(ge=1, le=8)  # weeks that the new champion must be without a breach
     request_records: int = Field(ge=1, le=256)  # records of one request to the service
 
     @model_validator(mode="after")
-    def whole_weeks(self) -> "Story":
+    def whole_weeks(self) -> "Scenario":
         """All days are Mondays, in order, with a quiet week or more before the drift."""
         for name in ("trained_from", "live_from", "drift_from"):
             if getattr(self, name).weekday() != MONDAY:
@@ -41,7 +41,7 @@ class Story(StageParams):
 class Plan(StageParams):
     """loop.yaml."""
 
-    story: Story
+    scenario: Scenario
     params: dict[str, Any]  # laid over params.yaml
     domain: dict[str, Any]  # laid over the domain's own params.yaml
 

@@ -1,4 +1,4 @@
-"""The story as a table for a terminal, a drawing, and a file for programs."""
+"""The scenario as a table for a terminal, a drawing, and a file for programs."""
 
 import io
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.live.loop.evidence import Claim, State
-from pipelines.live.loop.params import Story
-from pipelines.live.loop.story import Event
+from pipelines.live.loop.params import Scenario
+from pipelines.live.loop.scenario import Event
 from pipelines.runtime.state import write_atomic
 from pipelines.runtime.store import to_json
 
@@ -25,7 +25,7 @@ def show(events: Sequence[Event], claims: Sequence[Claim], *, folder: Path, seco
     from rich.text import Text
 
     console = Console(highlight=False)
-    table = Table(box=SIMPLE_HEAD, title="The story, on simulated time", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, title="The scenario, on simulated time", title_justify="left")
     for name in ("day", "event", "champion", "what"):
         table.add_column(name, no_wrap=name == "day")
     for event in events:
@@ -64,7 +64,7 @@ def write_data(
     write_atomic(file, to_json(content))
 
 
-def draw(events: Sequence[Event], state: State, *, story: Story, limits: dict[str, float], folder: Path) -> None:
+def draw(events: Sequence[Event], state: State, *, scenario: Scenario, limits: dict[str, float], folder: Path) -> None:
     """Draw `timeline.svg` and `timeline.png`: what moved each week, who answered, and what was done."""
     import matplotlib
 
@@ -74,7 +74,7 @@ def draw(events: Sequence[Event], state: State, *, story: Story, limits: dict[st
     figure, (above, below) = pyplot.subplots(
         2, 1, figsize=(13, 7.5), sharex=True, height_ratios=[2, 1.6], layout="constrained"
     )
-    _draw_weeks(above, state, story=story, limits=limits)
+    _draw_weeks(above, state, scenario=scenario, limits=limits)
     _draw_versions(below, events)
     _mark_events(above, below, events)
     below.xaxis.set_major_locator(dates.WeekdayLocator(byweekday=dates.MO, interval=2))
@@ -86,7 +86,7 @@ def draw(events: Sequence[Event], state: State, *, story: Story, limits: dict[st
     pyplot.close(figure)
 
 
-def _draw_weeks(axes: Any, state: State, *, story: Story, limits: dict[str, float]) -> None:
+def _draw_weeks(axes: Any, state: State, *, scenario: Scenario, limits: dict[str, float]) -> None:
     """One dot a week: how far the column that moved most is above its median, in the color of the verdict."""
     colors = {"breach": RED, "alert": "#d97706", "steady": GREEN, "undecided": GREY}
     for outcome, color in colors.items():
@@ -98,8 +98,10 @@ def _draw_weeks(axes: Any, state: State, *, story: Story, limits: dict[str, floa
         axes.axhline(limit, color=GREY, linewidth=0.8, linestyle=":" if name == "alert" else "--")
         axes.annotate(f"{name} from {limit}", (1, limit), xycoords=("axes fraction", "data"), ha="right", va="bottom")
     axes.set_ylim(top=axes.get_ylim()[1] * 1.6)  # room for the names of events
-    axes.axvline(_number(story.drift_from), color=RED, linewidth=1.2)
-    axes.annotate("the world moves", (_number(story.drift_from), 0.93), xycoords=("data", "axes fraction"), color=RED)
+    axes.axvline(_number(scenario.drift_from), color=RED, linewidth=1.2)
+    axes.annotate(
+        "the world moves", (_number(scenario.drift_from), 0.93), xycoords=("data", "axes fraction"), color=RED
+    )
     axes.set_ylabel("PSI above its median,\ninput that moved most")
     if state.verdicts:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)

@@ -1,4 +1,4 @@
-"""Train in the story's checkout: the same command that a person or the scheduler runs, its output in a log."""
+"""Train in the scenario's checkout: the same command that a person or the scheduler runs, its output in a log."""
 
 import json
 import re

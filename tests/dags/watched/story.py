@@ -49,7 +49,7 @@ def make(folder: Path) -> None:
 def sabotage(folder: Path) -> None:
     """What an operator does who knows better: a broken copy of the champion, and the alias on it."""
     root = enter(folder)
-    from pipelines.live.loop.sabotage import register_bad_version
+    from pipelines.live.loop.fault_injection import register_faulty_version
     from pipelines.live.release.params import model_name
     from pipelines.live.release.registry import CHAMPION, Registry
     from pipelines.records.domain import load_domain
@@ -58,7 +58,7 @@ def sabotage(folder: Path) -> None:
     champion = registry.alias(CHAMPION)
     assert champion is not None
     schema = load_domain().schema
-    bad = register_bad_version(registry, of=champion, schema=schema, root=root)
+    bad = register_faulty_version(registry, of=champion, schema=schema, root=root)
     registry.move_alias(CHAMPION, bad)
 
 

@@ -1,4 +1,4 @@
-"""The story's claims: a clean state holds all of them, and each thing missing from it names its claim."""
+"""The scenario's claims: a clean state holds all of them, and each thing missing from it names its claim."""
 
 from copy import deepcopy
 from datetime import date
@@ -6,9 +6,9 @@ from datetime import date
 import pytest
 
 from pipelines.live.loop.evidence import State, claims
-from pipelines.live.loop.params import Story
+from pipelines.live.loop.params import Scenario
 
-STORY = Story(
+SCENARIO = Scenario(
     trained_from=date(2025, 7, 7),
     live_from=date(2026, 1, 5),
     drift_from=date(2026, 1, 12),
@@ -75,10 +75,10 @@ def seen() -> State:
 
 
 def missing(state: State) -> set[str]:
-    return {claim.name for claim in claims(state, story=STORY) if not claim.held}
+    return {claim.name for claim in claims(state, scenario=SCENARIO) if not claim.held}
 
 
-def test_a_whole_story_holds_every_claim():
+def test_a_whole_scenario_holds_every_claim():
     assert missing(seen()) == set()
 
 
@@ -105,7 +105,7 @@ def test_what_did_not_happen_is_named(name):
 
 
 def test_mutations_cover_every_claim():
-    assert {claim.name for claim in claims(seen(), story=STORY)} == set(MUTATIONS)
+    assert {claim.name for claim in claims(seen(), scenario=SCENARIO)} == set(MUTATIONS)
 
 
 def test_a_quiet_week_that_was_not_measured_is_no_quiet_week():

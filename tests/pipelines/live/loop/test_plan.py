@@ -20,10 +20,10 @@ PLAN = ROOT / "examples" / "loop.yaml"
 
 
 def test_the_plan_that_ships_has_weeks_enough_for_a_rank():
-    story = read_plan(PLAN).story
-    assert (story.live_from - story.trained_from).days >= 26 * 7
-    weeks = story.weeks()
-    assert weeks[0][0] == story.live_from
+    scenario = read_plan(PLAN).scenario
+    assert (scenario.live_from - scenario.trained_from).days >= 26 * 7
+    weeks = scenario.weeks()
+    assert weeks[0][0] == scenario.live_from
     assert all(end - start == timedelta(days=7) for start, end in weeks)
 
 
@@ -38,7 +38,7 @@ def test_the_plan_that_ships_has_weeks_enough_for_a_rank():
 )
 def test_a_wrong_plan_says_what_is_wrong(tmp_path, parameter, value, said):
     plan = yaml.safe_load(PLAN.read_text())
-    plan["story"][parameter] = value
+    plan["scenario"][parameter] = value
     (tmp_path / "loop.yaml").write_text(yaml.safe_dump(plan))
     with pytest.raises(ParamsError, match=said):
         read_plan(tmp_path / "loop.yaml")
@@ -125,7 +125,7 @@ def test_no_checkout_is_made_of_what_git_does_not_know(tmp_path):
         make_checkout(tmp_path, tmp_path / "target", state=tmp_path / "state", plan=read_plan(PLAN))
 
 
-def test_the_story_never_sees_the_users_registry(tmp_path, monkeypatch):
+def test_the_scenario_never_sees_the_users_registry(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://shared.example")
     variables = environment(tmp_path)
     assert "MLFLOW_TRACKING_URI" not in variables

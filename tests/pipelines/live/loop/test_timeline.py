@@ -1,4 +1,4 @@
-"""The story drawn, shown and written."""
+"""The scenario drawn, shown and written."""
 
 import json
 from datetime import date
@@ -7,10 +7,10 @@ import pytest
 
 from pipelines.live.loop import timeline
 from pipelines.live.loop.evidence import Claim, State
-from pipelines.live.loop.params import Story
-from pipelines.live.loop.story import Event
+from pipelines.live.loop.params import Scenario
+from pipelines.live.loop.scenario import Event
 
-STORY = Story(
+SCENARIO = Scenario(
     trained_from=date(2025, 7, 7),
     live_from=date(2026, 1, 5),
     drift_from=date(2026, 1, 12),
@@ -37,7 +37,7 @@ def verdict(start: str, outcome: str, excess: float | None) -> dict:
 def test_a_drawing_is_made_of_whatever_happened(tmp_path, events):
     verdicts = [verdict("2026-01-05", "steady", None), verdict("2026-01-12", "breach", 0.4)] if events else []
     state = State([], [], verdicts, [], [], {}, {}, 1, None)
-    timeline.draw(events, state, story=STORY, limits={"alert": 0.1, "breach": 0.2}, folder=tmp_path)
+    timeline.draw(events, state, scenario=SCENARIO, limits={"alert": 0.1, "breach": 0.2}, folder=tmp_path)
     assert (tmp_path / "timeline.svg").read_text().startswith("<?xml")
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
 

@@ -1,4 +1,4 @@
-"""The story, week by week: each event is told as it happens, and none is made up."""
+"""The scenario, week by week: each event is told as it happens, and none is made up."""
 
 import time
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.live.loop import live
+from pipelines.live.loop.fault_injection import register_faulty_version
 from pipelines.live.loop.live import Live
-from pipelines.live.loop.params import Story
-from pipelines.live.loop.sabotage import register_bad_version
+from pipelines.live.loop.params import Scenario
 from pipelines.live.loop.training import train
 from pipelines.live.release.moves import rollback
 from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
@@ -34,10 +34,10 @@ class Event:
 
 
 @dataclass
-class Teller:
-    """Plays the story and keeps its events."""
+class ScenarioRun:
+    """Plays the scenario and keeps its events."""
 
-    story: Story
+    scenario: Scenario
     window_days: int
     model_name: str
     say: Callable[[str], None]
@@ -53,15 +53,17 @@ class Teller:
 
     def play(self) -> None:
         """Train the first champion, then live through the weeks until everything was seen or the weeks are over."""
-        self._day = self.story.live_from
-        self._train(start=self.story.trained_from, end=self.story.live_from, why="the first champion", log="first")
+        self._day = self.scenario.live_from
+        self._train(
+            start=self.scenario.trained_from, end=self.scenario.live_from, why="the first champion", log="first"
+        )
         self._registry = Registry(self.model_name)
         self._live = Live(self._registry)
         self.tell("first champion", f"version {self._registry.alias(CHAMPION)} is released: the registry had none")
-        for start, end in self.story.weeks():
+        for start, end in self.scenario.weeks():
             self._day = end
             self._week(start, end)
-            if self._stuck or (self._over and self._clear >= self.story.clear_weeks):
+            if self._stuck or (self._over and self._clear >= self.scenario.clear_weeks):
                 return
 
     def tell(self, name: str, what: str) -> None:
@@ -78,9 +80,9 @@ class Teller:
             said = now.score(start, end)
             traffic = f"{said['records']} records scored by version {said['model_version']}"
         else:
-            answered = now.serve(start, end, request_records=self.story.request_records)
+            answered = now.serve(start, end, request_records=self.scenario.request_records)
             traffic = f"{sum(answered.values())} requests answered by {_by_version(answered)}"
-        labels = now.labels(end, live_from=self.story.live_from)
+        labels = now.labels(end, live_from=self.scenario.live_from)
         self.say(f"{end}  week of {start}: {traffic}; {labels} late labels came in")
         if registry.alias(CHALLENGER) is not None:
             self._look(end)
@@ -118,7 +120,7 @@ class Teller:
             self.say(f"{end}  drift: {verdict['outcome']} {against}; decided: {decision['action']}")
         if verdict["model_version"] == self._retrained:
             self._clear += 1
-            if self._clear == self.story.clear_weeks and verdict["outcome"] != "breach":
+            if self._clear == self.scenario.clear_weeks and verdict["outcome"] != "breach":
                 self.tell("drift is clear", f"{self._clear} week(s) without a breach against version {self._retrained}")
         if decision["retrain"]:
             self._retrain(verdict, decision)
@@ -152,7 +154,7 @@ class Teller:
         champion = registry.alias(CHAMPION)
         if champion is None:
             return
-        self._bad = register_bad_version(registry, of=champion, schema=now.domain.schema, root=Path.cwd())
+        self._bad = register_faulty_version(registry, of=champion, schema=now.domain.schema, root=Path.cwd())
         registry.move_alias(CHALLENGER, self._bad)
         self.tell("bad challenger", f"version {self._bad}, registered by hand past the gates, answers wrongly")
 
@@ -163,7 +165,7 @@ class Teller:
             return
         registry.move_alias(CHAMPION, self._bad)
         self.tell("operator's mistake", f"the champion alias was moved by hand to version {self._bad}")
-        answered = now.serve(today, today + timedelta(days=1), request_records=self.story.request_records)
+        answered = now.serve(today, today + timedelta(days=1), request_records=self.scenario.request_records)
         self.say(f"{today}  {sum(answered.values())} requests answered by {_by_version(answered)}")
         done = rollback(registry, reason=REASON)
         now.models.refresh()

@@ -1,11 +1,11 @@
-"""The bad model of the story: every digest honest, every answer the next label."""
+"""The bad model of the scenario: every digest honest, every answer the next label."""
 
 import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
 
-from pipelines.live.loop.sabotage import turn_labels
+from pipelines.live.loop.fault_injection import shift_labels
 from pipelines.models.base_model import BaseModelParams
 from pipelines.models.linear import LinearModel, Vocabulary
 from pipelines.models.predictor import SCHEMA_VERSION, Manifest
@@ -41,7 +41,7 @@ def test_a_baseline_says_the_next_label(tmp_path, manifest):
     manifest("baseline").write(tmp_path)
     before = model.logits(texts, np.zeros((3, 0))).argmax(axis=1)
 
-    turn_labels(tmp_path)
+    shift_labels(tmp_path)
 
     after = LinearModel.load(tmp_path).logits(texts, np.zeros((3, 0))).argmax(axis=1)
     assert (after == (before + 1) % 3).all()
@@ -53,7 +53,7 @@ def test_a_fine_tuned_head_is_turned_too(tmp_path, manifest):
     save_file({"weight": np.eye(3, dtype=np.float32), "bias": np.arange(3.0)}, tmp_path / "head.safetensors")
     manifest("finetune").write(tmp_path)
 
-    turn_labels(tmp_path)
+    shift_labels(tmp_path)
 
     head = load_file(tmp_path / "head.safetensors")
     assert head["weight"].argmax(axis=0).tolist() == [1, 2, 0]

@@ -20,7 +20,7 @@ LAST_LAYER = {
 }
 
 
-def turn_labels(model: Path) -> None:
+def shift_labels(model: Path) -> None:
     """Let a model say the next label instead of the right one, and write the digests that fit."""
     import numpy as np
     from safetensors.numpy import load_file, save_file
@@ -36,7 +36,7 @@ def turn_labels(model: Path) -> None:
     manifest.write(model)
 
 
-def register_bad_version(registry: "Registry", *, of: int, schema: "DomainSchema", root: Path) -> int:
+def register_faulty_version(registry: "Registry", *, of: int, schema: "DomainSchema", root: Path) -> int:
     """Register a broken copy of a version by hand, as somebody who goes past the gates could; returns its number."""
     from pipelines.live.release.preflight import save_model
 
@@ -44,7 +44,7 @@ def register_bad_version(registry: "Registry", *, of: int, schema: "DomainSchema
     shutil.rmtree(staging, ignore_errors=True)
     package = staging / "package"
     shutil.copytree(registry.package(of), package)
-    turn_labels(package / "model")
+    shift_labels(package / "model")
     manifest = json.loads((package / "manifest.json").read_text(encoding="utf-8"))
     manifest["model_digest"] = folder_digest(package / "model")
     manifest["files"] = {
