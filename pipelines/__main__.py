@@ -11,7 +11,9 @@ import typer
 from pipelines.runtime.errors import PerennialError
 
 # Modules that add their commands to the program; heavy libraries are imported by the commands that need them.
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = (
+    "pipelines.gates.commands",
+)
 QUIET = ("httpx", "urllib3", "alembic", "mlflow", "filelock", "matplotlib", "fsspec")
 
 

@@ -1,30 +1,33 @@
-"""Record that a person lets a closed gate pass: `python -m pipelines.gates.override --stage S --who W --why R`."""
+"""Overrides: the signed record of a person who lets one closed gate pass."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.gates.status import DATA, load_verdict, override_file, signature
-from pipelines.runtime.errors import GateClosed, ParamsError, PerennialError
-from pipelines.runtime.params import read_yaml
+from pipelines.gates.status import load_verdict, override_file, signature
+from pipelines.runtime.errors import GateClosed, ParamsError
 from pipelines.runtime.state import write_atomic
-from pipelines.runtime.store import to_json
+from pipelines.runtime.store import Store, to_json
+
+MIN_REASON_LENGTH = 10
 
 
-def record_override(*, stage: str, who: str, when: str, why: str) -> str:
-    """Write the override record of the stage's present verdict and return its path."""
-    verdict, digest = load_verdict(stage)
+def record_override(store: Store, *, stage: str, who: str, when: str, why: str) -> Path:
+    """Write the override record of the stage's current verdict and return its path.
+
+    Raises GateClosed when the gate is open, the verdict cannot be trusted, or the name or the reason is too short.
+    """
+    verdict, digest = load_verdict(store, stage)
     if verdict.passed:
-        raise GateClosed(f"gate {stage!r} is open; there is nothing to override")
-    if not who.strip() or len(why.strip()) < 10:
-        raise GateClosed(f"an override needs a name and a reason of ten letters or more; found {who!r}, {why!r}")
+        raise GateClosed(f"gate {stage!r} is open; nothing to override")
+    if not who.strip() or len(why.strip()) < MIN_REASON_LENGTH:
+        raise GateClosed(
+            f"invalid override by {who!r} for {why!r}: expected a name and a reason of at least "
+            f"{MIN_REASON_LENGTH} characters"
+        )
     record = {
         "stage": stage,
         "verdict_digest": digest,
@@ -34,55 +37,32 @@ def record_override(*, stage: str, who: str, when: str, why: str) -> str:
         "checks": [check.name for check in verdict.closed_by] or ["no check was made"],
     }
     record["signature"] = signature(record)
-    file = override_file(stage, digest)
+    file = override_file(store, stage, digest)
     write_atomic(file, to_json(record))
-    return str(file)
+    return file
 
 
-def require_closed(stage: str) -> None:
-    """Refuse what is no gate (ParamsError) and a gate that is open (GateClosed), with the gates that there are."""
-    names = gates(read_yaml(Path("dvc.yaml")))
-    if stage not in names:
-        raise ParamsError(f"there is no gate {stage!r}. Gates: {_said(names)}")
-    if load_verdict(stage)[0].passed:
-        raise GateClosed(f"gate {stage!r} is open; there is nothing to override. Gates: {_said(names)}")
+def require_closed(store: Store, stage: str, *, gates: Sequence[str]) -> None:
+    """Raise ParamsError for a stage that is not one of `gates`, GateClosed for an open gate; both list the gates."""
+    if stage not in gates:
+        raise ParamsError(f"unknown gate {stage!r}. Gates: {_listed(store, gates)}")
+    if load_verdict(store, stage)[0].passed:
+        raise GateClosed(f"gate {stage!r} is open; nothing to override. Gates: {_listed(store, gates)}")
 
 
-def gates(pipeline: Mapping[str, Any]) -> list[str]:
-    """Stages of a `dvc.yaml` that write a verdict, in its order."""
+def gates_of(pipeline: Mapping[str, Any]) -> list[str]:
+    """Return the stages of a `dvc.yaml` that write a verdict, in its order."""
     return [
         name for name, stage in pipeline["stages"].items() if f"data/{name}/verdict.json" in str(stage.get("metrics"))
     ]
 
 
-def _said(names: Sequence[str]) -> str:
-    """Each gate, and whether a verdict of it is open or closed; one that cannot be trusted is closed."""
-    said = []
-    for name in names:
-        state = "closed" if (DATA / name / "verdict.json").exists() else "no verdict"
+def _listed(store: Store, gates: Sequence[str]) -> str:
+    """Return each gate with its state; a verdict that cannot be trusted counts as closed."""
+    listed = []
+    for name in gates:
+        state = "closed" if (store.folder / name / "verdict.json").exists() else "no verdict"
         with contextlib.suppress(GateClosed):
-            state = "open" if load_verdict(name)[0].passed else state
-        said.append(f"{name} ({state})")
-    return ", ".join(said)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Command line of the override record."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.gates.override", description=__doc__)
-    for name in ("stage", "who", "why"):
-        parser.add_argument(f"--{name}", required=True)
-    given = parser.parse_args(arguments)
-    try:
-        require_closed(given.stage)
-        file = record_override(
-            stage=given.stage, who=given.who, why=given.why, when=datetime.now(UTC).isoformat(timespec="seconds")
-        )
-    except PerennialError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stdout.write(json.dumps({"override": file, "next": f"git add {file}; commit it; dvc repro"}) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+            state = "open" if load_verdict(store, name)[0].passed else state
+        listed.append(f"{name} ({state})")
+    return ", ".join(listed)

@@ -1,4 +1,4 @@
-"""Gates between stages: nothing starts behind a closed one but with an override record of exactly that verdict."""
+"""Gate status: a stage starts only when every gate before it is open, or overridden for exactly that verdict."""
 
 from __future__ import annotations
 
@@ -9,29 +9,46 @@ from typing import Any
 
 from pipelines.gates.verdict import Verdict, read_verdict
 from pipelines.runtime.errors import GateClosed
+from pipelines.runtime.store import Store
 
-DATA = Path("data")
-OVERRIDES = DATA / "overrides"
+OVERRIDES = "overrides"
 FIELDS = ("stage", "verdict_digest", "who", "when", "why", "checks")
 
 
-def require_open(*stages: str) -> tuple[dict[str, Any], ...]:
-    """Refuse (GateClosed) unless every gate named is open; returns the override records that were used."""
+def require_open(store: Store, *stages: str) -> tuple[dict[str, Any], ...]:
+    """Return the override records that open the gates named; GateClosed unless every one of the gates is open."""
     used = []
     for stage in stages:
-        verdict, digest = load_verdict(stage)
+        verdict, digest = load_verdict(store, stage)
         if verdict.passed:
             continue
-        record = find_override(stage, digest)
+        record = find_override(store, stage, digest)
         if record is None:
-            raise GateClosed(_refusal(verdict))
+            raise GateClosed(_refusal(verdict, store=store))
         used.append(record)
     return tuple(used)
 
 
-def load_verdict(stage: str) -> tuple[Verdict, str]:
-    """The verdict of a stage and its digest; GateClosed when the file is missing, broken or edited."""
-    file = DATA / stage / "verdict.json"
+def gate_status(store: Store, stage: str) -> dict[str, Any]:
+    """Return whether one gate is open, as plain values for another program.
+
+    `open` is what `require_open` decides; `reason` is its message when the gate is closed, `digest` and `passed` are
+    None when the verdict is missing or cannot be trusted, `override` is the record that opens a closed verdict.
+    """
+    status: dict[str, Any] = {"stage": stage, "open": False, "reason": None, "override": None}
+    status |= {"digest": None, "passed": None}
+    try:
+        verdict, status["digest"] = load_verdict(store, stage)
+        status["passed"] = verdict.passed
+        used = require_open(store, stage)
+    except GateClosed as error:
+        return status | {"reason": str(error)}
+    return status | {"open": True, "override": used[0] if used else None}
+
+
+def load_verdict(store: Store, stage: str) -> tuple[Verdict, str]:
+    """Return the verdict of a stage and its digest; GateClosed when the file is missing, broken or edited."""
+    file = store.folder / stage / "verdict.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return read_verdict(content, stage=stage), content["digest"]
@@ -43,9 +60,9 @@ def load_verdict(stage: str) -> tuple[Verdict, str]:
         ) from None
 
 
-def find_override(stage: str, digest: str) -> dict[str, Any] | None:
-    """The override record of exactly this verdict; GateClosed when a record is there and not intact."""
-    file = override_file(stage, digest)
+def find_override(store: Store, stage: str, digest: str) -> dict[str, Any] | None:
+    """Return the override record of exactly this verdict, or None; GateClosed when the record is not intact."""
+    file = override_file(store, stage, digest)
     if not file.exists():
         return None
     try:
@@ -54,28 +71,28 @@ def find_override(stage: str, digest: str) -> dict[str, Any] | None:
     except (ValueError, AttributeError) as error:
         raise GateClosed(f"{file} is not an override record: {error}") from None
     if missing:
-        raise GateClosed(f"{file} lacks {', '.join(missing)}: an override says who, when, why and which verdict")
+        raise GateClosed(f"{file} lacks {', '.join(missing)}: an override states who, when, why and which verdict")
     if record["stage"] != stage or record["verdict_digest"] != digest or record.get("signature") != signature(record):
-        raise GateClosed(
-            f"{file} was edited or is of another verdict; make it with `python -m pipelines.gates.override`"
-        )
+        raise GateClosed(f"{file} was edited or is for another verdict; create it with `python -m pipelines override`")
     return dict(record)
 
 
-def override_file(stage: str, digest: str) -> Path:
-    """Where the override record of a verdict stands."""
-    return OVERRIDES / f"{stage}-{digest[:12]}.json"
+def override_file(store: Store, stage: str, digest: str) -> Path:
+    """Return the path of the override record of a verdict, whether or not it exists."""
+    return store.folder / OVERRIDES / f"{stage}-{digest[:12]}.json"
 
 
 def signature(record: dict[str, Any]) -> str:
-    """sha256 over the fields of an override record; Git says who committed it."""
+    """Return the sha256 over the fields of an override record; Git records who committed it."""
     body = {name: record[name] for name in FIELDS}
     return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _refusal(verdict: Verdict) -> str:
-    lines = [f"gate {verdict.stage!r} is closed, so nothing behind it starts:"]
-    lines += [f"  {check.describe()}" for check in verdict.closed_by] or ["  it made no check at all"]
-    lines.append(f"Evidence: {DATA / verdict.stage / 'verdict.json'}. Mend the cause, or record an override: ")
-    lines[-1] += f"python -m pipelines.gates.override --stage {verdict.stage} --who NAME --why REASON"
+def _refusal(verdict: Verdict, *, store: Store) -> str:
+    lines = [f"gate {verdict.stage!r} is closed, so no stage after it starts:"]
+    lines += [f"  {check.describe()}" for check in verdict.closed_by] or ["  it has no checks at all"]
+    lines.append(
+        f"Evidence: {store.folder / verdict.stage / 'verdict.json'}. Fix the cause, or record an override: "
+        f"python -m pipelines override --stage {verdict.stage} --who NAME --why REASON"
+    )
     return "\n".join(lines)

@@ -101,7 +101,7 @@ def test_biased_labeling_functions_close_the_gate(checkout):
     assert re.search(r"baseline|evaluate\s+not reached", answer.stdout)
     told = "gate bias_gate is closed; nothing was released, the champion is untouched"
     assert told in re.sub(r"\s+", " ", answer.stdout), said(answer)
-    assert "gate 'bias_gate' is closed, so nothing behind it starts:" in answer.stderr
+    assert "gate 'bias_gate' is closed, so no stage after it starts:" in answer.stderr
     closing = [
         check for check in checkout.json("data/bias_gate/verdict.json")["checks"] if check["outcome"] == "failed"
     ]

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.gates import status as gates
+from pipelines.gates.status import require_open
 from pipelines.gates.verdict import Verdict
 from pipelines.live.release import history
 from pipelines.live.release.package import build_package, read_manifest
@@ -17,7 +17,7 @@ from pipelines.live.release.registry import CHALLENGER, CHAMPION, PREVIOUS, Regi
 from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.params import read_yaml
 from pipelines.runtime.state import append_line, home, locked, read_lines
-from pipelines.runtime.store import DATA, file_digest
+from pipelines.runtime.store import DATA, Store, file_digest
 
 if TYPE_CHECKING:
     from pipelines.live.release.params import ReleaseParams
@@ -41,7 +41,7 @@ def apply(
         count_decision(registry.model_name, decision)
         if decision["action"] != "release":
             return {"action": decision["action"], "version": registry.alias(CHAMPION), "reason": decision["reason"]}
-        gates.require_open("promote")
+        require_open(Store(root / "data"), "promote")
         version = registry.version_of(decision["model_digest"])
         old = registry.alias(CHAMPION)
         _require_present_champion(decision, champion=old, version=version)

@@ -12,7 +12,7 @@ from pipelines.gates.status import override_file
 from pipelines.runtime.champion import read_champion
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.params import domain_path
-from pipelines.runtime.store import file_digest, folder_digest, to_json
+from pipelines.runtime.store import Store, file_digest, folder_digest, to_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +131,7 @@ def _copy_evidence(target: Path, *, root: Path) -> None:
                 shutil.copyfile(folder / name, target / f"{folder.name}.{name}")
     for verdict in sorted((root / "data").glob("*/verdict.json")):
         digest = str(json.loads(verdict.read_text(encoding="utf-8")).get("digest"))
-        record = root / override_file(verdict.parent.name, digest)
+        record = override_file(Store(root / "data"), verdict.parent.name, digest)
         if record.exists():  # of exactly this verdict: what let another run pass is no evidence of this one
             shutil.copyfile(record, target / f"override.{record.name}")
 

@@ -17,6 +17,7 @@ from rich.text import Text
 from pipelines.gates.status import find_override
 from pipelines.gates.verdict import read_verdict
 from pipelines.runtime.errors import GateClosed
+from pipelines.runtime.store import Store
 
 GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate", "promote")
 SHOWN_REASONS = 5  # of rejected rows
@@ -262,7 +263,7 @@ class _Evidence:
     def override(self, stage: str, verdict: dict[str, Any]) -> dict[str, Any] | None:
         """The record that lets exactly this closed verdict pass; None without one that a stage accepts."""
         try:
-            return find_override(stage, str(verdict.get("digest")))
+            return find_override(Store(self.root / "data"), stage, str(verdict.get("digest")))
         except GateClosed:
             return None
 

@@ -18,7 +18,7 @@ def main(project: Project) -> None:
     from pipelines.training.tracking import tracked
     from pipelines.training.training_set import training_set
 
-    require_open("bias_gate")
+    require_open(project.store, "bias_gate")
     params, resources, schema = load_params("baseline", BaselineParams), load_resources(), load_domain().schema
     torch.set_num_threads(resources.threads)
     data = training_set(

@@ -23,7 +23,7 @@ def main(project: Project) -> None:
     from pipelines.stages.bias_gate.upstream import fates, fates_by_group
 
     params, schema = load_params("bias_gate", BiasGateParams), load_domain().schema
-    overrides = require_open("label")
+    overrides = require_open(project.store, "label")
     attributes = [attribute.name for attribute in schema.protected]
     records = store.read_records("split")
     ingested = store.read_records("ingest", columns=["id", *attributes])

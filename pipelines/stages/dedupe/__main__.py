@@ -20,7 +20,7 @@ def main(project: Project) -> None:
     from pipelines.stages.dedupe.report import count_dropped, summarize
 
     params, resources, schema = load_params("dedupe", DedupeParams), load_resources(), load_domain().schema
-    overrides = require_open("ingest")
+    overrides = require_open(project.store, "ingest")
     records = store.read_records("ingest")
     found = split_duplicates(records, near=params.near, seed=resources.seed, threads=resources.threads)
     table = count_dropped(records, dropped=found.dropped, protected=schema.protected)

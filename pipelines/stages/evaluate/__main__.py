@@ -29,7 +29,7 @@ MEASURED = ("ingest", "dedupe", "split", "label", "bias_gate", "baseline", "fine
 def main(project: Project) -> None:
     """Predict, measure, choose, check, and write the evidence."""
     params, seed = load_params("evaluate", EvaluateParams), load_resources().seed
-    used = require_open(*GATES)
+    used = require_open(project.store, *GATES)
     domain = load_domain()
     schema, records = domain.schema, store.read_records("split")
     tests = {part: gold_rows(records, part=part) for part in TEST_SETS}

@@ -59,7 +59,7 @@ def main(project: Project) -> None:
     from pipelines.runtime.state import write_atomic
     from pipelines.stages.ingest.params import IngestParams
 
-    require_open("ingest")
+    require_open(project.store, "ingest")
     params = load_params("ingest", IngestParams)
     content = summary(
         store.read_records("ingest", name="per_day"),

@@ -25,7 +25,7 @@ def main(project: Project) -> None:
     from pipelines.stages.label.voting import choose_labeling
 
     params, seed, domain = load_params("label", LabelParams), load_resources().seed, load_domain()
-    overrides = require_open("split")
+    overrides = require_open(project.store, "split")
     schema, functions = domain.schema, domain.labeling_functions
     attributes = [attribute.name for attribute in schema.protected]
     check_examples(functions, labels=schema.labels)

@@ -27,7 +27,7 @@ GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate")
 def main(project: Project) -> None:
     """Read the evidence and the champion, decide, and write decision, verdict and profile."""
     params, seed = load_params("promote", PromoteParams), load_resources().seed
-    used = require_open(*GATES)
+    used = require_open(project.store, *GATES)
     schema, champion = load_domain().schema, read_champion()
     evaluated, split = evidence_of(store.path("evaluate")), store.read_records("split")
     candidate = evaluated.candidate

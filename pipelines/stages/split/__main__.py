@@ -20,7 +20,7 @@ def main(project: Project) -> None:
     from pipelines.stages.split.report import summarize
 
     params, resources, schema = load_params("split", SplitParams), load_resources(), load_domain().schema
-    overrides = require_open("dedupe")
+    overrides = require_open(project.store, "dedupe")
     records, copies = store.read_records("dedupe"), store.read_records("dedupe", name="dropped")
     champion = read_champion()
     anchor = None if champion is None else champion.anchor()

@@ -140,7 +140,9 @@ def test_only_the_override_of_its_own_verdict_travels_with_a_version(decided):
     for stage in ("label", "bias_gate"):
         check = Check.at_most("harm", 0.4, limit=0.1, rows=500, min_rows=1, required=True, sentence="40 % of them")
         store.write_verdict(Verdict.of(stage, [check]))
-        record_override(stage=stage, who="Dana", when="2026-01-02", why="reviewed by the board")
+        record_override(
+            store.Store(Path("data")), stage=stage, who="Dana", when="2026-01-02", why="reviewed by the board"
+        )
     mended = Check.at_most("harm", 0.05, limit=0.1, rows=500, min_rows=1, required=True, sentence="5 % of them")
     store.write_verdict(Verdict.of("label", [mended]))
     target, _ = built(decided)

@@ -136,7 +136,11 @@ def test_pages_of_an_earlier_run_are_not_shown(ended):
 def test_an_override_is_named_with_who_and_why(ended):
     close("bias_gate")
     record_override(
-        stage="bias_gate", who="Dana", when="2026-01-02T03:04:05+00:00", why="reviewed by the fairness board"
+        store.Store(Path("data")),
+        stage="bias_gate",
+        who="Dana",
+        when="2026-01-02T03:04:05+00:00",
+        why="reviewed by the fairness board",
     )
     _, text = ended(outcome=RELEASED)
     assert "bias_gate overridden" in text
@@ -147,7 +151,9 @@ def test_an_override_is_named_with_who_and_why(ended):
 
 def test_a_stage_that_crashes_behind_an_overridden_gate_is_no_closed_gate(ended):
     close("bias_gate")
-    record = Path(record_override(stage="bias_gate", who="Dana", when="2026-01-02", why="reviewed by the board"))
+    record = record_override(
+        store.Store(Path("data")), stage="bias_gate", who="Dana", when="2026-01-02", why="reviewed by the board"
+    )
     code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
     assert code == 1
     assert "a stage failed; its message stands above" in text

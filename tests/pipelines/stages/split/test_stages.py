@@ -71,7 +71,7 @@ def test_both_stages_write_the_same_bytes_twice(workspace, repository) -> None:
         for stage in ("dedupe", "split"):
             done = run(stage, repository)
             assert done.returncode == 0, done.stderr
-        assert load_verdict("split")[0].passed
+        assert load_verdict(store.Store(Path("data")), "split")[0].passed
         outcomes.append(digests(workspace))
         for stage in ("dedupe", "split"):
             shutil.rmtree(workspace / "data" / stage)
@@ -96,7 +96,7 @@ def test_a_planted_leak_column_closes_split(workspace, repository, records) -> N
     write_ingest(leaky)
     for stage in ("dedupe", "split"):
         assert run(stage, repository).returncode == 0
-    assert [check.name for check in load_verdict("split")[0].closed_by] == ["leak_office"]
+    assert [check.name for check in load_verdict(store.Store(Path("data")), "split")[0].closed_by] == ["leak_office"]
 
 
 def test_a_wrong_parameter_is_named(workspace, repository) -> None:
