@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SHARED_TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, *, folder: Path, values: dict[str, Any]) -> str:
-    """The page that a template of a stage's folder makes of values; same values, same bytes; everything is escaped."""
+def render(template: str, *, values: dict[str, Any]) -> str:
+    """Return the page that a template makes of values: everything is escaped, and equal values give equal bytes."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader([folder, SHARED_TEMPLATES]),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

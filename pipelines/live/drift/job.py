@@ -289,7 +289,7 @@ def _texts(profile: Any, *, folder: Path, end: date) -> Any:
 
 
 def _write_page(place: Path, verdict: dict[str, Any], *, decision: dict[str, Any] | None, params: DriftParams) -> None:
-    from pipelines.live.drift.report import drift_page
+    from pipelines.reporting.drift_page import drift_page
 
     limits = {"alert_excess": params.alarm.alert_excess, "breach_excess": params.alarm.breach_excess}
     write_atomic(place / "drift.html", drift_page(verdict, decision=decision, limits=limits).encode())

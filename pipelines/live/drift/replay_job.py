@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.live.drift.replay import as_rows, look_back, read_history, triggers
-from pipelines.live.drift.report import replay_chart, replay_page
 from pipelines.monitoring.live_state import live_home
+from pipelines.reporting.drift_page import replay_chart, replay_page
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import write_atomic
 from pipelines.runtime.store import to_json

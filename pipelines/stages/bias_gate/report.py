@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +11,6 @@ import pandas as pd
 from pipelines.records.domain import DomainSchema
 from pipelines.reporting.report import render
 
-TEMPLATES = Path(__file__).parent / "templates"
 MEASURES = {
     "coverage": ("Has a label", "of all rows"),
     "labeled_right": ("Is labeled right", "of gold rows"),
@@ -54,7 +52,7 @@ def data_report(
         "undecided": [check for verdict in verdicts for check in verdict["checks"] if check["outcome"] == "undecided"],
         "n_checks": sum(len(verdict["checks"]) for verdict in verdicts),
     }
-    return render("report.html.j2", folder=TEMPLATES, values=values)
+    return render("data_report.html.j2", values=values)
 
 
 def flow(metrics: Mapping[str, Any]) -> list[Step]:

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,6 @@ from pipelines.reporting.report import axis_bounds, number, percent, render, tho
 from pipelines.stages.evaluate.choice import Choice
 from pipelines.stages.evaluate.scores import Scores
 
-TEMPLATES = Path(__file__).parent / "templates"
 NAMES = {"baseline": "Cheap model", "finetune": "Fine-tuned model"}
 METRICS = (
     ("accuracy", "Accuracy", "share of rows answered right"),
@@ -68,7 +66,7 @@ def render_card(evidence: Evidence) -> str:
         "facts": defaultdict(list, {stage: flatten(found) for stage, found in evidence.metrics.items()}),
         "quality": label_quality(evidence.gates),
     }
-    return render("model_card.html.j2", folder=TEMPLATES, values=values)
+    return render("model_card.html.j2", values=values)
 
 
 def confused_pairs(scores: Scores, *, labels: Sequence[str], most: int = 3) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pytest
 import toy
 
 from pipelines.live.drift.replay import look_back, read_history, triggers
-from pipelines.live.drift.report import replay_chart, replay_page
+from pipelines.reporting.drift_page import replay_chart, replay_page
 from pipelines.stats.histogram import freeze_category, freeze_number
 
 START, MOVED, END = date(2025, 1, 6), date(2025, 8, 11), date(2025, 9, 8)

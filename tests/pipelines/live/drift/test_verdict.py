@@ -8,8 +8,8 @@ import pytest
 import toy
 
 from pipelines.live.drift.live import count_live
-from pipelines.live.drift.report import drift_page
 from pipelines.live.drift.verdict import make_verdict
+from pipelines.reporting.drift_page import drift_page
 
 WEEKS = 6
 END = toy.END + timedelta(weeks=WEEKS)

@@ -1,11 +1,9 @@
 """The page that a person reads first: what moved, since when, how sure, and what was done."""
 
-from pathlib import Path
 from typing import Any
 
 from pipelines.reporting.report import render
 
-TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_BINS = 12
 
 HEADLINES = {
@@ -33,7 +31,6 @@ def drift_page(verdict: dict[str, Any], *, decision: dict[str, Any] | None, limi
     shown = [c for c in columns if c["outcome"] in ("breach", "alert")] or [c for c in columns if c.get("bins")][:3]
     return render(
         "drift.html.j2",
-        folder=TEMPLATES,
         values={
             "verdict": verdict,
             "decision": decision,
@@ -71,14 +68,13 @@ def replay_page(content: dict[str, Any]) -> str:
     alerts = [look for look in content["looks"] if look["alerts"] or look["breaches"]]
     return render(
         "replay.html.j2",
-        folder=TEMPLATES,
         values={"content": content, "alerts": alerts, "lanes": lanes(content)},
     )
 
 
 def replay_chart(content: dict[str, Any]) -> str:
     """`replay.svg`: the size of every column's move over time, with the limits and the triggers."""
-    return render("replay.svg.j2", folder=TEMPLATES, values={"content": content, "lanes": lanes(content)})
+    return render("replay.svg.j2", values={"content": content, "lanes": lanes(content)})
 
 
 def lanes(content: dict[str, Any]) -> list[dict[str, Any]]:
