@@ -40,7 +40,7 @@ rollback: setup-pipeline ## Back to the last champion: make rollback REASON="...
 verify: setup-pipeline ## Check the history's chain and every artifact of the champion
 	@$(PY) -m pipelines.live.release verify
 serve: setup-pipeline ## The REST service on http://127.0.0.1:8000; make serve PORT=9000 HOST=0.0.0.0
-	@$(PY) -m pipelines.live.serve run --host "$(or $(HOST),127.0.0.1)" --port "$(or $(PORT),8000)"
+	@$(PY) -m pipelines serve --host "$(or $(HOST),127.0.0.1)" --port "$(or $(PORT),8000)"
 score: setup-pipeline ## The champion's answers for a window: make score START=2026-03-02 END=2026-03-09
 	@$(PY) -m pipelines.live.score --start "$(START)" --end "$(END)"
 score-export: setup-pipeline ## A faster form of the champion's network, used by score once its parity gate is open
@@ -54,7 +54,7 @@ drift: setup-pipeline ## Compare the week before END with the champion's profile
 drift-replay: setup-pipeline ## Which days of history would have triggered: make drift-replay [ARGS="--source file.parquet --weeks 26"]
 	@$(PY) -m pipelines.live.drift replay $(ARGS)
 loop: setup-pipeline ## The whole story offline: train, drift, one retraining, canary, bad model, rollback (PLAN=file.yaml)
-	@$(PY) -m pipelines.live.loop --plan "$(or $(PLAN),examples/loop.yaml)"
+	@$(PY) -m pipelines loop --plan "$(or $(PLAN),examples/loop.yaml)"
 
 test: setup ## All tests but the minutes-long ones
 	@$(PY) $(PYTEST) --durations=15 -m "$(QUICK)"

@@ -82,7 +82,7 @@ def service() -> Iterator[tuple[str, str]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token, url = secrets.token_urlsafe(16), f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "pipelines.live.serve", "run", "--port", str(port)]
+    command = [sys.executable, "-m", "pipelines", "serve", "--port", str(port)]
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as state:
         (Path(state) / "exports").symlink_to(home() / "exports")
         environment = {**os.environ, "PERENNIAL_API_TOKEN": token, "PERENNIAL_HOME": state}

@@ -13,6 +13,8 @@ from pipelines.runtime.errors import PerennialError
 # Modules that add their commands to the program; heavy libraries are imported by the commands that need them.
 COMMANDS: tuple[str, ...] = (
     "pipelines.gates.commands",
+    "pipelines.live.serve.commands",
+    "pipelines.live.loop.commands",
 )
 QUIET = ("httpx", "urllib3", "alembic", "mlflow", "filelock", "matplotlib", "fsspec")
 

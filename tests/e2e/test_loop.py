@@ -28,7 +28,7 @@ def test_the_loop_closes(tmp_path):
         "HTTP_PROXY": "http://127.0.0.1:9",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.live.loop"],
+        [sys.executable, "-m", "pipelines", "loop"],
         cwd=ROOT,
         env=environment,
         check=False,

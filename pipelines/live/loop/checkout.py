@@ -1,9 +1,10 @@
-"""A checkout of its own for the scenario: the working tree as it stands, in a repository and a state root aside."""
+"""A separate checkout for the scenario: a copy of the working tree with its own repository and state root."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.live.loop.params import Plan
@@ -11,13 +12,14 @@ from pipelines.live.release.job import lay_over
 from pipelines.runtime.errors import InputError, PerennialError
 from pipelines.runtime.params import domain_path
 
-WHO = ("-c", "user.name=perennial loop", "-c", "user.email=loop@localhost")
+AUTHOR = ("-c", "user.name=perennial loop", "-c", "user.email=loop@localhost")
 
 
-def make_checkout(source: Path, target: Path, *, state: Path, plan: Plan) -> None:
-    """Copy what Git knows or would know of `source` to `target`, lay the plan over it, and commit that.
+def make_checkout(source: Path, target: Path, *, environment: Mapping[str, str], plan: Plan) -> None:
+    """Copy the tracked and untracked, not ignored files of `source` to `target`, apply the plan's overrides, commit.
 
-    The user's own branch, index, `data/` and state root are only read. A DVC cache of its own stands below `state`.
+    The user's own branch, index, `data/` and state root are only read. The DVC cache is below the scenario's state root.
+    Raises InputError when `source` is not a Git checkout.
     """
     for name in _files(source):
         origin = source / name
@@ -29,33 +31,33 @@ def make_checkout(source: Path, target: Path, *, state: Path, plan: Plan) -> Non
     (target / "data" / "champion").mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         ["bash", str(target / "scripts" / "prepare_checkout.sh")],
-        env=environment(state),
+        env=dict(environment),
         check=False,
         capture_output=True,
         text=True,
     )
     if done.returncode:
-        raise PerennialError(f"the scenario's checkout {target} could not be set up:\n{done.stderr.strip()}")
+        raise PerennialError(f"set-up of the scenario's checkout {target} failed:\n{done.stderr.strip()}")
     lay_over(target, {name: value for name, value in plan.params.items() if name == "domain"})
     lay_over(target, {name: value for name, value in plan.params.items() if name != "domain"})
     drift_date = {"simulator": {"drift_date": plan.scenario.drift_from.isoformat()}}
     lay_over(domain_path(target), plan.domain)
     lay_over(domain_path(target), drift_date)
     _git(target, "add", "--all")
-    commit(target, "The scenario begins")
+    commit(target, "Start of the scenario")
 
 
 def commit(checkout: Path, message: str) -> None:
-    """Commit tracked files and the lock file, so that every version names the commit it was made at."""
-    _git(checkout, "add", "--update")  # never all: an output that DVC does not know yet would become Git's
+    """Commit tracked files and the lock file, so that every version names the commit that it was made from."""
+    _git(checkout, "add", "--update")  # not `--all`: it would add outputs that DVC does not track yet
     if (checkout / "dvc.lock").exists():
         _git(checkout, "add", "dvc.lock")
-    _git(checkout, *WHO, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", message)
+    _git(checkout, *AUTHOR, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", message)
 
 
-def environment(state: Path) -> dict[str, str]:
-    """The environment of everything that runs in the scenario: its own state root and registry, this Python first."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "GIT_DIR")}
+def checkout_environment(variables: Mapping[str, str], *, state: Path) -> dict[str, str]:
+    """Return the environment of the scenario's processes: own state root and registry, this Python first on the path."""
+    kept = {name: value for name, value in variables.items() if name not in ("MLFLOW_TRACKING_URI", "GIT_DIR")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
     return {**kept, "PERENNIAL_HOME": str(state), "PERENNIAL_ACTOR": "loop", "PATH": path, "DVC_NO_ANALYTICS": "1"}
 
@@ -64,7 +66,7 @@ def _files(source: Path) -> list[str]:
     command = ["git", "-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     answer = subprocess.run(command, capture_output=True, check=False)
     if answer.returncode:
-        raise InputError(f"{source} is no Git checkout; the scenario copies what Git knows: run it in a clone")
+        raise InputError(f"{source} is not a Git checkout: run the loop in a clone, it copies what Git tracks")
     return sorted(set(os.fsdecode(answer.stdout).split("\0")) - {""})
 
 

@@ -1,4 +1,4 @@
-"""A model that nobody wants: registered past the gates, loadable, every digest honest, and nearly always wrong."""
+"""Fault injection: a version registered past the gates, loadable and with correct digests, but nearly always wrong."""
 
 import json
 import shutil
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.models.predictor import BOOSTING_FILE, Manifest
-from pipelines.runtime.state import home
 from pipelines.runtime.store import file_digest, folder_digest, to_json
 
 if TYPE_CHECKING:
     from pipelines.live.release.registry import Registry
     from pipelines.records.domain import DomainSchema
+    from pipelines.runtime.project import Project
 
-# By kind of model: the file of its last layer, and the tensors in it with the axis that counts the labels.
+# By kind of model: the file of its last layer, and its tensors with the axis of the labels.
 LAST_LAYER = {
     "baseline": ("linear.safetensors", {"word_weights": 1, "vector_weights": 1, "intercept": 0}),
     "finetune": ("head.safetensors", {"weight": 0, "bias": 0}),
@@ -21,7 +21,7 @@ LAST_LAYER = {
 
 
 def shift_labels(model: Path) -> None:
-    """Let a model say the next label instead of the right one, and write the digests that fit."""
+    """Make the model in a folder answer the next label instead of its own, and write the matching digests."""
     import numpy as np
     from safetensors.numpy import load_file, save_file
 
@@ -32,15 +32,15 @@ def shift_labels(model: Path) -> None:
         arrays[tensor] = np.ascontiguousarray(np.roll(arrays[tensor], 1, axis=axis))
     save_file(arrays, model / name)
     if (model / BOOSTING_FILE).exists():
-        (model / BOOSTING_FILE).write_text("", encoding="utf-8")  # its trees would mend what the linear part breaks
+        (model / BOOSTING_FILE).write_text("", encoding="utf-8")  # its trees would correct the linear part
     manifest.write(model)
 
 
-def register_faulty_version(registry: "Registry", *, of: int, schema: "DomainSchema", root: Path) -> int:
-    """Register a broken copy of a version by hand, as somebody who goes past the gates could; returns its number."""
+def register_faulty_version(registry: "Registry", *, of: int, project: "Project", schema: "DomainSchema") -> int:
+    """Register a faulty copy of version `of`, as an operator who bypasses the gates could; return its number."""
     from pipelines.live.release.preflight import save_model
 
-    staging = home() / "staging" / "by-hand"
+    staging = project.state / "staging" / "by-hand"
     shutil.rmtree(staging, ignore_errors=True)
     package = staging / "package"
     shutil.copytree(registry.package(of), package)
@@ -55,7 +55,7 @@ def register_faulty_version(registry: "Registry", *, of: int, schema: "DomainSch
     (package / "manifest.json").write_bytes(to_json(manifest))
     features = {feature.name: feature.kind for feature in schema.features}
     try:
-        save_model(package, staging / "model", root=root, features=features)
+        save_model(package, staging / "model", root=project.root, features=features)
         tags = {"candidate": str(manifest["candidate"]), "domain": schema.name, "origin": "by hand, past the gates"}
         return registry.register(staging / "model", candidate_digest=manifest["model_digest"], tags=tags)
     finally:

@@ -1,4 +1,4 @@
-"""What stands in the scenario's state root and registry when it is over."""
+"""Read the scenario's state root and registry after its end."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -7,20 +7,21 @@ import yaml
 
 from pipelines.live.loop.evidence import State
 from pipelines.monitoring.live_state import live_home
-from pipelines.runtime.state import home, read_lines
+from pipelines.runtime.state import read_lines
 
 if TYPE_CHECKING:
     from pipelines.live.release.registry import Registry
+    from pipelines.runtime.project import Project
 
 
-def read_state(registry: "Registry") -> State:
-    """Every file that a claim is held against; the chains of history and decisions are checked on the way."""
+def read_state(project: "Project", registry: "Registry") -> State:
+    """Return the content of every file that a claim is checked against; the hash chains are verified on reading."""
     from pipelines.live.drift.job import read_verdict
     from pipelines.live.drift.ledger import Account
     from pipelines.live.release.history import read_history
     from pipelines.live.release.registry import CHALLENGER, CHAMPION
 
-    root = home()
+    root = project.state
     found = registry.client.search_model_versions(f"name = '{registry.model_name}'")
     versions = sorted(int(item.version) for item in found)
     return State(

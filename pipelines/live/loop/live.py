@@ -3,18 +3,18 @@
 import json
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.live.serve.params import ServeParams
 from pipelines.monitoring.live_state import live_home
-from pipelines.records.domain import load_domain
-from pipelines.runtime.params import load_params, load_resources, section
-from pipelines.runtime.state import home
+from pipelines.records.domain import Domain
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pipelines.live.release.registry import Registry
+    from pipelines.runtime.project import Project
 
 MORNING = 5  # o'clock on the Monday after a week: when it is measured and decided on
 
@@ -22,20 +22,23 @@ MORNING = 5  # o'clock on the Monday after a week: when it is measured and decid
 class Live:
     """What happens to live records in the scenario's checkout and state root; the functions are those of production."""
 
-    def __init__(self, registry: "Registry") -> None:
+    def __init__(self, project: "Project", registry: "Registry") -> None:
         from pipelines.live.serve.answering import Answerer
         from pipelines.live.serve.journal import Journal
         from pipelines.live.serve.metrics import Metrics
         from pipelines.live.serve.models import Models
         from pipelines.live.serve.service import journal_folder
 
+        self.project = project
         self.registry = registry
-        self.domain = load_domain()
-        self.params = load_params("serve", ServeParams)
+        self.domain = Domain(project.domain_folder)
+        self.params = project.section("serve", ServeParams)
         self.metrics = Metrics()
-        self.models = Models(registry, domain=self.domain, threads=load_resources().threads)
+        self.models = Models(registry, domain=self.domain, threads=project.resources.threads)
         self.journal = Journal(
-            journal_folder(), segment_bytes=self.params.segment_bytes, fsync_seconds=self.params.fsync_seconds
+            journal_folder(project),
+            segment_bytes=self.params.segment_bytes,
+            fsync_seconds=self.params.fsync_seconds,
         )
         self.answerer = Answerer(
             self.models,
@@ -56,7 +59,7 @@ class Live:
         from pipelines.live.serve.journal import compact
 
         self.models.refresh()
-        records = clients(start, end).to_dict("records")
+        records = clients(self.project, start, end).to_dict("records")
         answered: Counter[int] = Counter()
         for first in range(0, len(records), request_records):
             answers = self.answerer(
@@ -78,21 +81,22 @@ class Live:
         start = max(last - timedelta(days=7), live_from)
         return int(late_labels(start=start, end=last, as_of=today)["added"]) if start < last else 0
 
-    def look(self, today: date) -> dict[str, Any]:
-        """One look at the canary."""
-        from pipelines.live.serve.trial import look
+    def evaluate_canary(self, today: date) -> dict[str, Any]:
+        """Evaluate the canary once and load what the aliases point to afterwards."""
+        from pipelines.live.serve.trial import evaluate_canary
 
-        said = look(self.registry, params=self.params.canary, today=today, metrics=self.metrics)
+        result = evaluate_canary(self.registry, params=self.params.canary, today=today, metrics=self.metrics)
         self.models.refresh()
-        return said
+        return result
 
 
-def clients(start: date, end: date) -> "pd.DataFrame":
+def clients(project: "Project", start: date, end: date) -> "pd.DataFrame":
     """What the service's clients send in a window: the simulator's records as they come, text and known features."""
     import pandas as pd
 
-    domain = load_domain()
-    days = domain.simulate(start=start, end=end, seed=load_resources().seed, **section("simulator"))
+    domain = Domain(project.domain_folder)
+    simulator = project.parameters.section("simulator")
+    days = domain.simulate(start=start, end=end, seed=project.resources.seed, **simulator)
     raw = pd.concat([day.assign(_file="live", _row=range(len(day))) for day in days], ignore_index=True)
     records = domain.to_records(domain.normalize(raw.astype(object).where(raw.notna(), None)))
     records = records[records["text"].fillna("") != ""].drop_duplicates("id")
@@ -144,9 +148,9 @@ def settle(key: str, *, minutes: float, now: datetime) -> None:
     job.settle(key, minutes=minutes, now=now)
 
 
-def begin_run(request: dict[str, Any]) -> bool:
-    """Whether this call is the one that begins the run of a key: a key begins once, whoever asks how often."""
-    file = home() / "runs" / f"drift__{request['key']}" / "request.json"
+def begin_run(state: Path, request: dict[str, Any]) -> bool:
+    """Return whether this call begins the run of the request's key: a key begins once, however often it is asked."""
+    file = state / "runs" / f"drift__{request['key']}" / "request.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with file.open("x", encoding="utf-8") as stream:

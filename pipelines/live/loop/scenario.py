@@ -1,10 +1,9 @@
-"""The scenario, week by week: each event is told as it happens, and none is made up."""
+"""The scenario, week by week; every reported event is a real one, read from the registry or a verdict."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.live.loop import live
@@ -14,7 +13,7 @@ from pipelines.live.loop.params import Scenario
 from pipelines.live.loop.training import train
 from pipelines.live.release.moves import rollback
 from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
-from pipelines.runtime.state import home
+from pipelines.runtime.project import Project
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -38,9 +37,8 @@ class ScenarioRun:
     """Plays the scenario and keeps its events."""
 
     scenario: Scenario
-    window_days: int
-    model_name: str
-    say: Callable[[str], None]
+    project: Project  # the separate checkout
+    report: Callable[[str], None]  # shows one line of progress
     events: list[Event] = field(default_factory=list)
     _registry: Registry | None = None
     _live: Live | None = None
@@ -57,22 +55,22 @@ class ScenarioRun:
         self._train(
             start=self.scenario.trained_from, end=self.scenario.live_from, why="the first champion", log="first"
         )
-        self._registry = Registry(self.model_name)
-        self._live = Live(self._registry)
-        self.tell("first champion", f"version {self._registry.alias(CHAMPION)} is released: the registry had none")
+        self._registry = Registry(self.project.model_name)
+        self._live = Live(self.project, self._registry)
+        self.record("first champion", f"version {self._registry.alias(CHAMPION)} is released: the registry had none")
         for start, end in self.scenario.weeks():
             self._day = end
             self._week(start, end)
             if self._stuck or (self._over and self._clear >= self.scenario.clear_weeks):
                 return
 
-    def tell(self, name: str, what: str) -> None:
-        """Keep an event and show it."""
+    def record(self, name: str, what: str) -> None:
+        """Keep an event of the timeline and show it."""
         champion = challenger = None
         if self._registry is not None:
             champion, challenger = self._registry.alias(CHAMPION), self._registry.alias(CHALLENGER)
         self.events.append(Event(self._day, name, what, champion, challenger))
-        self.say(f"{self._day}  {name}: {what}")
+        self.report(f"{self._day}  {name}: {what}")
 
     def _week(self, start: date, end: date) -> None:
         registry, now = self._known()
@@ -83,26 +81,26 @@ class ScenarioRun:
             answered = now.serve(start, end, request_records=self.scenario.request_records)
             traffic = f"{sum(answered.values())} requests answered by {_by_version(answered)}"
         labels = now.labels(end, live_from=self.scenario.live_from)
-        self.say(f"{end}  week of {start}: {traffic}; {labels} late labels came in")
+        self.report(f"{end}  week of {start}: {traffic}; {labels} late labels came in")
         if registry.alias(CHALLENGER) is not None:
-            self._look(end)
+            self._evaluate_canary(end)
         elif self._bad is not None and not self._over:
             self._mistake_and_rollback(end)
         self._measure(start, end)
         if self._retrained is not None and registry.alias(CHAMPION) == self._retrained and self._bad is None:
             self._register_bad()
 
-    def _look(self, today: date) -> None:
-        """One look at the canary, and what it led to."""
+    def _evaluate_canary(self, today: date) -> None:
+        """Evaluate the canary once and record what it led to."""
         registry, now = self._known()
         tried = registry.alias(CHALLENGER)
-        said = now.look(today)
-        if said["state"] == "running":
-            self.say(f"{today}  canary of version {tried}: {said['pairs']} labeled pairs, it goes on")
-        elif said["state"] == "completed":
-            self.tell("canary completed", f"version {tried} is champion: {said['reason']}")
-        elif said["state"] == "stopped":
-            self.tell("canary stopped", f"version {tried} is taken back: {said['reason']}")
+        result = now.evaluate_canary(today)
+        if result["state"] == "running":
+            self.report(f"{today}  canary of version {tried}: {result['pairs']} labeled pairs, it goes on")
+        elif result["state"] == "completed":
+            self.record("canary completed", f"version {tried} is champion: {result['reason']}")
+        elif result["state"] == "stopped":
+            self.record("canary stopped", f"version {tried} is taken back: {result['reason']}")
             self._stuck = tried != self._bad
 
     def _measure(self, start: date, end: date) -> None:
@@ -112,51 +110,53 @@ class ScenarioRun:
         columns = ", ".join(verdict["breaches"] or verdict["alerts"])
         against = f"against the profile of version {verdict['model_version']}"
         if verdict["outcome"] in ("breach", "alert"):
-            self.tell(
+            self.record(
                 verdict["outcome"],
                 f"{columns or 'labels'} {against}; decided: {decision['action']} ({decision['reason']})",
             )
         else:
-            self.say(f"{end}  drift: {verdict['outcome']} {against}; decided: {decision['action']}")
+            self.report(f"{end}  drift: {verdict['outcome']} {against}; decided: {decision['action']}")
         if verdict["model_version"] == self._retrained:
             self._clear += 1
             if self._clear == self.scenario.clear_weeks and verdict["outcome"] != "breach":
-                self.tell("drift is clear", f"{self._clear} week(s) without a breach against version {self._retrained}")
+                self.record(
+                    "drift is clear", f"{self._clear} week(s) without a breach against version {self._retrained}"
+                )
         if decision["retrain"]:
             self._retrain(verdict, decision)
 
     def _retrain(self, verdict: dict[str, Any], decision: dict[str, Any]) -> None:
         """Begin the run of the decision's key once, however often it is asked for."""
         end = date.fromisoformat(decision["request"]["end"])
-        request = {**decision["request"], "start": (end - timedelta(days=self.window_days)).isoformat()}
-        if self._retrained is not None or not live.begin_run(request):
-            self.tell("retraining asked again", f"key {decision['key']}; nothing more is begun")
+        request = {**decision["request"], "start": (end - timedelta(days=self._window_days())).isoformat()}
+        if self._retrained is not None or not live.begin_run(self.project.state, request):
+            self.record("retraining asked again", f"key {decision['key']}; nothing more is begun")
             return
         twin = live.decide(verdict, minutes_later=1)  # another scheduler, before the first one's trigger is recorded
-        if twin["retrain"] and live.begin_run({**request, "key": twin["key"]}):
-            self.tell("second retraining", f"key {twin['key']}: one cause must have one key")
+        if twin["retrain"] and live.begin_run(self.project.state, {**request, "key": twin["key"]}):
+            self.record("second retraining", f"key {twin['key']}: one cause must have one key")
         run_id = f"drift__{decision['key']}"
         live.confirm(decision["key"], run_id=run_id, now=live.morning(end) + timedelta(minutes=2))
-        self.tell("retraining", f"run {run_id} on [{request['start']}, {request['end']})")
+        self.record("retraining", f"run {run_id} on [{request['start']}, {request['end']})")
         began = time.monotonic()
         self._train(start=date.fromisoformat(request["start"]), end=end, why=decision["reason"], log="retrained")
         minutes = round((time.monotonic() - began) / 60, 2)
         live.settle(decision["key"], minutes=minutes, now=live.morning(end) + timedelta(hours=1))
         again = live.decide(verdict, minutes_later=90)
-        self.tell("decided again", f"the same verdict, after the run: {again['action']}, {again['reason']}")
+        self.record("decided again", f"the same verdict, after the run: {again['action']}, {again['reason']}")
         self._retrained = self._known()[0].alias(CHALLENGER)
         self._stuck = self._retrained is None
         if self._retrained is not None:
-            self.tell("challenger", f"version {self._retrained} sees the traffic; its canary decides")
+            self.record("challenger", f"version {self._retrained} sees the traffic; its canary decides")
 
     def _register_bad(self) -> None:
         registry, now = self._known()
         champion = registry.alias(CHAMPION)
         if champion is None:
             return
-        self._bad = register_faulty_version(registry, of=champion, schema=now.domain.schema, root=Path.cwd())
+        self._bad = register_faulty_version(registry, of=champion, schema=now.domain.schema, project=self.project)
         registry.move_alias(CHALLENGER, self._bad)
-        self.tell("bad challenger", f"version {self._bad}, registered by hand past the gates, answers wrongly")
+        self.record("bad challenger", f"version {self._bad}, registered by hand past the gates, answers wrongly")
 
     def _mistake_and_rollback(self, today: date) -> None:
         """An operator points the alias at the bad version; it answers a request; it is taken back in one command."""
@@ -164,18 +164,24 @@ class ScenarioRun:
         if self._bad is None:
             return
         registry.move_alias(CHAMPION, self._bad)
-        self.tell("operator's mistake", f"the champion alias was moved by hand to version {self._bad}")
+        self.record("operator's mistake", f"the champion alias was moved by hand to version {self._bad}")
         answered = now.serve(today, today + timedelta(days=1), request_records=self.scenario.request_records)
-        self.say(f"{today}  {sum(answered.values())} requests answered by {_by_version(answered)}")
+        self.report(f"{today}  {sum(answered.values())} requests answered by {_by_version(answered)}")
         done = rollback(registry, reason=REASON)
         now.models.refresh()
-        self.tell("rolled back", f"version {done['version']} is champion again: {done['reason']}")
+        self.record("rolled back", f"version {done['version']} is champion again: {done['reason']}")
         self._over = True
 
     def _train(self, *, start: date, end: date, why: str, log: str) -> None:
-        self.say(f"{self._day}  training on [{start}, {end}): {why}")
-        decision = train(start=start, end=end, log=home() / "logs" / f"{log}.log", say=self.say, why=why)
-        self.tell("decision", f"{decision['action']}: {decision['reason']}")
+        self.report(f"{self._day}  training on [{start}, {end}): {why}")
+        folder = self.project.state / "logs"
+        decision = train(
+            self.project.root, start=start, end=end, log=folder / f"{log}.log", report=self.report, why=why
+        )
+        self.record("decision", f"{decision['action']}: {decision['reason']}")
+
+    def _window_days(self) -> int:
+        return int(self.project.parameters.section("ingest")["window_days"])
 
     def _known(self) -> tuple[Registry, Live]:
         if self._registry is None or self._live is None:

@@ -44,7 +44,7 @@ def show(events: Sequence[Event], claims: Sequence[Claim], *, folder: Path, seco
     console.print(f"As data   {folder / 'loop.json'}", soft_wrap=True)
     console.print(f"State     {folder / 'home'} (history, decisions, verdicts, predictions, registry)", soft_wrap=True)
     console.print(f"Checkout  {folder / 'checkout'} (code, params and data/ of the last training)", soft_wrap=True)
-    pages = sorted((folder / "home" / "drift").glob("*/drift.html"))
+    pages = sorted((folder / "home" / "live").glob("*/drift/*/drift.html"))
     if pages:
         console.print(f"Read      {pages[-1]} and its neighbors, one page a week", soft_wrap=True)
     console.print(f"Took      {seconds / 60:.1f} minutes", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Train in the scenario's checkout: the same command that a person or the scheduler runs, its output in a log."""
+"""Train in the scenario's checkout with the command that a person runs; its output goes to a log file."""
 
 import json
 import re
@@ -17,9 +17,11 @@ STAGE = re.compile(r"^Running stage '([a-z_]+)'")
 SHOWN_LINES = 8
 
 
-def train(*, start: date, end: date, log: Path, say: Callable[[str], None], why: str) -> dict[str, Any]:
-    """Pin, `dvc repro` and apply on a window; returns promote's decision. PerennialError with the log's end if not."""
-    root = Path.cwd()
+def train(root: Path, *, start: date, end: date, log: Path, report: Callable[[str], None], why: str) -> dict[str, Any]:
+    """Pin, `dvc repro` and apply in the checkout `root` on the window [start, end); return promote's decision.
+
+    Raises PerennialError, with the last lines of the log, when the command fails.
+    """
     lay_over(root, window(start.isoformat(), end.isoformat()))
     commit(root, f"Train on [{start}, {end}): {why}")
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -27,24 +29,26 @@ def train(*, start: date, end: date, log: Path, say: Callable[[str], None], why:
     with (
         log.open("w", encoding="utf-8") as file,
         subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process,
     ):
         for line in process.stdout or ():
             file.write(line)
             file.flush()
             if found := STAGE.match(line):
-                say(f"training: {found[1]}")
+                report(f"training: {found[1]}")
         code = process.wait()
     commit(root, f"Trained on [{start}, {end})")
     if code:
         shown = "\n".join(reason_of(log.read_text(encoding="utf-8").splitlines()))
-        raise PerennialError(f"the training on [{start}, {end}) ended with exit code {code}; {log} says:\n{shown}")
+        raise PerennialError(
+            f"the training on [{start}, {end}) failed with exit code {code}; the end of {log}:\n{shown}"
+        )
     decision: dict[str, Any] = json.loads((root / "data" / "promote" / "decision.json").read_text(encoding="utf-8"))
     return decision
 
 
 def reason_of(lines: list[str]) -> list[str]:
-    """The lines up to the first that DVC calls an error, which name the cause; without one, the last lines."""
+    """Return the lines up to DVC's first `ERROR:`, which name the cause; without one, the last lines."""
     last = next((number for number, line in enumerate(lines, start=1) if line.startswith("ERROR:")), len(lines))
     return lines[max(0, last - SHOWN_LINES) : last]

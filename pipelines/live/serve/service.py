@@ -1,16 +1,16 @@
-"""The service as it runs: models from the registry, the log of requests, and a thread that looks after both."""
+"""The running service: models from the registry, the prediction log, and threads that look after both."""
 
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.live.serve.answering import Answerer
 from pipelines.live.serve.journal import Journal, compact
@@ -18,50 +18,48 @@ from pipelines.live.serve.metrics import Metrics
 from pipelines.live.serve.models import Models
 from pipelines.live.serve.params import ServeParams
 from pipelines.monitoring.live_state import live_home
-from pipelines.records.domain import load_domain
-from pipelines.runtime.params import load_params, load_resources
+from pipelines.records.domain import Domain
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from pipelines.runtime.project import Project
+
 logger = logging.getLogger(__name__)
 
-TOKEN_VARIABLE = "PERENNIAL_API_TOKEN"  # noqa: S105  the variable's name
 
-
-def journal_folder() -> Path:
-    """Folder of the segments of the registered model's prediction log."""
+def journal_folder(project: Project) -> Path:
+    """Return the folder of the segments of the registered model's prediction log."""
     return live_home() / "journal"
 
 
 class Service:
-    """Ties registry, models, log and app together."""
+    """Registry, models, prediction log and app of one process."""
 
-    def __init__(self) -> None:
-        from pipelines.live.release.params import model_name
+    def __init__(self, project: Project, params: ServeParams) -> None:
         from pipelines.live.release.registry import Registry
 
-        self.params = load_params("serve", ServeParams)
-        self.domain = load_domain()
+        self.params = params
+        self.domain = Domain(project.domain_folder)
         self.metrics = Metrics()
-        self.registry = Registry(model_name())
-        self.models = Models(self.registry, domain=self.domain, threads=load_resources().threads)
+        self.registry = Registry(project.model_name)
+        self.models = Models(self.registry, domain=self.domain, threads=project.resources.threads)
         self.journal = Journal(
-            journal_folder(), segment_bytes=self.params.segment_bytes, fsync_seconds=self.params.fsync_seconds
+            journal_folder(project), segment_bytes=params.segment_bytes, fsync_seconds=params.fsync_seconds
         )
         self._stopping = threading.Event()
-        self._told = ""
+        self._reported = ""
         self._threads = [
             threading.Thread(target=self._every, args=work, name=work[0], daemon=True)
             for work in (
-                ("aliases", self.params.poll_seconds, self.follow),
-                ("sync", self.params.fsync_seconds, self.journal.sync),
-                ("canary", self.params.look_seconds, self.look),
+                ("aliases", params.poll_seconds, self.follow),
+                ("sync", params.fsync_seconds, self.journal.sync),
+                ("canary", params.look_seconds, self.evaluate),
             )
         ]
 
     def app(self, *, token: str) -> FastAPI:
-        """The app; its last act is to close the log and make predictions of it."""
+        """Return the app; when it stops, it closes the log and compacts it."""
         from pipelines.live.serve.app import create_app
 
         answerer = Answerer(
@@ -82,65 +80,67 @@ class Service:
         )
 
     def start(self) -> None:
-        """Load the models and look after aliases, log and canary from now on."""
+        """Start the threads that follow the aliases, sync the log and evaluate the canary."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End the threads and close the log."""
+        """End the threads, then close and compact the log."""
         self._stopping.set()
         self.journal.close()
         compact(self.journal.folder, schema=self.domain.schema)
 
     def follow(self) -> None:
-        """Load what the aliases name now."""
+        """Load the versions that the aliases point to now."""
         if self.models.refresh():
             pair = self.models.pair
             challenger = pair.challenger.version if pair.challenger else None
             exports = {item.version: item.export for item in (pair.champion, pair.challenger) if item is not None}
             self.metrics.serving(champion=pair.champion.version, challenger=challenger, exports=exports)
         elif not self.models.ready:
-            why = "; ".join(self.models.refused.values()) or "there is no champion yet, release one first (make demo)"
-            if why != self._told:
-                logger.warning("not ready: %s", why)
-                self._told = why
+            reason = "; ".join(self.models.refused.values()) or "no champion yet: release one first (make demo)"
+            if reason != self._reported:
+                logger.warning("not ready: %s", reason)
+                self._reported = reason
 
-    def look(self) -> None:
-        """Make predictions of the finished part of the log and look at the canary."""
-        from pipelines.live.serve.trial import look
+    def evaluate(self) -> None:
+        """Compact the finished part of the log, then evaluate the canary."""
+        from pipelines.live.serve.trial import evaluate_canary
 
         self.journal.close()
         counts = compact(self.journal.folder, schema=self.domain.schema)
         if counts["segments"]:
             logger.info("log: %(added)d new predictions, %(broken)d broken lines", counts)
-        said = look(self.registry, params=self.params.canary, today=datetime.now(UTC).date(), metrics=self.metrics)
-        if said["state"] != "none":
-            logger.info("canary: %s", said)
-        if said["state"] in ("stopped", "completed"):
+        today = datetime.now(UTC).date()
+        result = evaluate_canary(self.registry, params=self.params.canary, today=today, metrics=self.metrics)
+        if result["state"] != "none":
+            logger.info("canary: %s", result)
+        if result["state"] in ("stopped", "completed"):
             self.follow()
 
-    def _every(self, name: str, seconds: float, work: Any) -> None:
+    def _every(self, name: str, seconds: float, work: Callable[[], None]) -> None:
         wait = 0.0 if name == "aliases" else seconds
         while not self._stopping.wait(wait):
             wait = seconds
             try:
                 work()
-            except Exception:  # the registry is away or the disk is full: what is in memory goes on answering
+            except Exception:  # the registry is away or the disk is full: the models in memory go on answering
                 logger.exception("%s: failed, next try in %g seconds", name, seconds)
 
 
-def run(*, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; then answer what waits and close the log."""
+def run(project: Project, *, host: str, port: int, token: str | None) -> None:
+    """Serve until SIGTERM or SIGINT; then answer the requests in the queue and close the log.
+
+    Without a token one is generated for this run and written to stderr.
+    """
     import torch
     import uvicorn
 
-    threads = load_resources().threads
-    torch.set_num_threads(threads)
-    service = Service()
-    token = os.environ.get(TOKEN_VARIABLE, "").strip()
-    if not token:
+    torch.set_num_threads(project.resources.threads)
+    service = Service(project, project.section("serve", ServeParams))
+    if token is None:
         token = secrets.token_urlsafe(24)
-        sys.stderr.write(f"serve: {TOKEN_VARIABLE} is not set; this run's token is {token}\n")
+        sys.stderr.write(f"serve: PERENNIAL_API_TOKEN is not set; the token of this run is {token}\n")
     service.start()
     began = time.monotonic()
     logger.info("listening on http://%s:%d", host, port)

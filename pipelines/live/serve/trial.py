@@ -1,4 +1,4 @@
-"""One look at a canary: what champion and challenger said about the same records, against the labels that came late."""
+"""One look at a canary: what champion and challenger found about the same records, against the labels that came late."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 WEEK_DAYS = 7  # a canary is looked at once a week or more often
 
 
-def look(registry: Registry, *, params: CanaryParams, today: date, metrics: Metrics | None = None) -> dict[str, Any]:
+def evaluate_canary(
+    registry: Registry, *, params: CanaryParams, today: date, metrics: Metrics | None = None
+) -> dict[str, Any]:
     """Stop, complete or leave the canary; {"state": "none" | "running" | "stopped" | "completed", ...}."""
     from pipelines.live.release.moves import complete_canary, stop_canary
     from pipelines.live.release.registry import CHALLENGER, CHAMPION
@@ -31,23 +33,25 @@ def look(registry: Registry, *, params: CanaryParams, today: date, metrics: Metr
     champion, challenger = registry.alias(CHAMPION), registry.alias(CHALLENGER)
     if champion is None or challenger is None or champion == challenger:
         return {"state": "none", "champion": champion, "challenger": challenger}
-    said: dict[str, Any] = {"champion": champion, "challenger": challenger}
+    found: dict[str, Any] = {"champion": champion, "challenger": challenger}
     fault = fault_of(metrics, champion=champion, challenger=challenger, params=params) if metrics else None
     if fault:
         moved = stop_canary(registry, version=challenger, reason=fault)
-        return {**said, "state": "stopped", "reason": fault, "action": moved["action"]}
-    result = judge(paired(champion=champion, challenger=challenger, days=params.days, today=today), params=params)
-    said |= {"state": result.state, "pairs": result.pairs, "evidence": result.evidence}
-    said["mean_difference"] = result.mean_difference
+        return {**found, "state": "stopped", "reason": fault, "action": moved["action"]}
+    result = compare_losses(
+        paired(champion=champion, challenger=challenger, days=params.days, today=today), params=params
+    )
+    found |= {"state": result.state, "pairs": result.pairs, "evidence": result.evidence}
+    found["mean_difference"] = result.mean_difference
     if result.state == "running" and not outlasted(challenger=challenger, days=params.days, today=today):
-        return said
+        return found
     if result.state == "running":
         reason = (
             f"its canary found nothing in {params.days} days (serve.canary.days): {result.pairs} labeled records of "
         )
         reason += f"the {params.pairs_wanted} wanted; whether late labels come is the first thing to look at"
         moved = stop_canary(registry, version=challenger, reason=reason)
-        return {**said, "state": "stopped", "reason": reason, "action": moved["action"]}
+        return {**found, "state": "stopped", "reason": reason, "action": moved["action"]}
     difference = f"mean loss {result.mean_difference:+.4f} against version {champion} on {result.pairs} labeled records"
     if result.state == "stopped":
         reason = f"the canary is worse: {difference}, evidence {result.evidence:.1f} >= {1 / params.alpha:g}"
@@ -55,7 +59,7 @@ def look(registry: Registry, *, params: CanaryParams, today: date, metrics: Metr
     else:
         reason = f"the canary is not worse: {difference}"
         moved = complete_canary(registry, version=challenger, reason=reason)
-    return {**said, "reason": reason, "action": moved["action"]}
+    return {**found, "reason": reason, "action": moved["action"]}
 
 
 def outlasted(*, challenger: int, days: int, today: date, root: Path | None = None) -> bool:
@@ -80,7 +84,7 @@ def fault_of(metrics: Metrics, *, champion: int, challenger: int, params: Canary
     return None
 
 
-def judge(pairs: pd.DataFrame, *, params: CanaryParams) -> CanaryResult:
+def compare_losses(pairs: pd.DataFrame, *, params: CanaryParams) -> CanaryResult:
     """The sequential test on pairs in the order in which their labels came."""
     losses = {
         side: clipped_log_losses(

@@ -53,12 +53,13 @@ def sabotage(folder: Path) -> None:
     from pipelines.live.release.params import model_name
     from pipelines.live.release.registry import CHAMPION, Registry
     from pipelines.records.domain import load_domain
+    from pipelines.runtime.project import Project
 
     registry = Registry(model_name())
     champion = registry.alias(CHAMPION)
     assert champion is not None
     schema = load_domain().schema
-    bad = register_faulty_version(registry, of=champion, schema=schema, root=root)
+    bad = register_faulty_version(registry, of=champion, schema=schema, project=Project.open(root))
     registry.move_alias(CHAMPION, bad)
 
 

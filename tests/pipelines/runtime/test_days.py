@@ -4,10 +4,10 @@ from datetime import date
 
 import pytest
 
+from pipelines.__main__ import main as program
 from pipelines.live.drift.__main__ import main as drift
 from pipelines.live.release.__main__ import main as release
 from pipelines.live.score.__main__ import main as score
-from pipelines.live.serve.__main__ import main as serve
 from pipelines.runtime.days import day_of
 from pipelines.runtime.errors import ParamsError
 
@@ -17,7 +17,7 @@ COMMANDS = {
     "drift": (drift, ["measure"], "--end"),
     "replay": (drift, ["replay", "--start=2025-01-06"], "--end"),
     "retrain": (release, ["run", "--start=2026-03-02"], "--end"),
-    "canary": (serve, ["canary"], "--today"),
+    "canary": (program, ["canary"], "--today"),
 }
 
 

@@ -1,5 +1,6 @@
 """The plan that ships, what a wrong one says, and the checkout that is made of it."""
 
+import os
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.live.loop.checkout import commit, environment, make_checkout
+from pipelines.live.loop.checkout import checkout_environment, commit, make_checkout
 from pipelines.live.loop.params import read_plan
 from pipelines.live.loop.training import reason_of
 from pipelines.live.release.job import lay_over
@@ -102,7 +103,8 @@ def test_a_checkout_holds_the_working_tree_and_leaves_the_original_alone(tmp_pat
     (source / "secret").write_text("ignored")
     before = git(source, "status", "--porcelain")
 
-    make_checkout(source, target, state=state, plan=read_plan(PLAN))
+    variables = checkout_environment(os.environ, state=state)
+    make_checkout(source, target, environment=variables, plan=read_plan(PLAN))
 
     params = (target / "params.yaml").read_text()
     assert "# not yet committed" in params
@@ -121,12 +123,11 @@ def test_a_checkout_holds_the_working_tree_and_leaves_the_original_alone(tmp_pat
 
 
 def test_no_checkout_is_made_of_what_git_does_not_know(tmp_path):
-    with pytest.raises(InputError, match="no Git checkout"):
-        make_checkout(tmp_path, tmp_path / "target", state=tmp_path / "state", plan=read_plan(PLAN))
+    with pytest.raises(InputError):
+        make_checkout(tmp_path, tmp_path / "target", environment=os.environ, plan=read_plan(PLAN))
 
 
-def test_the_scenario_never_sees_the_users_registry(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://shared.example")
-    variables = environment(tmp_path)
+def test_the_scenario_never_sees_the_users_registry(tmp_path):
+    variables = checkout_environment({"MLFLOW_TRACKING_URI": "http://shared.example"}, state=tmp_path)
     assert "MLFLOW_TRACKING_URI" not in variables
     assert variables["PERENNIAL_HOME"] == str(tmp_path)

@@ -18,14 +18,17 @@ from pipelines.gates.verdict import Check, Verdict
 from pipelines.live.release import moves
 from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
 from pipelines.live.score.export import convert, export_folder, with_verdict
-from pipelines.live.serve import service as service_module
+from pipelines.live.serve.commands import TOKEN_VARIABLE
 from pipelines.live.serve.journal import compact
 from pipelines.live.serve.metrics import Metrics
 from pipelines.live.serve.models import Models
+from pipelines.live.serve.params import ServeParams
+from pipelines.live.serve.service import Service
 from pipelines.models.predictor import Predictor
 from pipelines.monitoring import predictions
 from pipelines.monitoring.live_state import live_home
 from pipelines.records.conversion import as_training_sees
+from pipelines.runtime.project import Project
 from pipelines.runtime.state import home
 from tests.pipelines.live.serve.test_under_load import free_port
 from tests.pipelines.live.serve.tiny_release import challenge, register_tiny, release
@@ -65,19 +68,15 @@ def _fresh(folder):
 
 
 @pytest.fixture
-def running(registry, run_app, monkeypatch):
-    """The service of `python -m pipelines.live.serve run`, which looks often; call it to start."""
-    real = service_module.load_params
-
-    def often(name, kind):
-        params = real(name, kind)
-        canary = params.canary.model_copy(update={"share": 0.3, "pairs_wanted": 2000, "max_slowdown": 1000.0})
-        return params.model_copy(update={"poll_seconds": 0.1, "look_seconds": 0.4, "canary": canary})
-
-    monkeypatch.setattr(service_module, "load_params", often)
+def running(registry, run_app, repository):
+    """The service of `python -m pipelines serve`, with short intervals; call it to start."""
+    project = Project.open(repository)
+    params = project.section("serve", ServeParams)
+    canary = params.canary.model_copy(update={"share": 0.3, "pairs_wanted": 2000, "max_slowdown": 1000.0})
+    often = params.model_copy(update={"poll_seconds": 0.1, "look_seconds": 0.4, "canary": canary})
 
     def start():
-        service = service_module.Service()
+        service = Service(project, often)
         server = run_app(service.app(token=TOKEN))
         service.start()
         until(lambda: service.models.ready)
@@ -200,8 +199,8 @@ def test_an_export_answers_for_its_version_only_where_its_gate_is_open(registry,
 @pytest.mark.timeout(600)
 def test_the_real_process_waits_for_a_champion_and_a_kill_costs_no_acknowledged_line(registry, repository, complaints):
     port = free_port()
-    environment = {**os.environ, "PERENNIAL_HOME": str(home()), service_module.TOKEN_VARIABLE: TOKEN}
-    command = [sys.executable, "-m", "pipelines.live.serve", "run", "--port", str(port)]
+    environment = {**os.environ, "PERENNIAL_HOME": str(home()), TOKEN_VARIABLE: TOKEN}
+    command = [sys.executable, "-m", "pipelines", "serve", "--port", str(port)]
     process = subprocess.Popen(command, cwd=repository, env=environment, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:

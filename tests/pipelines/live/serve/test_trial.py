@@ -72,7 +72,7 @@ def answers(n, share, seed):
 
 def test_a_worse_challenger_is_stopped(complaints, serve_params, moved):
     write(complaints.schema, right_old=answers(1200, 0.85, 1), right_new=answers(1200, 0.70, 2))
-    said = trial.look(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY)
+    said = trial.evaluate_canary(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY)
     assert said["state"] == "stopped"
     ((what, version, reason),) = moved
     assert (what, version) == ("stop", 2)
@@ -81,7 +81,7 @@ def test_a_worse_challenger_is_stopped(complaints, serve_params, moved):
 
 def test_an_equal_challenger_completes(complaints, serve_params, moved):
     write(complaints.schema, right_old=answers(1200, 0.85, 3), right_new=answers(1200, 0.85, 4))
-    said = trial.look(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY)
+    said = trial.evaluate_canary(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY)
     assert said["state"] == "completed"
     assert said["pairs"] == 1000
     assert [what for what, *_ in moved] == ["complete"]
@@ -89,7 +89,7 @@ def test_an_equal_challenger_completes(complaints, serve_params, moved):
 
 def test_too_few_labels_decide_nothing(complaints, serve_params, moved):
     write(complaints.schema, right_old=answers(100, 0.85, 3), right_new=answers(100, 0.85, 4))
-    said = trial.look(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY)
+    said = trial.evaluate_canary(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY)
     assert (said["state"], said["pairs"]) == ("running", 100)
     assert not moved
 
@@ -99,9 +99,9 @@ def test_a_trial_without_a_verdict_ends_when_it_outlasts_what_it_looks_back_on(c
     trialed = FakeRegistry(champion=1, challenger=2)
     first = date(2026, 2, 1)  # the day of the challenger's answers
     in_view, beyond = first + timedelta(days=90), first + timedelta(days=91)
-    assert trial.look(trialed, params=serve_params.canary, today=in_view)["state"] == "running"
+    assert trial.evaluate_canary(trialed, params=serve_params.canary, today=in_view)["state"] == "running"
     assert not moved
-    assert trial.look(trialed, params=serve_params.canary, today=beyond)["state"] == "stopped"
+    assert trial.evaluate_canary(trialed, params=serve_params.canary, today=beyond)["state"] == "stopped"
     ((what, version, reason),) = moved
     assert (what, version) == ("stop", 2)
     assert "in 90 days (serve.canary.days): 0 labeled records of the 1000 wanted" in reason
@@ -109,7 +109,7 @@ def test_a_trial_without_a_verdict_ends_when_it_outlasts_what_it_looks_back_on(c
 
 @pytest.mark.parametrize("aliases", [{}, {"champion": 1}, {"champion": 1, "challenger": 1}, {"challenger": 2}])
 def test_without_a_challenger_there_is_nothing_to_look_at(serve_params, aliases):
-    assert trial.look(FakeRegistry(**aliases), params=serve_params.canary, today=TODAY)["state"] == "none"
+    assert trial.evaluate_canary(FakeRegistry(**aliases), params=serve_params.canary, today=TODAY)["state"] == "none"
 
 
 def test_labels_of_unknown_ids_and_answers_without_labels_are_left_out(complaints, serve_params):
@@ -138,7 +138,9 @@ def test_a_challenger_that_fails_or_is_slow_is_stopped_without_any_label(serve_p
     if fault == "fails":
         for _ in range(10):
             metrics.failed(2)
-    said = trial.look(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY, metrics=metrics)
+    said = trial.evaluate_canary(
+        FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY, metrics=metrics
+    )
     assert said["state"] == "stopped"
     assert ("failed" if fault == "fails" else "ms a record") in moved[0][2]
 
