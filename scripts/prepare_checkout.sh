@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Once for each checkout: DVC's cache and remote stand in the state root, its plots are drawn without a network,
-# and a champion (or none) is pinned.
+# Once per checkout: put DVC's cache and remote into the state root, let its plots work without a network, keep the
+# files that a run rewrites out of `git status`, and pin a champion (or none).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home="${PERENNIAL_HOME:-$PWD/.perennial}"
 local_config=.dvc/config.local
 if [ ! -f "$local_config" ] || ! grep -qF "$home/dvc-cache" "$local_config"; then
-  # A hardlink into the cache is safe only where its file mode stops an in-place write, which it does not for root.
+  # A hardlink into the cache is safe only where its file mode prevents in-place writes, which it does not for root.
   links=reflink,hardlink,copy
   [ "$(id -u)" != 0 ] || links=reflink,copy
   mkdir -p "$home/dvc-cache" "$home/dvc-remote"
@@ -23,7 +23,8 @@ CONFIG
 fi
 page="$PWD/.venv/share/dvc-plots.html"
 if [ -f "$page" ] && [ ! -f "$(sed -n 's/^ *html_template = //p' "$local_config")" ]; then
-  .venv/bin/dvc config --local plots.html_template "$page" # a page that someone chose, and that is there, stays
+  .venv/bin/dvc config --local plots.html_template "$page" # an existing page that someone chose is kept
 fi
-# `data/champion/` is what `split` and `promote` compare with; a fresh checkout has none yet.
+scripts/hide_run_files.sh
+# `split` and `promote` compare with data/champion/; a new checkout has none yet.
 [ -d data/champion ] || PERENNIAL_HOME="$home" .venv/bin/python -m pipelines.live.release pin

@@ -3,15 +3,18 @@
 #   .venv           pipeline      (ML packages, DVC, tests)
 #   .venv-airflow   orchestrator  (Apache Airflow, DAG tests)
 # A second call returns at once: each environment remembers the digest of the files it was built from.
-# TORCH_BACKEND=auto|cpu|cu130|none chooses the torch build (auto looks for a GPU driver; none takes what
-# the default package index carries).
+# TORCH_BACKEND=auto|cpu|cu130|none chooses the torch build (auto detects a GPU driver; none takes the build of
+# the default package index).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what="${1:-all}"
-case "$what" in pipeline|orchestrator|all) ;; *) echo "set-up: unknown part '$what'; there are: pipeline, orchestrator, all" >&2; exit 2 ;; esac
+case "$what" in
+  pipeline|orchestrator|all) ;;
+  *) echo "set-up: unknown part '$what': expected pipeline, orchestrator or all" >&2; exit 2 ;;
+esac
 py="$(cat .python-version)"
 
-digest() { cat "$@" | sha256sum | cut -c1-16; }
+digest() { cat "$@" | python3 -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])'; }
 ready() { [ -x "$1/bin/python" ] && [ "$(cat "$1/.requirements-digest" 2>/dev/null)" = "$2" ]; }
 
 build_pipeline() {
@@ -28,7 +31,7 @@ build_pipeline() {
   fi
   echo "set-up: .venv (pipeline) from requirements/pipeline.txt"
   [ -x .venv/bin/python ] || uv venv --quiet --python "$py" .venv
-  uv pip install --quiet --python .venv/bin/python --compile-bytecode "${torch_args[@]}" \
+  uv pip install --quiet --python .venv/bin/python --compile-bytecode ${torch_args[@]+"${torch_args[@]}"} \
     -r requirements/pipeline.txt -r requirements/torch.txt
   # A kill at any moment must not leave half a dvc.lock: docs/decisions/0012-dvc-lock-is-written-whole.md.
   local packages; packages="$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"

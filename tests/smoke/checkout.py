@@ -37,7 +37,7 @@ class Checkout:
         for name in listed.stdout.decode().split("\0"):
             if name and (ROOT / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(ROOT / name, self.root / name)
+                shutil.copy(ROOT / name, self.root / name)
         for domain in ("pipelines/domains/complaints", "tests/domains/complaints_biased"):
             self.edit(f"{domain}/params.yaml", lambda params: params["simulator"].update(rows_per_day=ROWS_PER_DAY))
         overlay = yaml.safe_load(OVERLAY.read_text(encoding="utf-8"))
@@ -52,6 +52,7 @@ class Checkout:
             self.git("config", name, value)
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "as it is")
+        assert self.run("scripts/hide_run_files.sh").returncode == 0
         return self
 
     def copy(self, folder: Path, *, home: Path | None = None) -> Checkout:

@@ -54,6 +54,10 @@ def test_every_stage_wrote_what_it_says_it_writes(released):
             assert target.is_dir() or target.stat().st_size > 0, (stage, path)
 
 
+def test_the_checkout_is_clean_but_for_the_parameters_that_were_asked_for(released):
+    assert released.git("status", "--porcelain").splitlines() == ["M params.yaml"]
+
+
 def test_a_second_repro_has_nothing_to_do(released):
     began = time.monotonic()
     answer = released.dvc("repro")

@@ -39,7 +39,11 @@ def folder_for(key: dict[str, Any]) -> Path:
 def code_digest() -> str:
     """sha256 of the code that training runs: another version never takes up this one's checkpoint."""
     here = Path(__file__).parent
-    files = [*sorted(here.glob("*.py")), here.parent / "core" / "encoder.py", here.parent / "core" / "adapter.py"]
+    files = [
+        *sorted(here.glob("*.py")),
+        here.parents[1] / "models" / "encoder.py",
+        here.parents[1] / "models" / "adapter.py",
+    ]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
