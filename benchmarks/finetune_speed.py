@@ -11,7 +11,6 @@ Tokens are real ones: padding is work, and no use. The stage's time holds its fr
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.out import write_section
-from benchmarks.parameters import parameters
+from benchmarks.parameters import MODELS, parameters
 from pipelines.runtime.runner import fix_process
 
 LABELS = tuple(f"label_{n}" for n in range(9))
@@ -54,18 +53,17 @@ def clock(device: str) -> float:
     return time.perf_counter() if device == "cuda" else time.process_time() / torch.get_num_threads()
 
 
-def ours(rows: list[str], *, params: Any, device: str) -> float:
+def ours(rows: list[str], *, params: Any, base: Path, device: str) -> float:
     """Seconds of the stage's training on these rows."""
     from accelerate import Accelerator
 
-    from pipelines.models.base_model import find_base_model
     from pipelines.models.encoder import compute_type, load_tokenizer
     from pipelines.stages.finetune.batches import ActivationSource, TokenSource
     from pipelines.stages.finetune.candidate import RECIPE
     from pipelines.stages.finetune.network import build
     from pipelines.stages.finetune.training import Recipe, Trainer
 
-    spec, base = params.base_model, find_base_model(params.base_model)
+    spec = params.base_model
     dtype = compute_type(spec.precision, device=device)
     accelerator = Accelerator(mixed_precision="bf16" if "bfloat16" in str(dtype) else "no", cpu=device == "cpu")
     began = clock(device)
@@ -78,7 +76,7 @@ def ours(rows: list[str], *, params: Any, device: str) -> float:
     source: Any = TokenSource(tokens, device=accelerator.device)
     if lower is not None:
         width = network.head.in_features
-        source = ActivationSource(tokens, lower=lower, width=width, dtype=dtype, device=accelerator.device, say="")
+        source = ActivationSource(tokens, lower=lower, width=width, dtype=dtype, device=accelerator.device, progress="")
     recipe = Recipe(
         **{name: getattr(params, name) for name in RECIPE if name != "seed"} | {"evaluate_every": 10**9}, seed=0
     )
@@ -90,7 +88,7 @@ def ours(rows: list[str], *, params: Any, device: str) -> float:
     return clock(device) - began
 
 
-def plain(rows: list[str], *, params: Any, device: str, lora: bool) -> float:
+def plain(rows: list[str], *, params: Any, base: Path, device: str, lora: bool) -> float:
     """Seconds of the HF Trainer on the same rows."""
     import transformers
     from transformers import (
@@ -100,10 +98,8 @@ def plain(rows: list[str], *, params: Any, device: str, lora: bool) -> float:
         TrainingArguments,
     )
 
-    from pipelines.models.base_model import find_base_model
     from pipelines.models.encoder import compute_type
 
-    base = find_base_model(params.base_model)
     tokenizer = AutoTokenizer.from_pretrained(base)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -154,7 +150,6 @@ def main() -> None:
     params, device = parameters("finetune", FinetuneParams), "cuda" if torch.cuda.is_available() else "cpu"
     spec: dict[str, Any] = {"max_tokens": asked.max_tokens} if asked.max_tokens else {}
     if asked.base:
-        os.environ["PERENNIAL_MODELS"] = str(asked.base.resolve().parent)
         spec |= {"name": asked.base.resolve().name, "sha256": weights_digest(asked.base),
                  "tokenizer_sha256": file_sha256(asked.base / TOKENIZER),
                  "config_sha256": file_sha256(asked.base / CONFIG)}  # fmt: skip
@@ -163,13 +158,14 @@ def main() -> None:
         changed |= {"mode": "lora", "train_layers": None, "cache_frozen": False}
     params = params.model_copy(update=changed)
     rows, base = texts(asked.rows), params.base_model
-    tokenize = load_tokenizer(find_base_model(base), max_tokens=base.max_tokens, max_characters=base.max_characters)
+    folder = find_base_model(base, folder=asked.base, models_folder=MODELS)
+    tokenize = load_tokenizer(folder, max_tokens=base.max_tokens, max_characters=base.max_characters)
     tokens = sum(map(len, tokenize(rows))) * params.epochs
     laps: dict[str, list[float]] = {"ours": [], "plain": []}
     lora = params.train_layers is None
     for _ in range(asked.rounds):
-        laps["ours"].append(ours(rows, params=params, device=device))
-        laps["plain"].append(plain(rows, params=params, device=device, lora=lora))
+        laps["ours"].append(ours(rows, params=params, base=folder, device=device))
+        laps["plain"].append(plain(rows, params=params, base=folder, device=device, lora=lora))
         print({name: [round(lap, 1) for lap in times] for name, times in laps.items()}, flush=True)
     best = {name: min(times) for name, times in laps.items()}
     what = "LoRA on all layers" if lora else f"top {params.train_layers} layers, the frozen ones cached"

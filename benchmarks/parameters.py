@@ -1,11 +1,13 @@
 """Parameters for real texts: those of params.yaml are made for a demo in minutes on the simulated stream."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from pipelines.runtime.params import load_params, read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+MODELS = Path(os.environ["PERENNIAL_MODELS"]) if os.environ.get("PERENNIAL_MODELS") else None
 
 
 def parameters(name: str, model: Any) -> Any:

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.out import write_section
-from benchmarks.parameters import parameters
+from benchmarks.parameters import MODELS, parameters
 from benchmarks.texts import NARRATIVES, real_file
 from pipelines.runtime.runner import fix_process
 
@@ -63,11 +63,11 @@ class KnownVectors:
         file = home() / "benchmarks" / f"vectors-{key}.npy"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            np.save(file, Encoder.load(spec).embed(texts, say="embedding all narratives"))
+            np.save(file, Encoder.load(spec, models_folder=MODELS).embed(texts, progress="embedding all narratives"))
         self.vectors = np.load(file)
         self.row_of = {text: row for row, text in enumerate(texts)}
 
-    def embed(self, texts: Sequence[str], *, say: str = "") -> np.ndarray:
+    def embed(self, texts: Sequence[str], *, progress: str = "") -> np.ndarray:
         """One vector a text, in order."""
         return self.vectors[[self.row_of[text] for text in texts]]
 
@@ -136,7 +136,7 @@ def cheap_probabilities(
     """The baseline's probabilities for test and validation rows, kept below PERENNIAL_HOME once computed."""
     from pipelines.models.base_model import find_base_model
     from pipelines.models.linear import unit_length
-    from pipelines.models.predictor import Manifest, texts_of
+    from pipelines.models.manifest import Manifest, texts_of
     from pipelines.models.scorers import BaselineScorer
     from pipelines.runtime.params import load_resources
     from pipelines.runtime.state import home
@@ -154,7 +154,9 @@ def cheap_probabilities(
             metrics = baseline.train(data, folder=folder, labels=labels, features=(), params=params, encoder=known,
                                      threads=load_resources().threads, seed=seed)  # fmt: skip
             manifest = Manifest.read(folder)
-            scorer = BaselineScorer(manifest, folder=folder, base=find_base_model(params.base_model), device="cpu")
+            scorer = BaselineScorer(
+                manifest, folder=folder, base=find_base_model(params.base_model, models_folder=MODELS), device="cpu"
+            )
 
             def told(rows: pd.DataFrame) -> np.ndarray:
                 texts = texts_of(rows)
@@ -178,7 +180,7 @@ def dear(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
         folder = Path(scratch)
         metrics, _ = finetune.train(data, folder=folder, labels=labels, params=parameters("finetune", FinetuneParams),
                                     seed=rest["seed"], code=code_digest(), on_look=lambda *_: None)  # fmt: skip
-        predictor = Predictor.load(folder)
+        predictor = Predictor.load(folder, models_folder=MODELS)
         told = predictor.predict_proba(test)
         seen = predictor.predict_proba(data.validation)
     names, other = np.array(labels), cheap_probabilities(train, test, **rest)

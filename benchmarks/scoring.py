@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.out import write_section
+from benchmarks.parameters import MODELS
 from benchmarks.texts import narratives, simulated
 from pipelines.live.score.export import compiled, convert
 from pipelines.live.score.exported import native_precision
@@ -60,7 +61,7 @@ def huggingface(predictor: Predictor) -> Callable[[list[str], int], Any]:
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, pipeline
 
     scorer: Any = predictor._scorer
-    base = find_base_model(predictor.manifest.encoder)
+    base = find_base_model(predictor.manifest.encoder, models_folder=MODELS)
     config = BertConfig.from_pretrained(base, num_labels=len(predictor.labels))
     config.num_hidden_layers = depth_of(predictor)
     model = BertForSequenceClassification(config).eval()  # its head is another one of the same cost
@@ -73,10 +74,10 @@ def huggingface(predictor: Predictor) -> Callable[[list[str], int], Any]:
 
 def export_of(model: Path, *, sample: pd.DataFrame | None) -> Predictor:
     """The model with its exported network, which the parity gate would have to let pass elsewhere."""
-    predictor = Predictor.load(model, precision="float32")
+    predictor = Predictor.load(model, precision="float32", models_folder=MODELS)
     with tempfile.TemporaryDirectory() as folder:
         convert(predictor, Path(folder), sample=sample)
-        predictor.exchange_encoder(compiled(Path(folder), threads=1, streams=1))
+        predictor.replace_encoder(compiled(Path(folder), threads=1, streams=1))
     return predictor
 
 
@@ -92,12 +93,12 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     texts, others, what = read_texts(given.texts, real=given.real)
-    exact = Predictor.load(given.model, precision="float32")
+    exact = Predictor.load(given.model, precision="float32", models_folder=MODELS)
     features = {column.name: None for column in exact.manifest.features}
     records, sample = (
         pd.DataFrame({"id": [str(n) for n in range(len(some))], "text": some, **features}) for some in (texts, others)
     )
-    reduced = Predictor.load(given.model)  # in bfloat16 only where this processor multiplies it
+    reduced = Predictor.load(given.model, models_folder=MODELS)  # in bfloat16 only where this processor multiplies it
     exported = {name: export_of(given.model, sample=some) for name, some in ((PLAIN, None), (BYTES, sample))}
     theirs = huggingface(exact)
     ways: dict[str, Callable[[], Any]] = {

@@ -1,11 +1,10 @@
-"""The base model's files: where they are found, and the digests that are checked before anything is loaded."""
+"""The base model's files: where to find them, and their digests, which are checked before anything is loaded."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import logging
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -22,29 +21,34 @@ HUB_PATTERNS = ["*.safetensors", "*.safetensors.index.json", TOKENIZER, CONFIG]
 
 
 class BaseModelParams(StageParams):
-    """params.yaml: baseline.base_model and finetune.base_model; kept in predictor.json as `encoder`."""
+    """The base model in params.yaml, stored in predictor.json as `encoder`."""
 
     name: str = Field(min_length=1)  # as on the hub
     revision: str = Field(min_length=1)  # commit on the hub
     sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of the weights, see `weights_digest`
     tokenizer_sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of tokenizer.json
     config_sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of config.json
-    layers: int | None = Field(ge=1)  # so many of its layers, from the lowest; null: all
+    layers: int | None = Field(ge=1)  # number of its layers to use, from the lowest; null: all
     max_tokens: int = Field(ge=4, le=32768)  # a longer text is cut
     max_characters: int = Field(ge=16)  # a longer text is cut before it is tokenized, so that time is bounded
     precision: Literal["float32", "bfloat16"]  # bfloat16 only where the processor multiplies it in hardware
-    pooling: Literal["mean", "last"]  # mean over the tokens; last token for a decoder
+    pooling: Literal["mean", "last"]  # mean over the tokens, or the last token (decoders)
 
 
-def find_base_model(spec: BaseModelParams, *, folder: Path | None = None) -> Path:
-    """Folder of the base model with its digests checked: the given folder, else PERENNIAL_MODELS, package, hub."""
-    found = folder or _models_folder(spec.name) or _package_folder(spec.name) or _hub_folder(spec)
+def find_base_model(spec: BaseModelParams, *, folder: Path | None = None, models_folder: Path | None = None) -> Path:
+    """Return the folder of the base model after checking its digests.
+
+    It is `folder` if given, else `models_folder/<name>` if it exists, else an installed package, else a download of the
+    pinned revision from the hub. Raises InputError when no place has the model or a file has another digest.
+    """
+    found = folder or _in_models_folder(spec.name, models_folder) or _package_folder(spec.name)
+    found = found or _hub_folder(spec, models_folder=models_folder)
     check_digests(found, spec)
     return found
 
 
 def check_digests(folder: Path, spec: BaseModelParams) -> None:
-    """Refuse files that are not those that `spec` pins; the message names the file, what was found and expected."""
+    """Raise InputError when a file in `folder` has another digest than the one that `spec` pins."""
     pinned = (
         (TOKENIZER, file_sha256(folder / TOKENIZER), spec.tokenizer_sha256, "tokenizer_sha256"),
         (CONFIG, file_sha256(folder / CONFIG), spec.config_sha256, "config_sha256"),
@@ -54,12 +58,12 @@ def check_digests(folder: Path, spec: BaseModelParams) -> None:
         if found != expected:
             raise InputError(
                 f"{folder / name}: sha256 is {found}, expected {expected} (base_model.{parameter} of {spec.name}); "
-                "these are other files than the pinned ones and were not loaded"
+                "the file is not the pinned one and was not loaded"
             )
 
 
 def weights_digest(folder: Path) -> str:
-    """sha256 of `model.safetensors`; of several shards, the sha256 over their sorted names and digests."""
+    """Return the sha256 of `model.safetensors`, or for several shards the sha256 over their sorted names and digests."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise InputError(f"{folder}: no *.safetensors file; only safetensors weights are loaded, never pickles")
@@ -70,7 +74,7 @@ def weights_digest(folder: Path) -> str:
 
 
 def file_sha256(file: Path) -> str:
-    """sha256 of a file; InputError when it is missing."""
+    """Return the sha256 of a file; InputError when it is missing."""
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -78,9 +82,8 @@ def file_sha256(file: Path) -> str:
         raise InputError(f"{file} is missing; a base model needs config.json, tokenizer.json and safetensors") from None
 
 
-def _models_folder(name: str) -> Path | None:
-    root = os.environ.get("PERENNIAL_MODELS")
-    if not root or not (folder := Path(root) / name).is_dir():
+def _in_models_folder(name: str, models_folder: Path | None) -> Path | None:
+    if models_folder is None or not (folder := models_folder / name).is_dir():
         return None
     return folder
 
@@ -93,7 +96,7 @@ def _package_folder(name: str) -> Path | None:
     return Path(found.origin).parent / inner
 
 
-def _hub_folder(spec: BaseModelParams) -> Path:
+def _hub_folder(spec: BaseModelParams, *, models_folder: Path | None) -> Path:
     """Download the pinned revision; only reached when the model is neither in a folder nor in a package."""
     from huggingface_hub import snapshot_download
 
@@ -101,26 +104,9 @@ def _hub_folder(spec: BaseModelParams) -> Path:
     try:
         return Path(snapshot_download(spec.name, revision=spec.revision, allow_patterns=HUB_PATTERNS))
     except Exception as error:  # the hub client raises many kinds; all mean the same to the reader
-        searched = os.environ.get("PERENNIAL_MODELS") or "not set"
+        reason = str(error).splitlines()[0] if str(error) else "no message"
         raise InputError(
-            f"base model {spec.name!r} was not found: PERENNIAL_MODELS ({searched}) holds no folder of that name, "
-            f"no installed package carries it, and the hub did not give it ({type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else 'no message'}). "
+            f"base model {spec.name!r} was not found: not in PERENNIAL_MODELS ({models_folder or 'not set'}), not in "
+            f"an installed package, and the download from the hub failed ({type(error).__name__}: {reason}). "
             f"Put the files into $PERENNIAL_MODELS/{spec.name}/ or connect to the hub"
         ) from error
-
-
-def main() -> None:
-    """Print the digests of the base model in a folder, as lines for params.yaml."""
-    import sys
-
-    folder = Path(sys.argv[1])
-    sys.stdout.write(
-        f"sha256: {weights_digest(folder)}\n"
-        f"tokenizer_sha256: {file_sha256(folder / TOKENIZER)}\n"
-        f"config_sha256: {file_sha256(folder / CONFIG)}\n"
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -144,14 +144,14 @@ def pool(hidden: torch.Tensor, *, mask: torch.Tensor | None, pooling: str) -> to
 
 
 def run_by_length(
-    tokens: Tokens, network: Callable[[torch.Tensor], torch.Tensor], *, width: int, device: str, say: str = ""
+    tokens: Tokens, network: Callable[[torch.Tensor], torch.Tensor], *, width: int, device: str, progress: str = ""
 ) -> NDArray[np.float32]:
-    """Rows of `network(ids)` for every text, in the order of the texts; `say` names the work on the progress bar."""
+    """Rows of `network(ids)` for every text, in the order of the texts; `progress` names the work on the progress bar."""
     import torch
 
     out = np.empty((len(tokens), width), dtype=np.float32)
     lengths = [len(ids) for ids in tokens]
-    with torch.inference_mode(), advancing(say, total=len(tokens)) as advance:
+    with torch.inference_mode(), advancing(progress, total=len(tokens)) as advance:
         for rows in batches_by_length(lengths):
             ids = torch.tensor([tokens[row] for row in rows], dtype=torch.long, device=device)
             distinct = len(np.unique(rows))
@@ -173,19 +173,26 @@ class Encoder:
             .to(device=device, dtype=compute_type(spec.precision, device=device))
         )
         self.width = int(self.network.config.hidden_size)
-        self.exchanged: Vectors | None = None  # another form of the same network, where one has been put in its place
+        self.replacement: Vectors | None = None  # another form of the same network, used in its place
 
     @classmethod
-    def load(cls, spec: BaseModelParams, *, folder: Path | None = None, device: str = "cpu") -> Encoder:
-        """Find the base model, check its digests, load it."""
-        return cls(spec, folder=find_base_model(spec, folder=folder), device=device)
+    def load(
+        cls,
+        spec: BaseModelParams,
+        *,
+        folder: Path | None = None,
+        models_folder: Path | None = None,
+        device: str = "cpu",
+    ) -> Encoder:
+        """Find the base model (see `find_base_model`), check its digests and load it."""
+        return cls(spec, folder=find_base_model(spec, folder=folder, models_folder=models_folder), device=device)
 
-    def embed(self, texts: Sequence[str], *, say: str = "") -> NDArray[np.float32]:
+    def embed(self, texts: Sequence[str], *, progress: str = "") -> NDArray[np.float32]:
         """One vector a text, in order."""
         tokens = self.tokenize(texts)
-        if self.exchanged is not None:
-            return self.exchanged(tokens)
-        return run_by_length(tokens, self.encode, width=self.width, device=self.device, say=say)
+        if self.replacement is not None:
+            return self.replacement(tokens)
+        return run_by_length(tokens, self.encode, width=self.width, device=self.device, progress=progress)
 
     def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """One vector a text of one batch; `mask` is 0 where a shorter text was padded."""

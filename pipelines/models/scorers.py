@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from pipelines.models.adapter import HEAD_FILE, load_merged
 from pipelines.models.encoder import Encoder, Vectors, compute_type, load_network, load_tokenizer, pool, run_by_length
 from pipelines.models.linear import LinearModel, unit_length
-from pipelines.models.predictor import BOOSTING_FILE, Floats, Manifest, feature_matrix, texts_of
+from pipelines.models.manifest import BOOSTING_FILE, Floats, Manifest, feature_matrix, texts_of
 from pipelines.runtime.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+
+
+class Scorer(Protocol):
+    """Turns records into logits."""
+
+    def logits(self, records: pd.DataFrame, *, progress: str) -> Floats:
+        """Return one logit per label for every record, shape (n, labels)."""
+
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Return one vector per text of a batch; `mask` is 0 where a shorter text was padded."""
+
+    def replace_encoder(self, vectors: Vectors) -> None:
+        """Compute the vectors of texts with another form of the same network."""
+
+
+def load_scorer(manifest: Manifest, *, folder: Path, base: Path, device: str) -> Scorer:
+    """Load the scorer of a model folder; `base` is the folder of its base model."""
+    kind = BaselineScorer if manifest.kind == "baseline" else FinetuneScorer
+    return kind(manifest, folder=folder, base=base, device=device)
 
 
 class BaselineScorer:
@@ -29,16 +48,16 @@ class BaselineScorer:
         self.linear = LinearModel.load(folder)
         self.n_labels = len(manifest.labels)
         text = (folder / BOOSTING_FILE).read_text(encoding="utf-8")
-        self.booster = lgb.Booster(model_str=text) if text.strip() else None  # empty: no tree was of use
+        self.booster = lgb.Booster(model_str=text) if text.strip() else None  # empty: trees did not help
 
-    def logits(self, records: pd.DataFrame, *, say: str) -> Floats:
-        """One logit a label for every record."""
+    def logits(self, records: pd.DataFrame, *, progress: str) -> Floats:
+        """Return one logit per label for every record, shape (n, labels)."""
         texts = texts_of(records)
-        vectors = unit_length(self.encoder.embed(texts, say=say))
+        vectors = unit_length(self.encoder.embed(texts, progress=progress))
         return self.logits_from(texts, vectors, records)
 
     def logits_from(self, texts: list[str], vectors: Floats, records: pd.DataFrame) -> Floats:
-        """The same, with the vectors already at hand."""
+        """Return the logits of records whose vectors, shape (n, width), are known already."""
         linear = self.linear.logits(texts, vectors)
         if self.booster is None:
             return linear
@@ -46,16 +65,16 @@ class BaselineScorer:
         return linear + np.asarray(self.booster.predict(matrix, raw_score=True)).reshape(len(records), self.n_labels)
 
     def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """One vector a text of one batch."""
+        """Return one vector per text of a batch."""
         return self.encoder.encode(ids, mask)
 
-    def exchange_encoder(self, vectors: Vectors) -> None:
+    def replace_encoder(self, vectors: Vectors) -> None:
         """Compute the vectors of texts with another form of the same network."""
-        self.encoder.exchanged = vectors
+        self.encoder.replacement = vectors
 
 
 class FinetuneScorer:
-    """The fine-tuned encoder, pooled, and its head; adapter merged, so that it costs what the base model costs."""
+    """The fine-tuned encoder, pooled, and its head; the adapter is merged, so it is as fast as the base model."""
 
     def __init__(self, manifest: Manifest, *, folder: Path, base: Path, device: str) -> None:
         import torch
@@ -68,36 +87,37 @@ class FinetuneScorer:
         self.network = network.to(device=device, dtype=compute_type(spec.precision, device=device))
         head = load_file(folder / HEAD_FILE)
         self.weight, self.bias = head["weight"].to(device), head["bias"].to(device)
-        if tuple(self.weight.shape) != (self.n_labels, network.config.hidden_size):
+        expected = (self.n_labels, network.config.hidden_size)
+        if tuple(self.weight.shape) != expected:
             raise InputError(
-                f"{folder / HEAD_FILE}: shape {tuple(self.weight.shape)} does not fit labels and base model"
+                f"{folder / HEAD_FILE}: shape is {tuple(self.weight.shape)}, expected {expected}: labels and base model"
             )
         self._linear = torch.nn.functional.linear
-        self._exchanged: Vectors | None = None
+        self._replacement: Vectors | None = None
 
-    def logits(self, records: pd.DataFrame, *, say: str) -> Floats:
-        """One logit a label for every record."""
+    def logits(self, records: pd.DataFrame, *, progress: str) -> Floats:
+        """Return one logit per label for every record, shape (n, labels)."""
 
         def scores(ids: torch.Tensor) -> torch.Tensor:
             return self._linear(self.encode(ids), self.weight, self.bias)
 
         tokens = self.tokenize(texts_of(records))
-        if self._exchanged is not None:
-            vectors = self._exchanged(tokens)
+        if self._replacement is not None:
+            vectors = self._replacement(tokens)
             return np.asarray(vectors @ self.weight.cpu().numpy().T + self.bias.cpu().numpy(), dtype=np.float64)
-        out = run_by_length(tokens, scores, width=self.n_labels, device=self.device, say=say)
+        out = run_by_length(tokens, scores, width=self.n_labels, device=self.device, progress=progress)
         return np.asarray(out, dtype=np.float64)
 
     def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """One vector a text of one batch; `mask` is 0 where a shorter text was padded."""
+        """Return one vector per text of a batch; `mask` is 0 where a shorter text was padded."""
         hidden = self.network(input_ids=ids, attention_mask=mask).last_hidden_state
         return pool(hidden, mask=mask, pooling=self.pooling)
 
-    def exchange_encoder(self, vectors: Vectors) -> None:
+    def replace_encoder(self, vectors: Vectors) -> None:
         """Compute the vectors of texts with another form of the same network."""
-        self._exchanged = vectors
+        self._replacement = vectors
 
 
 def boosting_matrix(features: Floats, vectors: Floats, linear: Floats) -> Floats:
-    """What the trees see: features, the encoder's vector, and the linear model's logits relative to their mean."""
+    """Return the input of the trees: features, vectors, and the linear model's logits relative to their mean."""
     return np.hstack([features, vectors, linear - linear.mean(axis=1, keepdims=True)])

@@ -15,7 +15,8 @@ from pipelines.live.score.params import ScoreParams
 from pipelines.models.base_model import find_base_model
 from pipelines.models.encoder import Encoder
 from pipelines.models.linear import LinearModel, Vocabulary, unit_length
-from pipelines.models.predictor import BOOSTING_FILE, SCHEMA_VERSION, Manifest, Predictor
+from pipelines.models.manifest import BOOSTING_FILE, SCHEMA_VERSION, Manifest
+from pipelines.models.predictor import Predictor
 from pipelines.records.domain import load_domain
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.params import load_params, section
@@ -114,7 +115,7 @@ def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_
     found = passed_export(package / "model", threads=1, streams=1)
     assert (found is not None) is passed
     if found is not None:  # what serves is what was judged
-        predictor.exchange_encoder(found.vectors)
+        predictor.replace_encoder(found.vectors)
         same = (predictor.predict_proba(records).argmax(axis=1) == exact).mean()
         assert same == pytest.approx(agreement, abs=0.004)  # batches of other threads have other last bits
 

@@ -277,7 +277,7 @@ def _texts(profile: Any, *, folder: Path, end: date) -> Any:
     from pipelines.live.drift.texts import measure_texts
     from pipelines.live.score.window import read_window
     from pipelines.models.encoder import Encoder
-    from pipelines.models.predictor import Manifest
+    from pipelines.models.manifest import Manifest
 
     records, _ = read_window(Path.cwd(), start=end - timedelta(days=14), end=end)
     model = folder.parent / "model"

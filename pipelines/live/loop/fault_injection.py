@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.models.predictor import BOOSTING_FILE, Manifest
+from pipelines.models.manifest import BOOSTING_FILE, Manifest
 from pipelines.runtime.store import file_digest, folder_digest, to_json
 
 if TYPE_CHECKING:

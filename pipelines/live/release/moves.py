@@ -16,6 +16,7 @@ from pipelines.live.release.preflight import BATCHES, checks_of, compare_answers
 from pipelines.live.release.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.params import read_yaml
+from pipelines.runtime.project import Project
 from pipelines.runtime.state import append_line, home, locked, read_lines
 from pipelines.runtime.store import DATA, Store, file_digest
 
@@ -214,7 +215,13 @@ def _register(
         package, saved = staging / "package", staging / "model"
         package.mkdir()
         logger.info("packaging %s with its encoder, profile and evidence", decision["candidate"])
-        manifest = build_package(package, decision=decision, schema=domain.schema, root=root)
+        manifest = build_package(
+            package,
+            decision=decision,
+            schema=domain.schema,
+            root=root,
+            models_folder=Project.open(root).models_folder,
+        )
         features = {feature.name: feature.kind for feature in domain.schema.features}
         save_model(package, saved, root=root, features=features)
         logger.info("pre-flight: loading the model as it will be served and keeping it under load")

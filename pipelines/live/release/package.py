@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 EVIDENCE = ("metrics.json", "verdict.json", "decision.json", "model_card.html", "report.html", "functions.csv")
 
 
-def build_package(target: Path, *, decision: dict[str, Any], schema: DomainSchema, root: Path) -> dict[str, Any]:
+def build_package(
+    target: Path, *, decision: dict[str, Any], schema: DomainSchema, root: Path, models_folder: Path | None = None
+) -> dict[str, Any]:
     """Fill the empty folder `target` with everything version needs and return its manifest.
 
     Raises InputError when the model on disk is not the one that was decided on.
@@ -37,7 +39,7 @@ def build_package(target: Path, *, decision: dict[str, Any], schema: DomainSchem
             "run `dvc repro` before the release"
         )
     shutil.copytree(model, target / "model")
-    _add_encoder(target / "model")
+    _add_encoder(target / "model", models_folder=models_folder)
     shutil.copytree(data / "promote" / "profile", target / "profile")
     _write_rows(target, data=data, decision=decision, root=root)
     _copy_evidence(target / "evidence", root=root)
@@ -68,12 +70,12 @@ def git_commit(root: Path) -> str | None:
     return commit + ("+" if ask("status", "--porcelain", "--untracked-files=no") else "")
 
 
-def _add_encoder(model: Path) -> None:
+def _add_encoder(model: Path, *, models_folder: Path | None) -> None:
     """Put the base model beside the weights, so that the version loads from its artifacts alone."""
     from pipelines.models.base_model import CONFIG, TOKENIZER, find_base_model
-    from pipelines.models.predictor import ENCODER_FOLDER, Manifest
+    from pipelines.models.manifest import ENCODER_FOLDER, Manifest
 
-    base = find_base_model(Manifest.read(model).encoder)
+    base = find_base_model(Manifest.read(model).encoder, models_folder=models_folder)
     (model / ENCODER_FOLDER).mkdir()
     for file in sorted({base / CONFIG, base / TOKENIZER, *base.glob("*.safetensors*")}):
         shutil.copyfile(file, model / ENCODER_FOLDER / file.name)

@@ -143,9 +143,9 @@ def export(*, version: int | None, int8: bool) -> dict[str, Any]:
 
     def judge(vectors: Vectors) -> Any:
         exact = Predictor.load(package / "model", precision="float32")
-        before = exact.predict_proba(records, say="float32")
-        exact.exchange_encoder(vectors)
-        after = exact.predict_proba(records, say="export")
+        before = exact.predict_proba(records, progress="float32")
+        exact.replace_encoder(vectors)
+        after = exact.predict_proba(records, progress="export")
         return parity.judge(records, exact=before, exported=after, schema=schema, params=params)
 
     sample = pd.read_parquet(package / parity.ANCHOR) if int8 else None  # it travels with the version

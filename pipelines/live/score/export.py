@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.gates.verdict import read_verdict
 from pipelines.models.encoder import Tokens, Vectors
-from pipelines.models.predictor import MANIFEST, Predictor
+from pipelines.models.manifest import MANIFEST
+from pipelines.models.predictor import Predictor
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import home, locked, write_atomic
 from pipelines.runtime.store import file_digest
@@ -112,7 +113,7 @@ def tokens_of(predictor: Predictor, records: pd.DataFrame) -> Tokens:
         seen.extend(tokens)
         return np.zeros((len(tokens), width), dtype=np.float32)
 
-    predictor.exchange_encoder(look)
+    predictor.replace_encoder(look)
     predictor.predict_logits(records)
     return seen
 

@@ -90,7 +90,7 @@ def _load(model: str, threads: int) -> None:
     _predictor = Predictor.load(Path(model))
     export = passed_export(Path(model), threads=threads, streams=threads)
     if export is not None:
-        _predictor.exchange_encoder(export.vectors)
+        _predictor.replace_encoder(export.vectors)
 
 
 def _predict(partition: pd.DataFrame) -> pd.DataFrame:

@@ -113,7 +113,7 @@ class Models:
                 raise InputError(f"version {version} answers other labels than the domain has")
             export = passed_export(model, threads=self._threads, streams=1)  # by the same rule as in scoring
             if export is not None:
-                predictor.exchange_encoder(export.vectors)
+                predictor.replace_encoder(export.vectors)
             predictor.predict(self._probe())
         except Exception as error:  # whatever is wrong with a new version, the one in memory goes on answering
             self.refused[version], self._retry_at[version] = str(error), time.monotonic() + RETRY_SECONDS

@@ -36,7 +36,7 @@ def main(project: Project) -> None:
             labels=schema.labels,
             features=schema.features,
             params=params,
-            encoder=Encoder.load(params.base_model),
+            encoder=Encoder.load(params.base_model, models_folder=project.models_folder),
             threads=resources.threads,
             seed=resources.seed,
         )

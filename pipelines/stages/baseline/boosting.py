@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.models.predictor import FeatureColumn, Floats
+from pipelines.models.manifest import FeatureColumn, Floats
 from pipelines.runtime.progress import advancing
 from pipelines.stats.calibration import apply_temperature, fit_temperature, log_losses
 from pipelines.training.training_set import macro_f1

@@ -11,14 +11,7 @@ import numpy as np
 
 from pipelines.models.encoder import Encoder
 from pipelines.models.linear import LinearModel, Vocabulary, unit_length
-from pipelines.models.predictor import (
-    BOOSTING_FILE,
-    SCHEMA_VERSION,
-    Floats,
-    Manifest,
-    feature_matrix,
-    texts_of,
-)
+from pipelines.models.manifest import BOOSTING_FILE, SCHEMA_VERSION, Floats, Manifest, feature_matrix, texts_of
 from pipelines.models.scorers import boosting_matrix
 from pipelines.stages.baseline.boosting import Boosted, feature_columns, fit_boosting, tuned
 from pipelines.stages.baseline.linear import fit_mean, out_of_fold_logits
@@ -40,8 +33,8 @@ def train(
 ) -> dict[str, Any]:
     """Fit words, trees and temperature, write the folder, and give the metrics."""
     train_texts, seen_texts = texts_of(data.train), texts_of(data.validation)
-    vectors = unit_length(encoder.embed(train_texts, say="embedding train"))
-    seen_vectors = unit_length(encoder.embed(seen_texts, say="embedding validation"))
+    vectors = unit_length(encoder.embed(train_texts, progress="embedding train"))
+    seen_vectors = unit_length(encoder.embed(seen_texts, progress="embedding validation"))
     linear, start, tried = _fit_linear(data, vectors, seen_vectors, params=params, seed=seed)
     seen_linear = linear.logits(seen_texts, seen_vectors)
 

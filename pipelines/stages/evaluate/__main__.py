@@ -33,7 +33,9 @@ def main(project: Project) -> None:
     domain = load_domain()
     schema, records = domain.schema, store.read_records("split")
     tests = {part: gold_rows(records, part=part) for part in TEST_SETS}
-    predictors = {name: Predictor.load(store.path(name, "model")) for name in CANDIDATES}
+    predictors = {
+        name: Predictor.load(store.path(name, "model"), models_folder=project.models_folder) for name in CANDIDATES
+    }
     answers, tables = {}, []
     for name, predictor in predictors.items():
         for part, rows in tests.items():

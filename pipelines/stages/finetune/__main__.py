@@ -44,6 +44,7 @@ def main(project: Project) -> None:
             params=params,
             seed=resources.seed,
             code=code_digest(),
+            models_folder=project.models_folder,
             on_look=lambda numbers, step: tracking.log(numbers, step=step),
         )
 

@@ -56,7 +56,7 @@ class ActivationSource:
     """
 
     def __init__(
-        self, tokens: Tokens, *, lower: Any, width: int, dtype: torch.dtype, device: torch.device, say: str
+        self, tokens: Tokens, *, lower: Any, width: int, dtype: torch.dtype, device: torch.device, progress: str
     ) -> None:
         self.lengths = [len(ids) for ids in tokens]
         ends = np.cumsum(self.lengths)
@@ -76,7 +76,7 @@ class ActivationSource:
         self._store = torch.from_numpy(raw).view(dtype)
         self.device = device
         lower = lower.to(device=device, dtype=dtype)
-        with torch.inference_mode(), advancing(say, total=len(tokens)) as advance:
+        with torch.inference_mode(), advancing(progress, total=len(tokens)) as advance:
             for batch in batches_by_length(self.lengths):
                 hidden = lower(torch.tensor([tokens[row] for row in batch], device=device)).cpu()
                 for index, row in enumerate(distinct := np.unique(batch)):

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pipelines.models.adapter import HEAD_FILE, save_adapter
 from pipelines.models.base_model import find_base_model
 from pipelines.models.encoder import compute_type, load_tokenizer
-from pipelines.models.predictor import SCHEMA_VERSION, Manifest, Predictor, texts_of
+from pipelines.models.manifest import SCHEMA_VERSION, Manifest, texts_of
+from pipelines.models.predictor import Predictor
 from pipelines.stages.finetune import checkpoint
 from pipelines.stages.finetune.batches import ActivationSource, TokenSource
 from pipelines.stages.finetune.network import Classifier, build
@@ -34,6 +35,7 @@ def train(
     params: FinetuneParams,
     seed: int,
     code: str,
+    models_folder: Path | None = None,
     on_look: Callable[[dict[str, Any], int], None],
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Train, write the folder, and give the metrics and the curve; `code` is a digest of the code that matters.
@@ -51,7 +53,7 @@ def train(
     texts = texts_of(data.train.iloc[rows])
     seen_texts = texts_of(data.validation.iloc[seen])
     targets, weights, gold = data.targets[rows], data.weights[rows], data.gold[seen]
-    base = find_base_model(spec)
+    base = find_base_model(spec, models_folder=models_folder)
     classifier, lower = build(
         base,
         layers=spec.layers,
@@ -68,11 +70,13 @@ def train(
     )
     tokenize = load_tokenizer(base, max_tokens=spec.max_tokens, max_characters=spec.max_characters)
 
-    def source(of: list[str], say: str) -> Source:
+    def source(of: list[str], progress: str) -> Source:
         if lower is None:
             return TokenSource(tokenize(of), device=accelerator.device)
         width = classifier.head.in_features
-        return ActivationSource(tokenize(of), lower=lower, width=width, dtype=dtype, device=accelerator.device, say=say)
+        return ActivationSource(
+            tokenize(of), lower=lower, width=width, dtype=dtype, device=accelerator.device, progress=progress
+        )
 
     at = checkpoint.folder_for(
         {
@@ -100,7 +104,7 @@ def train(
     if not accelerator.is_main_process:
         return {}, standing.curve
     _write(folder, classifier, labels=labels, params=params, temperature=1.0)
-    metrics = _metrics(data, folder=folder, rows=len(rows), params=params, device=device)
+    metrics = _metrics(data, folder=folder, base=base, rows=len(rows), params=params, device=device)
     _write(folder, classifier, labels=labels, params=params, temperature=metrics["temperature"])
     metrics.update(
         steps=standing.step,
@@ -151,13 +155,16 @@ def _write(
     ).write(folder)
 
 
-def _metrics(data: TrainingSet, *, folder: Path, rows: int, params: FinetuneParams, device: str) -> dict[str, Any]:
+def _metrics(
+    data: TrainingSet, *, folder: Path, base: Path, rows: int, params: FinetuneParams, device: str
+) -> dict[str, Any]:
     """Temperature and gold validation scores of the model as it will answer, read back from its folder."""
     metrics: dict[str, Any] = {"train_rows": rows, "train_rows_there_were": len(data.train), "mode": params.mode}
     if not len(data.gold):
         none = {"rows": 0, "macro_f1": None, "log_loss": None}
         return {**metrics, "temperature": 1.0, "validation": none}
-    logits = Predictor.load(folder, device=device).predict_logits(data.validation, say="gold validation")
+    predictor = Predictor.load(folder, encoder_folder=base, device=device)
+    logits = predictor.predict_logits(data.validation, progress="gold validation")
     temperature = fit_temperature(logits, data.gold)
     validation = {
         "rows": len(data.gold),

@@ -80,7 +80,14 @@ def main(project: Project) -> None:
     reference = store.read_records("ingest")
     with store.writing_folder("promote", "profile") as folder:
         profile = freeze_profile(
-            reference, split, mine, model=store.path(candidate, "model"), digest=digest, schema=schema, params=params
+            reference,
+            split,
+            mine,
+            model=store.path(candidate, "model"),
+            models_folder=project.models_folder,
+            digest=digest,
+            schema=schema,
+            params=params,
         )
         profile.write(folder)
     store.write_verdict(Verdict.of("promote", decision.soundness, overrides=used))

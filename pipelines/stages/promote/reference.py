@@ -20,6 +20,7 @@ def freeze_profile(
     predictions: pd.DataFrame,
     *,
     model: Path,
+    models_folder: Path | None,
     digest: str,
     schema: DomainSchema,
     params: PromoteParams,
@@ -33,7 +34,9 @@ def freeze_profile(
     said = predictions[["id", "label", "confidence"]].merge(split[["id", "received_at", "gold"]], on="id")
     others = unseen_rows(reference, split, answered=set(said["id"]), most=params.predicted_rows)
     if len(others):
-        answers = Predictor.load(model).predict(others).assign(received_at=others["received_at"])
+        answers = (
+            Predictor.load(model, models_folder=models_folder).predict(others).assign(received_at=others["received_at"])
+        )
         said = pd.concat([said, answers], ignore_index=True)
     return build_profile(
         reference,
@@ -46,7 +49,9 @@ def freeze_profile(
         labels=schema.labels,
         params=params.profile,
         predictions=said,
-        embeddings=embed(reference["text"].iloc[rows].tolist(), model=model) if has_text else None,
+        embeddings=embed(reference["text"].iloc[rows].tolist(), model=model, models_folder=models_folder)
+        if has_text
+        else None,
         embedded=rows if has_text else None,
     )
 
@@ -73,9 +78,10 @@ def spread(frame: pd.DataFrame, *, most: int) -> NDArray[np.int64]:
     return np.sort(order[np.linspace(0, len(order) - 1, most).round().astype(np.int64)]).astype(np.int64)
 
 
-def embed(texts: list[str], *, model: Path) -> NDArray[np.float64]:
+def embed(texts: list[str], *, model: Path, models_folder: Path | None) -> NDArray[np.float64]:
     """The texts as vectors of the base model that the candidate stands on."""
     from pipelines.models.encoder import Encoder
-    from pipelines.models.predictor import Manifest
+    from pipelines.models.manifest import Manifest
 
-    return Encoder.load(Manifest.read(model).encoder).embed(texts, say="profile").astype(np.float64)
+    encoder = Encoder.load(Manifest.read(model).encoder, models_folder=models_folder)
+    return encoder.embed(texts, progress="profile").astype(np.float64)

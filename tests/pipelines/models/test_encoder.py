@@ -21,14 +21,9 @@ def spec(models) -> BaseModelParams:
     return BaseModelParams(**write_tiny_base_model(models), max_characters=200, pooling="mean")
 
 
-@pytest.fixture
-def here(models, monkeypatch):
-    monkeypatch.setenv("PERENNIAL_MODELS", str(models))
-
-
 @pytest.mark.slow
-def test_a_vector_does_not_depend_on_its_neighbors(spec, here):
-    encoder = Encoder.load(spec)
+def test_a_vector_does_not_depend_on_its_neighbors(spec, models):
+    encoder = Encoder.load(spec, models_folder=models)
     texts = ["my card was charged", "", "a loan", "fee " * 10_000, "the bank closed my account", "a debt"]
     together = encoder.embed(texts)
     alone = np.vstack([encoder.embed([text]) for text in texts])
@@ -41,8 +36,8 @@ def test_a_vector_does_not_depend_on_its_neighbors(spec, here):
 
 
 @pytest.mark.slow
-def test_a_huge_text_is_cut_before_it_is_tokenized(spec, here):
-    tokens = Encoder.load(spec).tokenize(["word " * 200_000])
+def test_a_huge_text_is_cut_before_it_is_tokenized(spec, models):
+    tokens = Encoder.load(spec, models_folder=models).tokenize(["word " * 200_000])
     assert len(tokens[0]) == spec.max_tokens
 
 
@@ -50,10 +45,10 @@ def test_a_huge_text_is_cut_before_it_is_tokenized(spec, here):
     ("parameter", "file"),
     [("sha256", "*.safetensors"), ("tokenizer_sha256", "tokenizer.json"), ("config_sha256", "config.json")],
 )
-def test_another_digest_is_refused_naming_file_found_and_expected(spec, here, models, parameter, file):
+def test_another_digest_is_refused_naming_file_found_and_expected(spec, models, parameter, file):
     wrong = spec.model_copy(update={parameter: "0" * 64})
     with pytest.raises(InputError) as refusal:
-        find_base_model(wrong)
+        find_base_model(wrong, models_folder=models)
     for part in (file, getattr(spec, parameter), "0" * 64, parameter):
         assert part in str(refusal.value)
 
@@ -70,9 +65,8 @@ def test_only_safetensors_are_loaded(tmp_path):
 
 
 def test_a_model_that_is_nowhere_names_the_three_places(spec, monkeypatch):
-    monkeypatch.delenv("PERENNIAL_MODELS", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match=r"PERENNIAL_MODELS \(not set\).*no installed package.*hub"):
+    with pytest.raises(InputError, match=r"PERENNIAL_MODELS \(not set\).*installed package.*hub"):
         find_base_model(spec)
 
 

@@ -10,15 +10,8 @@ from safetensors.numpy import load_file, save_file
 from pipelines.models.base_model import BaseModelParams
 from pipelines.models.encoder import Encoder, run_by_length
 from pipelines.models.linear import LinearModel, Vocabulary
-from pipelines.models.predictor import (
-    BOOSTING_FILE,
-    MANIFEST,
-    SCHEMA_VERSION,
-    FeatureColumn,
-    Manifest,
-    Predictor,
-    feature_matrix,
-)
+from pipelines.models.manifest import BOOSTING_FILE, MANIFEST, SCHEMA_VERSION, FeatureColumn, Manifest, feature_matrix
+from pipelines.models.predictor import Predictor
 from pipelines.runtime.errors import InputError
 from tests.smoke.tiny_base_model import WIDTH, write_tiny_base_model
 
@@ -33,13 +26,13 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, models, monkeypatch):
+def folder(tmp_path, models):
     """A baseline of hand-made weights, without trees."""
-    monkeypatch.setenv("PERENNIAL_MODELS", str(models))
     random = np.random.default_rng(0)
     vocabulary = Vocabulary.fit(TEXTS, ngrams=1, min_records=1, max_terms=50, max_characters=1000)
     n_terms, here = len(vocabulary.terms), tmp_path / "model"
     here.mkdir()
+    (tmp_path / "models").symlink_to(models)
     LinearModel(vocabulary, random.normal(size=(n_terms, 3)), random.normal(size=(WIDTH, 3)), np.zeros(3)).save(here)
     (here / BOOSTING_FILE).write_text("", encoding="utf-8")
     Manifest(
@@ -55,13 +48,17 @@ def folder(tmp_path, models, monkeypatch):
     return here
 
 
+def load(folder):
+    return Predictor.load(folder, models_folder=folder.parent / "models")
+
+
 @pytest.fixture
 def records():
     return pd.DataFrame({"id": [f"r{n}" for n in range(len(TEXTS))], "text": TEXTS, "amount": 1.0})
 
 
 def test_neighbors_and_order_change_nothing(folder, records):
-    predictor = Predictor.load(folder)
+    predictor = load(folder)
     together = predictor.predict_proba(records)
     np.testing.assert_allclose(together.sum(axis=1), 1.0)
     alone = np.vstack([predictor.predict_proba(records.iloc[[row]]) for row in range(len(records))])
@@ -74,62 +71,62 @@ def test_neighbors_and_order_change_nothing(folder, records):
 
 
 def test_an_empty_frame_gives_no_rows(folder, records):
-    predictor = Predictor.load(folder)
+    predictor = load(folder)
     assert predictor.predict_proba(records.iloc[:0]).shape == (0, 3)
     assert predictor.predict(records.iloc[:0]).columns.tolist() == ["id", "label", "confidence"]
 
 
 def test_a_text_of_a_megabyte_and_a_null_one_are_answered(folder, records):
     texts = ["loan " * 200_000, None, "\U0001f600" * 10_000, "x" * 1_000_000, "\0", " "]
-    assert np.isfinite(Predictor.load(folder).predict_proba(records.assign(text=texts))).all()
+    assert np.isfinite(load(folder).predict_proba(records.assign(text=texts))).all()
 
 
 def test_a_null_text_is_as_good_as_an_empty_one(folder, records):
-    predictor = Predictor.load(folder)
+    predictor = load(folder)
     null, empty = (predictor.predict_proba(records.assign(text=text)) for text in (None, ""))
     np.testing.assert_array_equal(null, empty)
 
 
 @pytest.mark.parametrize("missing", ["text", "amount"])
 def test_a_missing_column_is_named(folder, records, missing):
-    with pytest.raises(InputError, match=rf"records lack the column {missing}; the model reads: text, amount"):
-        Predictor.load(folder).predict_proba(records.drop(columns=missing))
+    with pytest.raises(InputError, match=rf"records lack the column {missing}; the model reads text, amount"):
+        load(folder).predict_proba(records.drop(columns=missing))
 
 
 def test_an_id_is_needed_to_name_answers(folder, records):
     with pytest.raises(InputError, match="records lack the column 'id'"):
-        Predictor.load(folder).predict(records.drop(columns="id"))
+        load(folder).predict(records.drop(columns="id"))
 
 
 @pytest.mark.parametrize("file", ["vocabulary.json", "linear.safetensors", BOOSTING_FILE])
 def test_a_changed_or_missing_file_is_refused_by_name(folder, file):
     (folder / file).write_bytes((folder / file).read_bytes() + b" ")
-    with pytest.raises(InputError, match=rf"{file}: sha256 is [0-9a-f]+, predictor.json says .*changed after training"):
-        Predictor.load(folder)
+    with pytest.raises(InputError, match=rf"{file}: sha256 is [0-9a-f]+, expected .*changed after training"):
+        load(folder)
     (folder / file).unlink()
     with pytest.raises(InputError, match=rf"{file}: sha256 is missing"):
-        Predictor.load(folder)
+        load(folder)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, r"schema_version = 2; 1 would be right"),
-        ({"kind": "oracle"}, "is not the description of a model"),
-        ({"labels": ["one"]}, "is not the description of a model"),
-        ({"temperature": 0.0}, "is not the description of a model"),
-        ({"more": 1}, "is not the description of a model"),
+        ({"schema_version": 2}, "schema_version = 2: expected 1"),
+        ({"kind": "oracle"}, "does not describe a model"),
+        ({"labels": ["one"]}, "does not describe a model"),
+        ({"temperature": 0.0}, "does not describe a model"),
+        ({"more": 1}, "does not describe a model"),
     ],
 )
 def test_a_description_that_is_not_known_is_refused(folder, change, message):
     content = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps({**content, **change}))
     with pytest.raises(InputError, match=message):
-        Predictor.load(folder)
+        load(folder)
 
 
 def test_a_folder_without_a_description_is_no_model(tmp_path):
-    with pytest.raises(InputError, match=r"predictor.json is missing: .* is no model folder"):
+    with pytest.raises(InputError, match=r"predictor.json is missing: .* is not a model folder"):
         Predictor.load(tmp_path)
 
 
@@ -138,7 +135,7 @@ def test_another_base_model_is_refused(folder, models):
     other = manifest.encoder.model_copy(update={"sha256": "0" * 64})
     manifest.model_copy(update={"encoder": other}).write(folder)
     with pytest.raises(InputError, match="0000000"):
-        Predictor.load(folder)
+        load(folder)
 
 
 def test_weights_that_are_no_numbers_are_refused_with_the_row(folder, records):
@@ -148,28 +145,28 @@ def test_weights_that_are_no_numbers_are_refused_with_the_row(folder, records):
     content = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     content.write(folder)
     with pytest.raises(InputError, match=r"NaN or infinity for 6 of 6 records, the first in row 0 \(id r0\)"):
-        Predictor.load(folder).predict(records)
+        load(folder).predict(records)
 
 
-def test_the_encoder_that_lies_in_the_folder_is_used(folder, records, models, monkeypatch, tmp_path):
-    expected = Predictor.load(folder).predict_proba(records)
+def test_the_encoder_in_the_folder_is_used(folder, records, models, tmp_path):
+    expected = load(folder).predict_proba(records)
     name = Manifest.read(folder).encoder.name
     (folder / "encoder").symlink_to(models / name)
-    monkeypatch.setenv("PERENNIAL_MODELS", str(tmp_path / "nowhere"))
-    np.testing.assert_array_equal(Predictor.load(folder).predict_proba(records), expected)
+    found = Predictor.load(folder, models_folder=tmp_path / "nowhere")
+    np.testing.assert_array_equal(found.predict_proba(records), expected)
 
 
-def test_the_network_can_be_exchanged(folder, records):
-    predictor = Predictor.load(folder)
+def test_the_network_can_be_replaced(folder, records, models):
+    predictor = load(folder)
     expected = predictor.predict_proba(records)
-    other = Encoder.load(predictor.manifest.encoder)
+    other = Encoder.load(predictor.manifest.encoder, models_folder=models)
     asked = []
 
     def vectors(tokens):
         asked.append(len(tokens))
         return run_by_length(tokens, other.encode, width=other.width, device="cpu")
 
-    predictor.exchange_encoder(vectors)
+    predictor.replace_encoder(vectors)
     np.testing.assert_array_equal(predictor.predict_proba(records), expected)
     assert asked == [len(records)]
 

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from pipelines.live.loop.fault_injection import shift_labels
 from pipelines.models.base_model import BaseModelParams
 from pipelines.models.linear import LinearModel, Vocabulary
-from pipelines.models.predictor import SCHEMA_VERSION, Manifest
+from pipelines.models.manifest import SCHEMA_VERSION, Manifest
 
 LABELS = ("cat", "dog", "owl")
 

@@ -58,7 +58,7 @@ def test_an_export_answers_as_the_released_network_whatever_its_company(made, st
     predictor = Predictor.load(made / "model", precision="float32")
     expected = predictor.predict_proba(records)
     vectors = Exported(made / NETWORK, precision="f32", threads=2, streams=streams)
-    predictor.exchange_encoder(vectors)
+    predictor.replace_encoder(vectors)
     np.testing.assert_allclose(predictor.predict_proba(records), expected, atol=1e-4)
     alone = np.vstack([predictor.predict_proba(records.iloc[[row]]) for row in range(6)])
     np.testing.assert_allclose(alone, expected[:6], atol=1e-4)
@@ -74,7 +74,7 @@ def test_bytes_answer_about_as_the_released_network_and_an_empty_sample_is_refus
         convert(Predictor.load(made / "model", precision="float32"), tmp_path, sample=records.iloc[:0])
     convert(Predictor.load(made / "model", precision="float32"), tmp_path, sample=records)
     assert (tmp_path / NETWORK).with_suffix(".bin").stat().st_size < (made / NETWORK).with_suffix(".bin").stat().st_size
-    predictor.exchange_encoder(Exported(tmp_path / NETWORK, precision="f32", threads=1, streams=1))
+    predictor.replace_encoder(Exported(tmp_path / NETWORK, precision="f32", threads=1, streams=1))
     found = predictor.predict_proba(records)
     assert np.abs(found - expected).max() < 0.05
     assert np.abs(found - expected).max() > 0  # bytes it is, not the plain form

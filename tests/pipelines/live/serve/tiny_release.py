@@ -13,7 +13,7 @@ from pipelines.live.release.package import _digests
 from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
 from pipelines.models.base_model import BaseModelParams
 from pipelines.models.linear import LinearModel, Vocabulary
-from pipelines.models.predictor import BOOSTING_FILE, SCHEMA_VERSION, Manifest
+from pipelines.models.manifest import BOOSTING_FILE, SCHEMA_VERSION, Manifest
 from pipelines.runtime import store
 from tests.smoke.tiny_base_model import WIDTH, write_tiny_base_model
 

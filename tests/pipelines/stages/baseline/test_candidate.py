@@ -70,8 +70,7 @@ def rows(*, n_gold=12):
     return TrainingSet(frame, np.eye(3)[codes], np.ones(n), held, codes[:n_gold].astype(np.int64))
 
 
-def trained(tmp_path, name, monkeypatch, *, data=None, **parameters):
-    monkeypatch.setenv("PERENNIAL_MODELS", str(tmp_path / "models"))
+def trained(tmp_path, name, *, data=None, **parameters):
     params = params_of(tmp_path / "models", **parameters)
     (tmp_path / name).mkdir()
     metrics = train(
@@ -80,20 +79,20 @@ def trained(tmp_path, name, monkeypatch, *, data=None, **parameters):
         labels=LABELS,
         features=FEATURES,
         params=params,
-        encoder=Encoder.load(params.base_model),
+        encoder=Encoder.load(params.base_model, models_folder=tmp_path / "models"),
         threads=1,
         seed=1,
     )
     return tmp_path / name, metrics
 
 
-def test_twice_the_same_bytes_and_the_features_count(tmp_path, monkeypatch):
-    first, metrics = trained(tmp_path, "a", monkeypatch)
-    second, again = trained(tmp_path, "b", monkeypatch)
+def test_twice_the_same_bytes_and_the_features_count(tmp_path):
+    first, metrics = trained(tmp_path, "a")
+    second, again = trained(tmp_path, "b")
     assert {f.name: f.read_bytes() for f in first.iterdir()} == {f.name: f.read_bytes() for f in second.iterdir()}
     assert metrics == again
     assert metrics["rounds"] > 0
-    predictor = Predictor.load(first)
+    predictor = Predictor.load(first, models_folder=tmp_path / "models")
     probabilities = predictor.predict_proba(rows().train)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
     assert (probabilities.argmax(axis=1) == np.arange(60) % 3).mean() > 0.9
@@ -101,19 +100,19 @@ def test_twice_the_same_bytes_and_the_features_count(tmp_path, monkeypatch):
     np.testing.assert_allclose(alone[0], probabilities[7], atol=1e-5)
 
 
-def test_without_gold_the_rounds_are_fixed(tmp_path, monkeypatch):
-    _, metrics = trained(tmp_path, "a", monkeypatch, data=rows(n_gold=0))
+def test_without_gold_the_rounds_are_fixed(tmp_path):
+    _, metrics = trained(tmp_path, "a", data=rows(n_gold=0))
     assert metrics["rounds"] == 10
     assert metrics["temperature"] == 1.0
     assert metrics["stopped_by"] == "fixed rounds: no gold validation rows"
     assert metrics["validation"]["macro_f1"] is None
 
 
-def test_the_linear_model_is_the_mean_of_those_asked_for(tmp_path, monkeypatch):
+def test_the_linear_model_is_the_mean_of_those_asked_for(tmp_path):
     asked = {"strengths": [0.1, 5.0], "vectors": [False, True]}
-    folder, metrics = trained(tmp_path, "mean", monkeypatch, linear=asked)
+    folder, metrics = trained(tmp_path, "mean", linear=asked)
     each = [
-        (vectors, strength, trained(tmp_path, f"{vectors} {strength}", monkeypatch,
+        (vectors, strength, trained(tmp_path, f"{vectors} {strength}",
                                     linear={"strengths": [strength], "vectors": [vectors]}))
         for vectors in asked["vectors"] for strength in asked["strengths"]
     ]  # fmt: skip
@@ -124,7 +123,7 @@ def test_the_linear_model_is_the_mean_of_those_asked_for(tmp_path, monkeypatch):
         {"vectors": vectors, "strength": strength, "validation_macro_f1": one["validation"]["macro_f1_linear"]}
         for vectors, strength, (_, one) in each
     ]
-    _, without = trained(tmp_path, "without gold", monkeypatch, linear=asked, data=rows(n_gold=0))
+    _, without = trained(tmp_path, "without gold", linear=asked, data=rows(n_gold=0))
     assert [line["validation_macro_f1"] for line in without["linear"]] == [None] * 4
 
 
@@ -141,13 +140,13 @@ def test_rows_are_scored_by_models_that_did_not_see_them():
 
 
 @pytest.mark.parametrize("share_wrong", [0.0, 0.5, 1.0])
-def test_the_trees_never_lose_to_the_linear_model_on_gold_validation(tmp_path, monkeypatch, share_wrong):
+def test_the_trees_never_lose_to_the_linear_model_on_gold_validation(tmp_path, share_wrong):
     data = rows(n_gold=30)
     wrong = int(30 * share_wrong)
     gold = data.gold.copy()
     gold[:wrong] = (gold[:wrong] + 1) % 3  # the trees learn what gold denies
     data = TrainingSet(data.train, data.targets, data.weights, data.validation, gold)
-    folder, metrics = trained(tmp_path, "a", monkeypatch, data=data)
+    folder, metrics = trained(tmp_path, "a", data=data)
     assert metrics["validation"]["macro_f1"] >= metrics["validation"]["macro_f1_linear"]
     assert (metrics["rounds"] == 0) == ((folder / "boosting.txt").read_text() == "")
     if share_wrong == 1.0:
@@ -158,7 +157,7 @@ def test_the_trees_never_lose_to_the_linear_model_on_gold_validation(tmp_path, m
 def test_trees_that_lower_log_loss_but_also_macro_f1_are_left_out(tmp_path, monkeypatch):
     scores = iter([0.5, 0.6])  # with the trees, without them
     monkeypatch.setattr("pipelines.stages.baseline.boosting.macro_f1", lambda *_: next(scores))
-    folder, metrics = trained(tmp_path, "a", monkeypatch)
+    folder, metrics = trained(tmp_path, "a")
     assert (metrics["rounds"], metrics["stopped_by"]) == (0, "the trees lower gold validation macro-F1")
     assert (folder / "boosting.txt").read_text() == ""
 
@@ -182,17 +181,17 @@ def test_trees_that_only_change_how_sure_the_linear_model_is_are_left_out():
     assert found(known, evidence=1e6).stopped_by == NO_EVIDENCE
 
 
-def test_what_ended_the_rounds_is_told_right(tmp_path, monkeypatch):
-    _, all_done = trained(tmp_path, "a", monkeypatch, boosting={"rounds": 3})
+def test_what_ended_the_rounds_is_told_right(tmp_path):
+    _, all_done = trained(tmp_path, "a", boosting={"rounds": 3})
     assert (all_done["rounds"], all_done["stopped_by"]) == (3, "all rounds done")
-    _, none = trained(tmp_path, "b", monkeypatch, boosting={"rounds": 0})
+    _, none = trained(tmp_path, "b", boosting={"rounds": 0})
     assert (none["rounds"], none["stopped_by"]) == (0, "no rounds were asked for")
 
 
-def test_a_missing_feature_and_a_wrong_type_are_named(tmp_path, monkeypatch):
-    folder, _ = trained(tmp_path, "a", monkeypatch)
-    predictor = Predictor.load(folder)
-    with pytest.raises(InputError, match=r"lack the column amount; the model reads: text, state, amount"):
+def test_a_missing_feature_and_a_wrong_type_are_named(tmp_path):
+    folder, _ = trained(tmp_path, "a")
+    predictor = Predictor.load(folder, models_folder=tmp_path / "models")
+    with pytest.raises(InputError, match=r"lack the column amount; the model reads text, state, amount"):
         predictor.predict_proba(rows().train.drop(columns="amount"))
     with pytest.raises(InputError, match="feature 'amount' must hold numbers"):
         predictor.predict_proba(rows().train.assign(amount="many"))
@@ -200,9 +199,9 @@ def test_a_missing_feature_and_a_wrong_type_are_named(tmp_path, monkeypatch):
     assert np.isfinite(unknown).all()
 
 
-def test_tuning_with_a_fixed_number_of_trials_is_repeatable(tmp_path, monkeypatch):
-    _, first = trained(tmp_path, "a", monkeypatch, trials=2)
-    _, second = trained(tmp_path, "b", monkeypatch, trials=2)
+def test_tuning_with_a_fixed_number_of_trials_is_repeatable(tmp_path):
+    _, first = trained(tmp_path, "a", trials=2)
+    _, second = trained(tmp_path, "b", trials=2)
     assert first["boosting"] == second["boosting"]
 
 

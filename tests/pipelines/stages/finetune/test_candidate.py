@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from pipelines.models.base_model import BaseModelParams
-from pipelines.models.predictor import MANIFEST, Predictor
+from pipelines.models.manifest import MANIFEST
+from pipelines.models.predictor import Predictor
 from pipelines.runtime.errors import InputError, StoreError
 from pipelines.runtime.state import home
 from pipelines.stages.finetune import candidate, checkpoint
@@ -26,8 +27,7 @@ TEXTS = [f"my card has a fee {n}" if n % 2 else f"the bank and the loan {n} for 
 
 
 @pytest.fixture
-def params(tmp_path, monkeypatch):
-    monkeypatch.setenv("PERENNIAL_MODELS", str(tmp_path / "models"))
+def params(tmp_path):
     base = BaseModelParams(**write_tiny_base_model(tmp_path / "models"), max_characters=500, pooling="mean")
     return FinetuneParams(
         base_model=base,
@@ -66,7 +66,14 @@ def trained(folder, params, *, data=None, on_look=lambda numbers, step: None):
     folder.mkdir(exist_ok=True)
     data = rows() if data is None else data
     metrics, curve = candidate.train(
-        data, folder=folder, labels=LABELS, params=params, seed=1, code="x", on_look=on_look
+        data,
+        folder=folder,
+        labels=LABELS,
+        params=params,
+        seed=1,
+        code="x",
+        models_folder=folder.parent / "models",
+        on_look=on_look,
     )
     checkpoint.drop(home() / "checkpoints")
     return {file.name: file.read_bytes() for file in folder.iterdir()}, metrics, curve
@@ -86,7 +93,16 @@ def test_killed_and_taken_up_again_gives_the_same_bytes(tmp_path, params, mode, 
             raise Killed
 
     with pytest.raises(Killed):
-        candidate.train(rows(), folder=tmp_path, labels=LABELS, params=params, seed=1, code="x", on_look=die)
+        candidate.train(
+            rows(),
+            folder=tmp_path,
+            labels=LABELS,
+            params=params,
+            seed=1,
+            code="x",
+            models_folder=tmp_path / "models",
+            on_look=die,
+        )
     with caplog.at_level(logging.INFO):
         again, _, second = trained(tmp_path / "b", params)
     assert "going on from step 4" in caplog.text
@@ -97,7 +113,7 @@ def test_killed_and_taken_up_again_gives_the_same_bytes(tmp_path, params, mode, 
 def test_the_written_model_answers_offline_and_names_no_path(tmp_path, params):
     files, metrics, _ = trained(tmp_path / "a", params)
     assert str(tmp_path) not in files["adapter_config.json"].decode()
-    probabilities = Predictor.load(tmp_path / "a").predict_proba(rows().train)
+    probabilities = Predictor.load(tmp_path / "a", models_folder=tmp_path / "models").predict_proba(rows().train)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
     assert metrics["validation"]["macro_f1"] > 0.9
     assert metrics["trained_weights"] > 0
@@ -172,15 +188,15 @@ def test_a_changed_file_is_refused(tmp_path, params):
     trained(tmp_path / "a", params)
     (tmp_path / "a" / "head.safetensors").write_bytes(b"x")
     with pytest.raises(InputError, match="changed after training"):
-        Predictor.load(tmp_path / "a")
+        Predictor.load(tmp_path / "a", models_folder=tmp_path / "models")
     (tmp_path / "a" / MANIFEST).write_text(json.dumps({"kind": "other"}))
-    with pytest.raises(InputError, match="is not the description of a model"):
-        Predictor.load(tmp_path / "a")
+    with pytest.raises(InputError, match="does not describe a model"):
+        Predictor.load(tmp_path / "a", models_folder=tmp_path / "models")
 
 
 def test_a_model_that_gives_nan_is_refused_by_name(tmp_path, params, monkeypatch):
     trained(tmp_path / "a", params)
-    predictor = Predictor.load(tmp_path / "a")
+    predictor = Predictor.load(tmp_path / "a", models_folder=tmp_path / "models")
     monkeypatch.setattr(predictor._scorer, "bias", predictor._scorer.bias * float("nan"))
     with pytest.raises(InputError, match=r"NaN or infinity for 40 of 40 records, the first in row 0 \(id 0\)"):
         predictor.predict(rows().train)

@@ -65,9 +65,8 @@ def _forgotten_precision():
 
 
 @pytest.fixture
-def parameters(tmp_path, monkeypatch):
+def parameters(tmp_path):
     """A function from a family to the parameters that fine-tune it."""
-    monkeypatch.setenv("PERENNIAL_MODELS", str(tmp_path / "models"))
     bert = write_tiny_base_model(tmp_path / "models")
 
     def make(family, **changed):
@@ -113,14 +112,21 @@ def trained(folder, params):
     frame = pd.DataFrame({"id": [str(n) for n in range(len(TEXTS))], "text": TEXTS})
     data = TrainingSet(frame, np.eye(2)[GOLD], np.ones(len(TEXTS)), frame, GOLD)
     metrics, _ = candidate.train(
-        data, folder=folder, labels=("card", "loan"), params=params, seed=1, code="x", on_look=lambda *_: None
+        data,
+        folder=folder,
+        labels=("card", "loan"),
+        params=params,
+        seed=1,
+        code="x",
+        models_folder=folder.parent / "models",
+        on_look=lambda *_: None,
     )
-    return metrics, Predictor.load(folder).predict_logits(frame)
+    return metrics, Predictor.load(folder, models_folder=folder.parent / "models").predict_logits(frame)
 
 
-def built(params):
+def built(params, models):
     return build(
-        params_folder(params),
+        base_folder(params, models),
         layers=params.base_model.layers,
         n_labels=2,
         pooling=params.base_model.pooling,
@@ -135,10 +141,10 @@ def built(params):
     )
 
 
-def params_folder(params):
+def base_folder(params, models):
     from pipelines.models.base_model import find_base_model
 
-    return find_base_model(params.base_model)
+    return find_base_model(params.base_model, models_folder=models)
 
 
 @pytest.mark.parametrize("family", ["qwen2", "llama", "gpt2", "modernbert", "distilbert", "roberta", "mpnet"])
@@ -153,8 +159,8 @@ def test_every_family_learns_with_adapters_on_all_layers_and_is_read_back(tmp_pa
     assert logits.argmax(axis=1).tolist() == GOLD.tolist()
 
 
-def test_every_layer_of_a_decoder_gets_an_adapter(parameters):
-    classifier, lower = built(parameters("qwen2"))
+def test_every_layer_of_a_decoder_gets_an_adapter(tmp_path, parameters):
+    classifier, lower = built(parameters("qwen2"), tmp_path / "models")
     assert lower is None
     trainable = [name for name, p in classifier.named_parameters() if p.requires_grad]
     for layer in range(3):
@@ -163,8 +169,8 @@ def test_every_layer_of_a_decoder_gets_an_adapter(parameters):
     assert not any("embed_tokens" in name for name in trainable)
 
 
-def test_a_decoder_reads_the_last_token_that_is_no_padding(parameters):
-    classifier, _ = built(parameters("qwen2"))
+def test_a_decoder_reads_the_last_token_that_is_no_padding(tmp_path, parameters):
+    classifier, _ = built(parameters("qwen2"), tmp_path / "models")
     source = TokenSource([[5, 6, 7], [8, 9, 10, 11, 12, 13]], device=torch.device("cpu"))
     with torch.no_grad():
         together = classifier(**source.batch(np.array([0, 1])))
@@ -174,14 +180,14 @@ def test_a_decoder_reads_the_last_token_that_is_no_padding(parameters):
 
 @pytest.mark.parametrize("family", ["distilbert", "roberta"])
 @pytest.mark.parametrize("mode", ["top_layers", "lora"])
-def test_cached_lower_layers_give_what_the_whole_network_gives(parameters, family, mode):
+def test_cached_lower_layers_give_what_the_whole_network_gives(tmp_path, parameters, family, mode):
     asked = {"mode": mode, "train_layers": 1}
-    whole, none = built(parameters(family, **asked))
-    upper, lower = built(parameters(family, cache_frozen=True, **asked))
+    whole, none = built(parameters(family, **asked), tmp_path / "models")
+    upper, lower = built(parameters(family, cache_frozen=True, **asked), tmp_path / "models")
     assert none is None
     tokens = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [3]]
     cpu = torch.device("cpu")
-    kept = ActivationSource(tokens, lower=lower, width=32, dtype=torch.float32, device=cpu, say="")
+    kept = ActivationSource(tokens, lower=lower, width=32, dtype=torch.float32, device=cpu, progress="")
     rows = np.arange(3)
     with torch.no_grad():
         expected = whole(**TokenSource(tokens, device=cpu).batch(rows))
@@ -189,23 +195,23 @@ def test_cached_lower_layers_give_what_the_whole_network_gives(parameters, famil
 
 
 @pytest.mark.parametrize("family", ["mpnet", "modernbert", "qwen2", "gpt2"])
-def test_layers_that_cannot_be_computed_apart_are_refused(parameters, family):
+def test_layers_that_cannot_be_computed_apart_are_refused(tmp_path, parameters, family):
     with pytest.raises(InputError, match=r"lower layers cannot be cached; set finetune.cache_frozen: false"):
-        built(parameters(family, train_layers=1, cache_frozen=True))
+        built(parameters(family, train_layers=1, cache_frozen=True), tmp_path / "models")
 
 
-def test_more_layers_than_there_are_is_refused(parameters):
+def test_more_layers_than_there_are_is_refused(tmp_path, parameters):
     with pytest.raises(InputError, match=r"finetune.train_layers = 4; of roberta 3 layers are used"):
-        built(parameters("roberta", train_layers=4))
+        built(parameters("roberta", train_layers=4), tmp_path / "models")
     with pytest.raises(InputError, match=r"finetune.train_layers = 3; of roberta 2 layers are used"):
-        built(parameters("roberta", train_layers=3, layers=2))
+        built(parameters("roberta", train_layers=3, layers=2), tmp_path / "models")
     with pytest.raises(InputError, match=r"base_model.layers = 4; roberta has 3 layers"):
-        built(parameters("roberta", layers=4))
+        built(parameters("roberta", layers=4), tmp_path / "models")
 
 
 @pytest.mark.parametrize("family", ["roberta", "distilbert", "mpnet", "modernbert", "qwen2", "llama", "gpt2"])
-def test_the_lowest_layers_alone_are_those_of_the_whole(parameters, family):
-    folder = params_folder(parameters(family))
+def test_the_lowest_layers_alone_are_those_of_the_whole(tmp_path, parameters, family):
+    folder = base_folder(parameters(family), tmp_path / "models")
     ids = torch.arange(5, 21)[None]
     whole, part = load_network(folder, layers=None), load_network(folder, layers=2)
     seen = []
@@ -224,7 +230,7 @@ def test_the_lowest_layers_alone_are_those_of_the_whole(parameters, family):
 def test_a_model_of_the_lowest_layers_learns_and_answers_from_its_folder(tmp_path, parameters, family):
     metrics, logits = trained(tmp_path / "model", parameters(family, layers=2, mode="top_layers", train_layers=1))
     assert metrics["validation"]["macro_f1"] > 0.9
-    assert Predictor.load(tmp_path / "model").manifest.encoder.layers == 2
+    assert Predictor.load(tmp_path / "model", models_folder=tmp_path / "models").manifest.encoder.layers == 2
     assert np.isfinite(logits).all()
 
 
@@ -241,7 +247,11 @@ def test_bfloat16_trains_float32_weights_and_answers_alike(tmp_path, parameters,
     params = parameters("llama", precision="bfloat16")
     metrics, logits = trained(tmp_path / "model", params)
     assert metrics["validation"]["macro_f1"] > 0.9
-    exact = Predictor.load(tmp_path / "model", precision="float32").predict_logits(pd.DataFrame({"text": TEXTS}))
+    exact = Predictor.load(tmp_path / "model", precision="float32", models_folder=tmp_path / "models").predict_logits(
+        pd.DataFrame({"text": TEXTS})
+    )
     np.testing.assert_array_equal(exact.argmax(axis=1), logits.argmax(axis=1))
     assert 0 < np.abs(exact - logits).max() < 0.5
-    assert {p.dtype for p in load_network(params_folder(params), layers=None).parameters()} == {torch.float32}
+    assert {p.dtype for p in load_network(base_folder(params, tmp_path / "models"), layers=None).parameters()} == {
+        torch.float32
+    }

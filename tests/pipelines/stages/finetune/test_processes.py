@@ -46,7 +46,7 @@ with together(processes) as writes:
     if writes:
         out.mkdir()
     metrics, curve = candidate.train(data, folder=out, labels=("card", "loan"), params=params, seed=1, code="x",
-                                     on_look=look)
+                                     models_folder=out.parent / "models", on_look=look)
     if writes:
         (out / "told.json").write_text(json.dumps({"metrics": metrics, "curve": curve}))
 """
@@ -59,7 +59,7 @@ def train(tmp_path, repository):
     base = json.dumps(write_tiny_base_model(tmp_path / "models"))
 
     def run(processes, name, *, fail="", home="home"):
-        environment = {**os.environ, "PERENNIAL_MODELS": str(tmp_path / "models"), "PYTHONPATH": str(repository)}
+        environment = {**os.environ, "PYTHONPATH": str(repository)}
         environment |= {"PERENNIAL_HOME": str(tmp_path / home), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
         command = [sys.executable, str(tmp_path / "train.py"), base, str(processes), str(tmp_path / name), fail]
         return subprocess.Popen(
