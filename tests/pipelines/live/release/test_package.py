@@ -28,7 +28,7 @@ class Schema:
 def decided(tmp_path, monkeypatch):
     """A checkout after promote, with files of a few bytes; returns its decision."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(package, "_add_encoder", lambda model: None)
+    monkeypatch.setattr(package, "_add_encoder", lambda model, **_: None)
     for name, text in {
         "params.yaml": "domain: d\n",
         "d/params.yaml": "{}\n",
