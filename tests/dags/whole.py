@@ -14,7 +14,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.smoke.checkout import Checkout
+from tests.factories.checkout import Checkout
 
 
 def laid_over(below: Any, above: Any) -> Any:

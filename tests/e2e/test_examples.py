@@ -9,7 +9,7 @@ import pytest
 from pipelines.live.release.job import lay_over, overlay_file
 from pipelines.runtime.params import load_params
 from pipelines.stages.ingest.params import IngestParams
-from tests.smoke.checkout import ROOT
+from tests.factories.checkout import ROOT
 
 EXAMPLES = [ROOT / "examples" / f"{name}.yaml" for name in ("cfpb_complaints", "cfpb_api", "sql")]
 

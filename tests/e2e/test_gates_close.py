@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.smoke.checkout import Checkout, said
+from tests.factories.checkout import Checkout, output_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 BIASED, SHIPPED = "tests/domains/complaints_biased", "pipelines/domains/complaints"
@@ -20,7 +20,7 @@ def checkout(tmp_path) -> Checkout:
         made.edit(f"{domain}/params.yaml", lambda params: params["simulator"].update(rows_per_day=40))
     made.edit("params.yaml", lambda params: params["ingest"].update(start="2025-01-06", end="2025-05-26"))
     pinned = made.release("pin")
-    assert pinned.returncode == 0, said(pinned)
+    assert pinned.returncode == 0, output_of(pinned)
     return made
 
 
@@ -36,7 +36,7 @@ def failed(checkout: Checkout, stage: str) -> dict[str, dict]:
 def test_biased_functions_close_the_bias_gate_and_mended_ones_open_it(checkout) -> None:
     use(checkout, BIASED)
     answer = checkout.dvc("repro", "bias_gate")
-    assert answer.returncode == 0, said(answer)
+    assert answer.returncode == 0, output_of(answer)
     closed = failed(checkout, "bias_gate")
     assert not checkout.json("data/bias_gate/verdict.json")["passed"]
     for attribute, group, function in (
@@ -48,12 +48,12 @@ def test_biased_functions_close_the_bias_gate_and_mended_ones_open_it(checkout) 
         assert all(group in check["sentence"] for check in found)
         assert any(function in str(check) for check in found), found
     behind = checkout.run("python", "-m", "pipelines.stages.baseline")
-    assert behind.returncode == 65, said(behind)
+    assert behind.returncode == 65, output_of(behind)
     assert "bias_gate" in behind.stderr and "Traceback" not in behind.stderr
 
     use(checkout, SHIPPED)
     answer = checkout.dvc("repro", "bias_gate")
-    assert answer.returncode == 0, said(answer)
+    assert answer.returncode == 0, output_of(answer)
     verdict = checkout.json("data/bias_gate/verdict.json")
     assert verdict["passed"], failed(checkout, "bias_gate")
     assert {check["outcome"] for check in verdict["checks"] if check["required"]} == {"passed"}
@@ -79,8 +79,8 @@ def test_a_column_that_tells_the_answer_closes_split(checkout) -> None:
     schema.write_text(code, encoding="utf-8")
     use(checkout, "leaky")
     answer = checkout.dvc("repro", "split")
-    assert answer.returncode == 0, said(answer)
+    assert answer.returncode == 0, output_of(answer)
     assert set(failed(checkout, "split")) == {"leak_desk"}
     stopped = checkout.dvc("repro", "label")
     assert stopped.returncode != 0
-    assert "leak_desk" in stopped.stdout + stopped.stderr, said(stopped)
+    assert "leak_desk" in stopped.stdout + stopped.stderr, output_of(stopped)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.smoke.checkout import Checkout, said
+from tests.factories.checkout import Checkout, output_of
 
 pytestmark = [pytest.mark.realdata, pytest.mark.e2e, pytest.mark.timeout(3600)]
 OVERLAY = "examples/cfpb_complaints.yaml"
@@ -21,16 +21,16 @@ def test_every_check_up_to_the_bias_gate(tmp_path, real_data) -> None:
 def test_the_whole_run(tmp_path, real_data) -> None:
     checkout = Checkout(tmp_path).make()
     answer = checkout.release("run", "--params", OVERLAY, PERENNIAL_DATA=str(real_data))
-    print(said(answer))
-    assert answer.returncode in (0, 65), said(answer)
-    assert "Traceback" not in answer.stdout + answer.stderr, said(answer)
+    print(output_of(answer))
+    assert answer.returncode in (0, 65), output_of(answer)
+    assert "Traceback" not in answer.stdout + answer.stderr, output_of(answer)
     check_gated_data(checkout)
     reached = [stage for stage in GATES if (checkout.root / f"data/{stage}/verdict.json").exists()]
     closed = [stage for stage in reached if not passed(checkout, stage)]
     if answer.returncode == 65:
-        assert closed, said(answer)
+        assert closed, output_of(answer)
         for check in (check for stage in closed for check in closing(checkout, stage)):
-            assert check["name"] in answer.stdout, said(answer)
+            assert check["name"] in answer.stdout, output_of(answer)
     else:
         assert checkout.json("data/promote/decision.json")["action"] in ("release", "keep")
         assert not closed
@@ -42,9 +42,9 @@ def run_to(checkout: Checkout, real_data, *, stage: str) -> Checkout:
 
     lay_over(checkout.root, overlay_file(str(checkout.root / OVERLAY)))
     pinned = checkout.release("pin")
-    assert pinned.returncode == 0, said(pinned)
+    assert pinned.returncode == 0, output_of(pinned)
     answer = checkout.dvc("repro", stage, PERENNIAL_DATA=str(real_data))
-    assert answer.returncode == 0, said(answer)
+    assert answer.returncode == 0, output_of(answer)
     return checkout
 
 

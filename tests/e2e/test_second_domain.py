@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.smoke.checkout import Checkout, said
+from tests.factories.checkout import Checkout, output_of
 
 pytestmark = [pytest.mark.realdata, pytest.mark.e2e, pytest.mark.timeout(3600)]
 
@@ -20,14 +20,14 @@ def checkout(tmp_path) -> Checkout:
     params.write_text("".join(lines), encoding="utf-8")
     assert made.git("diff", "--numstat", "--", ":!*.lock") == "1\t1\tparams.yaml"
     pinned = made.release("pin")
-    assert pinned.returncode == 0, said(pinned)
+    assert pinned.returncode == 0, output_of(pinned)
     return made
 
 
 @pytest.mark.slow
 def test_gated_data(checkout, real_data) -> None:
     answer = checkout.dvc("repro", "bias_gate", PERENNIAL_DATA=str(real_data))
-    assert answer.returncode == 0, said(answer)
+    assert answer.returncode == 0, output_of(answer)
     check_gated_data(checkout)
 
 
@@ -35,7 +35,7 @@ def test_gated_data(checkout, real_data) -> None:
 @pytest.mark.model
 def test_every_stage(checkout, real_data) -> None:
     answer = checkout.dvc("repro", PERENNIAL_DATA=str(real_data))
-    assert answer.returncode == 0, said(answer)
+    assert answer.returncode == 0, output_of(answer)
     check_gated_data(checkout)
     evaluated = checkout.json("data/evaluate/verdict.json")
     assert evaluated["passed"], evaluated

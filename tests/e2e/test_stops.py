@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from tests.smoke.checkout import Checkout, said
+from tests.factories.checkout import Checkout, output_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -42,8 +42,8 @@ def test_wrong_words_change_nothing(checkout, words, told):
     before = (checkout.root / "params.yaml").read_bytes()
     file = laid_over(checkout, dedup={"threshold": 0.9})
     answer = checkout.release("run", *[file if word == "FILE" else word for word in words])
-    assert answer.returncode == 64, said(answer)
-    assert re.search(told, answer.stderr), said(answer)
+    assert answer.returncode == 64, output_of(answer)
+    assert re.search(told, answer.stderr), output_of(answer)
     assert "Traceback" not in answer.stderr
     assert (checkout.root / "params.yaml").read_bytes() == before
 
@@ -51,7 +51,7 @@ def test_wrong_words_change_nothing(checkout, words, told):
 def test_parameters_of_late_stages_are_refused_before_anything_starts(checkout):
     before = (checkout.root / "params.yaml").read_bytes()
     answer = checkout.release("run", "--params", laid_over(checkout, dedupe={"min_rows": -1}, promote={"margin": 2}))
-    assert answer.returncode == 64, said(answer)
+    assert answer.returncode == 64, output_of(answer)
     assert "dedupe.min_rows = -1: Input should be greater than or equal to" in answer.stderr
     assert "promote.margin = 2: Input should be less than 1" in answer.stderr
     assert "Running stage" not in answer.stdout
@@ -72,7 +72,7 @@ def test_a_file_of_the_domain_that_cannot_be_imported_starts_nothing(checkout):
     labels.write_text("import nowhere\n", encoding="utf-8")
     answer = checkout.release("run", "--params", str(checkout.overlay))
     labels.write_text(before, encoding="utf-8")
-    assert answer.returncode == 66, said(answer)
+    assert answer.returncode == 66, output_of(answer)
     assert "it cannot be imported: ModuleNotFoundError" in answer.stderr
     assert "Running stage" not in answer.stdout
 
@@ -83,7 +83,7 @@ def test_a_stage_that_fails_stops_the_run(checkout):
     labels.write_text(before + BREAKS, encoding="utf-8")
     answer = checkout.release("run", "--params", str(checkout.overlay))
     labels.write_text(before, encoding="utf-8")
-    assert answer.returncode == 1, said(answer)
+    assert answer.returncode == 1, output_of(answer)
     assert "broken on purpose" in answer.stderr
     assert "a stage failed; its message stands above, nothing was released" in answer.stdout
     assert re.search(r"split\s+open", answer.stdout)
@@ -96,11 +96,11 @@ def test_biased_labeling_functions_close_the_gate(checkout):
     )
     changes = {"domain": "tests/domains/complaints_biased", "dedupe": {"min_rows": 30}}
     answer = checkout.release("run", "--params", laid_over(checkout, **changes))
-    assert answer.returncode == 65, said(answer)
-    assert re.search(r"bias_gate\s+closed", answer.stdout), said(answer)
+    assert answer.returncode == 65, output_of(answer)
+    assert re.search(r"bias_gate\s+closed", answer.stdout), output_of(answer)
     assert re.search(r"baseline|evaluate\s+not reached", answer.stdout)
     told = "gate bias_gate is closed; nothing was released, the champion is untouched"
-    assert told in re.sub(r"\s+", " ", answer.stdout), said(answer)
+    assert told in re.sub(r"\s+", " ", answer.stdout), output_of(answer)
     assert "gate 'bias_gate' is closed, so no stage after it starts:" in answer.stderr
     closing = [
         check for check in checkout.json("data/bias_gate/verdict.json")["checks"] if check["outcome"] == "failed"
@@ -109,4 +109,4 @@ def test_biased_labeling_functions_close_the_gate(checkout):
     assert all(check["name"] in answer.stdout for check in closing)
     assert checkout.release("history", "--json").stdout.strip() == "[]"
     again = checkout.release("run")
-    assert again.returncode == 65, said(again)
+    assert again.returncode == 65, output_of(again)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.smoke.checkout import Checkout, said
+from tests.factories.checkout import Checkout, output_of
 
 
 @pytest.mark.e2e
@@ -32,10 +32,10 @@ def test_the_second_run_says_who_is_in_the_way(tmp_path) -> None:
     rest = first.communicate()[0]
     assert first.returncode == 0, "".join(lines) + rest
     if second.returncode == 0:  # it came after the first had ended
-        assert "didn't change" in second.stdout, said(second)
+        assert "didn't change" in second.stdout, output_of(second)
         pytest.skip("the first run was over before the second one started")
     text = " ".join((second.stdout + second.stderr).split())
-    assert "lock" in text or "busy" in text, said(second)
+    assert "lock" in text or "busy" in text, output_of(second)
     assert "Traceback" not in text
     again = checkout.dvc("repro", "ingest")
-    assert again.returncode == 0 and "Running stage" not in again.stdout, said(again)
+    assert again.returncode == 0 and "Running stage" not in again.stdout, output_of(again)

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from tests.smoke.checkout import ROOT, Checkout, said
+from tests.factories.checkout import ROOT, Checkout, output_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 PAGE = (ROOT / "docs/your-own-domain.md").read_text(encoding="utf-8")
@@ -65,13 +65,13 @@ def test_the_page_leads_to_a_decision(tmp_path) -> None:
     checkout.edit("params.yaml", lambda params: save_time(params, checkout))
 
     answer = checkout.release("run", PERENNIAL_DATA=str(tmp_path / "data"))
-    assert answer.returncode == 0, said(answer)
-    assert checkout.json("data/promote/decision.json")["action"] == "release", said(answer)
-    assert "version 1 is champion now" in answer.stdout, said(answer)
+    assert answer.returncode == 0, output_of(answer)
+    assert checkout.json("data/promote/decision.json")["action"] == "release", output_of(answer)
+    assert "version 1 is champion now" in answer.stdout, output_of(answer)
 
 
 def save_time(params: dict, checkout: Checkout) -> None:
-    from tests.smoke.tiny_base_model import write_tiny_base_model
+    from tests.factories.tiny_base_model import write_tiny_base_model
 
     for stage in ("baseline", "finetune"):
         params[stage]["base_model"].update(write_tiny_base_model(checkout.models))

@@ -9,7 +9,7 @@ import time
 import pytest
 import yaml
 
-from tests.smoke.checkout import ROOT, Checkout, said
+from tests.factories.checkout import ROOT, Checkout, output_of
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 SEED = int(os.environ.get("PERENNIAL_CHAOS_SEED", time.time()))
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.chaos, pytest.mark.
 def test_two_runs_from_scratch_give_the_same_bytes(released, tmp_path):
     other = Checkout(tmp_path).make()
     answer = other.release("run", "--params", str(other.overlay), PYTHONHASHSEED="7", TZ="Asia/Kathmandu", LANG="C")
-    assert answer.returncode == 0, said(answer)
+    assert answer.returncode == 0, output_of(answer)
     differing = {name for name, digest in released.digests().items() if other.digests().get(name) != digest}
     assert differing == set()
     assert other.digests().keys() == released.digests().keys()
@@ -35,8 +35,8 @@ def test_a_killed_stage_is_made_again_with_the_same_bytes(released, tmp_path, st
     killed_after = kill(checkout, stage)
     print(f"{stage}: killed after {killed_after:.2f} s (PERENNIAL_CHAOS_SEED={SEED})")
     again = checkout.dvc("repro", "--no-run-cache")
-    assert again.returncode == 0, said(again)
-    assert f"Running stage '{stage}'" in again.stdout, said(again)
+    assert again.returncode == 0, output_of(again)
+    assert f"Running stage '{stage}'" in again.stdout, output_of(again)
     assert checkout.digests() == released.digests()
     left = [path for path in (checkout.root / "data").rglob("*") if path.name.endswith(".partial")]
     assert left == []

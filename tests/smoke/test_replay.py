@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.smoke.checkout import said
+from tests.factories.checkout import output_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -25,7 +25,7 @@ def test_a_replay_with_a_shared_registry_changes_nothing_there(released, tmp_pat
     other = released.copy(tmp_path)
     for stage in ("finetune", "promote"):
         answer = other.dvc("repro", "--no-run-cache", "--force", "--single-item", stage, MLFLOW_TRACKING_URI=shared)
-        assert answer.returncode == 0, said(answer)
+        assert answer.returncode == 0, output_of(answer)
     assert other.digests() == released.digests()
     assert state(connect(shared)) == before
     assert not (other.home / "history.jsonl").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.smoke.checkout import said
+from tests.factories.checkout import output_of
 
 ELSEWHERE = r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"']?(?:https?:)?//"
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 def test_the_run_ends_with_a_champion_and_says_so(released):
     text = released.first.stdout
-    assert "version 1 is champion now" in text, said(released.first)
+    assert "version 1 is champion now" in text, output_of(released.first)
     assert re.search(r"pre-flight, single: p50 \d+ ms, p95 \d+ ms, p99 \d+ ms, \d+ records/s", text)
 
 
@@ -44,7 +44,7 @@ def test_the_run_ends_with_a_champion_and_says_so(released):
     ],
 )
 def test_the_summary_says_what_a_newcomer_asks(released, what):
-    assert re.search(what, released.first.stdout), said(released.first)
+    assert re.search(what, released.first.stdout), output_of(released.first)
 
 
 def test_every_stage_wrote_what_it_says_it_writes(released):
@@ -62,8 +62,8 @@ def test_a_second_repro_has_nothing_to_do(released):
     began = time.monotonic()
     answer = released.dvc("repro")
     took = time.monotonic() - began
-    assert answer.returncode == 0, said(answer)
-    assert "up to date" in answer.stdout, said(answer)
+    assert answer.returncode == 0, output_of(answer)
+    assert "up to date" in answer.stdout, output_of(answer)
     assert "Running stage" not in answer.stdout
     print(f"dvc repro with nothing to do: {took:.1f} s")
     assert took < 60  # 3 s on a machine that does nothing else
@@ -71,14 +71,14 @@ def test_a_second_repro_has_nothing_to_do(released):
 
 def test_metrics_plots_and_params_of_a_run_are_shown(released):
     metrics = released.dvc("metrics", "show", "--json")
-    assert metrics.returncode == 0, said(metrics)
+    assert metrics.returncode == 0, output_of(metrics)
     for stage in released.graph():
         assert f"data/{stage}/metrics.json" in metrics.stdout or stage == "promote"
     changed = released.dvc("params", "diff", "--json")
-    assert changed.returncode == 0, said(changed)
+    assert changed.returncode == 0, output_of(changed)
     assert json.loads(changed.stdout)["params.yaml"]["ingest.start"]["new"] == "2025-01-06"
     plots = released.dvc("plots", "show", "--out", str(released.home / "plots"))
-    assert plots.returncode == 0, said(plots)
+    assert plots.returncode == 0, output_of(plots)
     page = (released.home / "plots" / "index.html").read_text(encoding="utf-8")
     for title in ("Duplicates dropped, by group", "Labeling functions: accuracy", "Who has a label"):
         assert title in page
@@ -95,7 +95,7 @@ def test_the_page_of_plots_loads_nothing_from_elsewhere(released):
         plots = released.dvc("plots", "show", "--out", str(released.home / "offline"))
     finally:
         config.write_text(before, encoding="utf-8")
-    assert plots.returncode == 0, said(plots)
+    assert plots.returncode == 0, output_of(plots)
     page = (released.home / "offline" / "index.html").read_text(encoding="utf-8")
     assert "window.vegaEmbed" in page or "vegaEmbed=" in page
     assert "Labeling functions: accuracy" in page
@@ -112,7 +112,7 @@ def test_history_and_verify_agree(released):
     history = json.loads(released.release("history", "--json").stdout)
     assert [(line["action"], line["from"], line["to"]) for line in history] == [("release", None, 1)]
     verified = released.release("verify")
-    assert verified.returncode == 0, said(verified)
+    assert verified.returncode == 0, output_of(verified)
     assert json.loads(verified.stdout) == {"champion": 1, "history_lines": 1, "intact": True}
 
 
@@ -126,11 +126,11 @@ def test_there_is_nothing_to_roll_back_to(released):
 def test_the_same_once_more_keeps_the_champion_and_registers_nothing(released, tmp_path):
     checkout = released.copy(tmp_path, home=released.home)
     second = checkout.release("run")
-    assert second.returncode == 0, said(second)
-    assert "kept" in second.stdout, said(second)
+    assert second.returncode == 0, output_of(second)
+    assert "kept" in second.stdout, output_of(second)
     assert checkout.json("data/champion.json")["version"] == 1
     assert checkout.json("data/promote/decision.json")["action"] == "keep"
     assert len(json.loads(checkout.release("history", "--json").stdout)) == 1
     assert len(list((released.home / "artifacts").rglob("MLmodel"))) == 1
     again = checkout.dvc("repro")
-    assert "up to date" in again.stdout, said(again)
+    assert "up to date" in again.stdout, output_of(again)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.smoke.checkout import said
+from tests.factories.checkout import output_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -78,7 +78,7 @@ def test_it_answers_alone_in_a_fresh_process(version, tmp_path):
     (tmp_path / "answer.py").write_text(ANSWER)
     command = [sys.executable, "answer.py", str(folder), "records.json", "answer.json"]
     answer = subprocess.run(command, cwd=tmp_path, env=outside(tmp_path), capture_output=True, text=True)
-    assert answer.returncode == 0, said(answer)
+    assert answer.returncode == 0, output_of(answer)
     found = pd.read_json(tmp_path / "answer.json", orient="records")
     assert found["label"].tolist() == known["label"].tolist()
     columns = [name for name in known if name.startswith("p_")]
@@ -122,7 +122,7 @@ def test_a_slow_model_is_not_registered(released, tmp_path):
     checkout = released.copy(tmp_path)
     checkout.edit("params.yaml", lambda params: params["release"].update(p95_single_ms_at_most=0.001))
     answer = checkout.release("apply")
-    assert answer.returncode == 65, said(answer)
+    assert answer.returncode == 65, output_of(answer)
     assert "pre-flight failed, nothing was registered: " in answer.stderr
     assert "p95_single_ms" in answer.stderr
     assert json.loads(checkout.release("history", "--json").stdout) == []

@@ -8,7 +8,7 @@ import pytest
 from pipelines.models.base_model import BaseModelParams, find_base_model, weights_digest
 from pipelines.models.encoder import MIN_BATCH_TOKENS, Encoder, batches_by_length
 from pipelines.runtime.errors import InputError
-from tests.smoke.tiny_base_model import write_tiny_base_model
+from tests.factories.tiny_base_model import write_tiny_base_model
 
 
 @pytest.fixture(scope="module")

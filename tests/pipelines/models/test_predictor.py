@@ -13,7 +13,7 @@ from pipelines.models.linear import LinearModel, Vocabulary
 from pipelines.models.manifest import BOOSTING_FILE, MANIFEST, SCHEMA_VERSION, FeatureColumn, Manifest, feature_matrix
 from pipelines.models.predictor import Predictor
 from pipelines.runtime.errors import InputError
-from tests.smoke.tiny_base_model import WIDTH, write_tiny_base_model
+from tests.factories.tiny_base_model import WIDTH, write_tiny_base_model
 
 pytestmark = pytest.mark.slow
 LABELS = ("card", "loan", "other")

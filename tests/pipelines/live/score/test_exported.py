@@ -12,7 +12,7 @@ from pipelines.live.score.quantize import quantize
 from pipelines.models.predictor import Predictor
 from pipelines.records.domain import load_domain
 from pipelines.runtime.errors import InputError
-from tests.pipelines.live.serve.tiny_release import write_tiny_model
+from tests.factories.tiny_release import write_tiny_model
 
 TEXTS = [
     "my card has a fee",

@@ -21,7 +21,7 @@ from pipelines.live.release.registry import Registry
 from pipelines.monitoring import predictions
 from pipelines.records.domain import load_domain
 from pipelines.runtime.state import home
-from tests.pipelines.live.serve.tiny_release import register_tiny, release
+from tests.factories.tiny_release import register_tiny, release
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 START, END, ROWS = date(2026, 1, 5), date(2026, 1, 12), 1200

@@ -1,17 +1,11 @@
 """Fixtures of the service's tests: the complaints domain, the parameters as they are, apps around a fake model."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from serve_samples import Running, Set
 
 from pipelines.live.serve.params import ServeParams
 from pipelines.records.domain import load_domain
 from pipelines.runtime.params import load_params
+from tests.factories.service import Running, Set
 
 
 @pytest.fixture(scope="session")

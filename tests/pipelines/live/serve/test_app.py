@@ -7,13 +7,13 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from serve_samples import AUTHORIZED, FakePredictor, Load, post
 from starlette.testclient import TestClient
 
 from pipelines.live.serve import journal as journal_module
 from pipelines.live.serve.journal import check_line, compact
 from pipelines.monitoring.predictions import columns_of
 from pipelines.runtime.errors import StoreError
+from tests.factories.service import AUTHORIZED, FakePredictor, Load, post
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server]  # an event loop needs a pair of sockets
 BAD = {

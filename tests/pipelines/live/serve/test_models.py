@@ -1,12 +1,12 @@
 """Which versions are in memory: loaded before they answer, exchanged as a whole, refused with a reason."""
 
 import pytest
-from serve_samples import FakePredictor
 
 from pipelines.live.serve import models as models_module
 from pipelines.live.serve.models import Models
 from pipelines.models import predictor as predictor_module
 from pipelines.runtime.errors import InputError
+from tests.factories.service import FakePredictor
 
 
 class FakeRegistry:

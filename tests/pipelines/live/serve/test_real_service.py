@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
-from serve_samples import TOKEN, Load, kill, post
 
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.live.release import moves
@@ -30,8 +29,9 @@ from pipelines.monitoring.live_state import live_home
 from pipelines.records.conversion import as_training_sees
 from pipelines.runtime.project import Project
 from pipelines.runtime.state import home
+from tests.factories.service import TOKEN, Load, kill, post
+from tests.factories.tiny_release import challenge, register_tiny, release
 from tests.pipelines.live.serve.test_under_load import free_port
-from tests.pipelines.live.serve.tiny_release import challenge, register_tiny, release
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server, pytest.mark.slow]
 NAME = "perennial-complaints"

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from serve_samples import AUTHORIZED, FakePredictor
 from starlette.testclient import TestClient
 
 from pipelines.runtime.params import section
 from pipelines.stages.ingest.validation import Batch, sort_out
+from tests.factories.service import AUTHORIZED, FakePredictor
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server, pytest.mark.slow]
 START, END = date(2026, 1, 5), date(2026, 1, 8)

@@ -6,14 +6,13 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
-from serve_samples import TOKEN, FakePredictor, Load, kill, post
 
 from pipelines.live.serve.canary import is_canary
 from pipelines.live.serve.journal import compact
 from pipelines.live.serve.models import Loaded, Pair
+from tests.factories.service import TOKEN, FakePredictor, Load, kill, post
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server, pytest.mark.slow]
 
@@ -69,9 +68,9 @@ def test_a_challenger_that_fails_costs_no_request(make_set, complaints, run_app)
 SERVER = """
     import sys
     from pathlib import Path
-    sys.path[:0] = [{root!r}, {tests!r}]
+    sys.path.insert(0, {root!r})
     import uvicorn
-    from serve_samples import Set
+    from tests.factories.service import Set
     from pipelines.records.domain import load_domain
     from pipelines.runtime.params import load_params
     from pipelines.live.serve.params import ServeParams
@@ -83,7 +82,7 @@ SERVER = """
 
 
 def start(tmp_path, repository, port):
-    script = SERVER.format(root=str(repository), tests=str(Path(__file__).parent), folder=str(tmp_path), port=port)
+    script = SERVER.format(root=str(repository), folder=str(tmp_path), port=port)
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
     until = time.monotonic() + 60
     while time.monotonic() < until:

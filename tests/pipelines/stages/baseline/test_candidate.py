@@ -16,7 +16,7 @@ from pipelines.stages.baseline.candidate import train
 from pipelines.stages.baseline.linear import fit_mean, out_of_fold_logits
 from pipelines.stages.baseline.params import BaselineParams
 from pipelines.training.training_set import TrainingSet
-from tests.smoke.tiny_base_model import write_tiny_base_model
+from tests.factories.tiny_base_model import write_tiny_base_model
 
 pytestmark = pytest.mark.slow
 NO_EVIDENCE = "no evidence that trees lower gold validation log loss"

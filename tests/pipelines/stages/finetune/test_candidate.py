@@ -19,7 +19,7 @@ from pipelines.stages.finetune import candidate, checkpoint
 from pipelines.stages.finetune.params import FinetuneParams
 from pipelines.stages.finetune.training import rate_at
 from pipelines.training.training_set import TrainingSet
-from tests.smoke.tiny_base_model import write_tiny_base_model
+from tests.factories.tiny_base_model import write_tiny_base_model
 
 pytestmark = pytest.mark.slow
 LABELS = ("card", "loan")

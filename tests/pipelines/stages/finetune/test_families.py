@@ -17,7 +17,7 @@ from pipelines.stages.finetune.batches import ActivationSource, TokenSource
 from pipelines.stages.finetune.network import build
 from pipelines.stages.finetune.params import FinetuneParams
 from pipelines.training.training_set import TrainingSet
-from tests.smoke.tiny_base_model import NAME, write_tiny_base_model
+from tests.factories.tiny_base_model import NAME, write_tiny_base_model
 
 pytestmark = pytest.mark.slow
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.smoke.tiny_base_model import write_tiny_base_model
+from tests.factories.tiny_base_model import write_tiny_base_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 TRAIN = """

@@ -15,7 +15,7 @@ from pipelines.models.base_model import BaseModelParams
 from pipelines.models.linear import LinearModel, Vocabulary
 from pipelines.models.manifest import BOOSTING_FILE, SCHEMA_VERSION, Manifest
 from pipelines.runtime import store
-from tests.smoke.tiny_base_model import WIDTH, write_tiny_base_model
+from tests.factories.tiny_base_model import WIDTH, write_tiny_base_model
 
 WORDS = [
     "my card was charged twice",

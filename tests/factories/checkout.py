@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from tests.smoke.tiny_base_model import write_tiny_base_model
+from tests.factories.tiny_base_model import write_tiny_base_model
 
 ROOT = Path(__file__).resolve().parents[2]
-OVERLAY = Path(__file__).with_name("params.yaml")
+OVERLAY = ROOT / "tests" / "smoke" / "params.yaml"
 ROWS_PER_DAY = 12  # of the simulated stream
 PATIENCE_S = 1800  # of one command; a busy machine is slow, and nothing here waits for a clock
 
@@ -143,6 +143,6 @@ class Checkout:
         return dict(sorted(found.items()))
 
 
-def said(answer: subprocess.CompletedProcess[str]) -> str:
+def output_of(answer: subprocess.CompletedProcess[str]) -> str:
     """Both streams of a command, for the message of an assertion."""
     return f"exit code {answer.returncode}\n{answer.stdout[-6000:]}\n{answer.stderr[-6000:]}"
