@@ -1,4 +1,4 @@
-"""The pinned champion: what `data/champion.json` says and what stands in `data/champion/`, digests checked."""
+"""The pinned champion: `data/champion.json` and the files in `data/champion/`, digests checked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.errors import InputError
-from pipelines.runtime.store import file_digest, folder_digest
+from pipelines.runtime.store import Store, file_digest, folder_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CHAMPION_FILE = Path("data/champion.json")
 CHAMPION_FOLDER = Path("data/champion")
 
-# Parts of a version that later runs compare with, each with the key of its digest in champion.json.
+# Parts of a version that later runs compare with, and the key of each digest in champion.json.
 PARTS = {
     "model": "model_digest",
     "profile": "profile_digest",
@@ -35,21 +35,21 @@ class Champion:
     model_digest: str
     domain: str
     labels: tuple[str, ...]
-    decisions_used: int  # decisions that were made on the anchor set so far
-    anchor_best: dict[str, Any]  # {"version", "macro_f1"} of the best champion so far on the anchor set
+    decisions_used: int  # decisions made on the fixed test set so far
+    anchor_best: dict[str, Any]  # {"version", "macro_f1"} of the best champion so far on the fixed test set
     folder: Path
     content: dict[str, Any]
 
     def anchor(self) -> pd.DataFrame:
-        """Records of the frozen anchor set, as `split` cut them for the first release."""
+        """Return the records of the fixed test set (`anchor`), as `split` drew them for the first release."""
         return self._frame("anchor.parquet")
 
     def anchor_best_predictions(self) -> pd.DataFrame:
-        """`id`, `label`: what the best champion so far answers on the anchor set."""
+        """Return `id`, `label`: the answers of the best champion so far on the fixed test set."""
         return self._frame("anchor_best.parquet")
 
     def trained_ids(self) -> set[str]:
-        """Ids of the rows this champion has seen in training or validation."""
+        """Return the ids of the rows that this champion has seen in training or validation."""
         return set(self._frame("trained_ids.parquet")["id"].astype(str))
 
     @property
@@ -63,34 +63,32 @@ class Champion:
         return pd.read_parquet(self.folder / name)
 
 
-def read_champion(root: Path | None = None) -> Champion | None:
-    """The pinned champion, or None where none is pinned.
+def read_champion(store: Store) -> Champion | None:
+    """Return the pinned champion, or None where none is pinned.
 
-    Raises InputError when `champion.json` is missing or broken, or when a file below `data/champion/` is missing or
-    has another digest than the one that was pinned.
+    Raises InputError when `champion.json` is missing or broken, or when a file in `champion/` is missing or has
+    another digest than the pinned one.
     """
-    root = root or Path.cwd()
-    file, folder = root / CHAMPION_FILE, root / CHAMPION_FOLDER
+    file, folder = store.folder / "champion.json", store.folder / "champion"
+    pin = "`python -m pipelines pin`"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         version = content["version"]
     except FileNotFoundError:
-        raise InputError(f"{CHAMPION_FILE} is missing; `python -m pipelines.live.release pin` writes it") from None
+        raise InputError(f"{file} is missing; {pin} writes it") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{CHAMPION_FILE} is broken ({error!r}); `python -m pipelines.live.release pin` mends it"
-        ) from None
+        raise InputError(f"{file} is broken ({error!r}); {pin} writes it again") from None
     if version is None:
         return None
     for part, key in PARTS.items():
         target = folder / part
         if not target.exists():
-            raise InputError(f"{CHAMPION_FOLDER / part} is missing; run `dvc pull {CHAMPION_FOLDER}` or pin again")
+            raise InputError(f"{target} is missing; run `dvc pull {CHAMPION_FOLDER}` or {pin}")
         found = folder_digest(target) if target.is_dir() else file_digest(target)
         if found != content.get(key):
             raise InputError(
-                f"{CHAMPION_FOLDER / part} has digest {found[:12]}, {CHAMPION_FILE} says "
-                f"{str(content.get(key))[:12]}: changed since; pin it again with `python -m pipelines.live.release pin`"
+                f"{target} was changed: its digest is {found[:12]}, {file.name} has {str(content.get(key))[:12]}; "
+                f"{pin} fetches it again"
             )
     try:
         return Champion(
@@ -105,6 +103,4 @@ def read_champion(root: Path | None = None) -> Champion | None:
             content=content,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{CHAMPION_FILE} lacks {error}; `python -m pipelines.live.release pin` writes it anew"
-        ) from None
+        raise InputError(f"{file} lacks {error}; {pin} writes it again") from None

@@ -1,4 +1,4 @@
-"""Days as they are given on a command line."""
+"""Days given on a command line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pipelines.runtime.errors import ParamsError
 
 
 def day_of(argument: str) -> Callable[[str], date]:
-    """Reads the UTC day of an argument, for argparse; ParamsError names argument and value where it is none."""
+    """Return a parser of the UTC day of `argument`; it raises ParamsError with argument and value if it is invalid."""
 
     def read(text: str) -> date:
         try:
             return date.fromisoformat(text)
         except ValueError:
-            said = f"{argument} = {text!r} is no day" if text else f"{argument} is missing"
-            raise ParamsError(f"{said}; one such as 2026-03-02 would be right") from None
+            problem = f"invalid {argument} = {text!r}" if text else f"{argument} is missing"
+            raise ParamsError(f"{problem}: expected a day such as 2026-03-02") from None
 
     return read

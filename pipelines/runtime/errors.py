@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class PerennialError(Exception):
-    """An error whose text names the file, the value and what would be right; shown without a traceback."""
+    """An error whose text names the file, the value and what is accepted; shown without a traceback."""
 
     exit_code: ClassVar[int] = 1
 

@@ -1,4 +1,4 @@
-"""How far a long step is: a bar on a terminal, a line a tenth in a log."""
+"""Progress of a long step: a bar on a terminal, one line per tenth in a log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def advancing(name: str, *, total: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that is told how many more are done; without a name, or for little work, nothing is shown."""
+    """Yield a function to call with the number of items just done; nothing is shown without a name or a total."""
     if not name or total == 0:
         yield lambda _: None
     elif sys.stderr.isatty():
@@ -23,13 +23,13 @@ def advancing(name: str, *, total: int) -> Iterator[Callable[[int], None]]:
             task = bar.add_task(name, total=total)
             yield lambda n: bar.advance(task, n)
     else:
-        done, told = 0, 0
+        done, reported = 0, 0
 
         def advance(n: int) -> None:
-            nonlocal done, told
+            nonlocal done, reported
             done += n
-            if done * 10 // total > told:
-                told = done * 10 // total
+            if done * 10 // total > reported:
+                reported = done * 10 // total
                 logger.info("%s: %d of %d", name, done, total)
 
         yield advance

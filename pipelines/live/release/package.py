@@ -86,7 +86,7 @@ def _write_rows(target: Path, *, data: Path, decision: dict[str, Any], root: Pat
     import pandas as pd
 
     split = pd.read_parquet(data / "split" / "records.parquet")
-    champion = read_champion(root)
+    champion = read_champion(Store(data))
     if champion is not None:
         shutil.copyfile(champion.folder / "anchor.parquet", target / "anchor.parquet")
     else:

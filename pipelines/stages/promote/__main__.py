@@ -28,7 +28,7 @@ def main(project: Project) -> None:
     """Read the evidence and the champion, decide, and write decision, verdict and profile."""
     params, seed = load_params("promote", PromoteParams), load_resources().seed
     used = require_open(project.store, *GATES)
-    schema, champion = load_domain().schema, read_champion()
+    schema, champion = load_domain().schema, read_champion(project.store)
     evaluated, split = evidence_of(store.path("evaluate")), store.read_records("split")
     candidate = evaluated.candidate
     predictions = store.read_records("evaluate", name="predictions")

@@ -22,7 +22,7 @@ def main(project: Project) -> None:
     params, resources, schema = load_params("split", SplitParams), load_resources(), load_domain().schema
     overrides = require_open(project.store, "dedupe")
     records, copies = store.read_records("dedupe"), store.read_records("dedupe", name="dropped")
-    champion = read_champion()
+    champion = read_champion(project.store)
     anchor = None if champion is None else champion.anchor()
     seeds = {"seed": resources.seed, "threads": resources.threads}
     parted = split_records(records, copies=copies, anchor=anchor, schema=schema, params=params, **seeds)

@@ -14,6 +14,7 @@ from pipelines.live.release.registry import check_manifest, files_digest
 from pipelines.runtime import store
 from pipelines.runtime.champion import read_champion
 from pipelines.runtime.errors import InputError
+from pipelines.runtime.store import Store
 
 LABELS = ("a", "b")
 
@@ -109,14 +110,14 @@ class OneVersion:
 
 def test_without_a_champion_the_pin_says_so(decided):
     assert pin.pin(OneVersion(), root=Path.cwd(), decisions_used=0) is None
-    assert read_champion() is None
+    assert read_champion(Store(Path("data"))) is None
     assert Path("data/champion/NONE").exists()
 
 
 def test_what_is_pinned_is_read_back(decided):
     built(decided)
     assert pin.pin(OneVersion(), root=Path.cwd(), decisions_used=4) == 1
-    champion = read_champion()
+    champion = read_champion(Store(Path("data")))
     assert (champion.version, champion.domain, champion.labels, champion.decisions_used) == (1, "toy", LABELS, 4)
     assert champion.trained_ids() == {"1", "2"}
     assert champion.anchor_best == {"version": 1, "macro_f1": 1.0}
@@ -130,10 +131,10 @@ def test_a_touched_pin_is_refused_until_it_is_pinned_again(decided, part):
     built(decided)
     pin.pin(OneVersion(), root=Path.cwd(), decisions_used=4)
     (Path("data/champion") / part).write_text("[]")
-    with pytest.raises(InputError, match=r"changed since; pin it again with `python -m pipelines\.live\.release pin`"):
-        read_champion()
+    with pytest.raises(InputError, match="was changed: its digest is"):
+        read_champion(Store(Path("data")))
     pin.pin(OneVersion(), root=Path.cwd(), decisions_used=4)
-    assert read_champion().version == 1
+    assert read_champion(Store(Path("data"))).version == 1
 
 
 def test_only_the_override_of_its_own_verdict_travels_with_a_version(decided):

@@ -288,7 +288,7 @@ def test_rows_of_the_champions_training_are_not_compared_on(workspace):
 def test_a_champion_whose_files_were_touched_stops_the_stage(workspace):
     workspace.champion()
     (workspace.root / "data/champion/model/file").write_text("other")
-    with pytest.raises(InputError, match="pin it again"):
+    with pytest.raises(InputError, match="data/champion/model was changed"):
         workspace.run()
 
 
