@@ -1,7 +1,8 @@
-"""Feedback loop: how many training rows got their label from the model's own decisions?"""
+"""Feedback loop: the share of training rows whose label came from the model's own answers."""
 
 from collections.abc import Collection
 from datetime import date
+from pathlib import Path
 
 import pandas as pd
 
@@ -12,18 +13,18 @@ OWN = "model"
 
 
 def sources_known(labels: pd.DataFrame) -> bool:
-    """Whether every late label says who gave it."""
+    """Return whether every late label names its source."""
     return labels.empty or ("source" in labels.columns and bool(labels["source"].notna().all()))
 
 
 def self_labeled(
     training: pd.DataFrame, predictions: pd.DataFrame, labels: pd.DataFrame, *, own_sources: Collection[str] = (OWN,)
 ) -> pd.Series:
-    """Which training rows (`id`, `label`) carry a label that the model itself gave.
+    """Return a mask over training rows (`id`, `label`): those whose label the model itself gave.
 
-    Where late labels say their `source`, a row is the model's own when that source is one of `own_sources`. Where they
-    do not, a label counts as its own when a model answered the row with the same label before the label came: people
-    who see an answer tend to leave it, so this is the most that can be the model's own.
+    If late labels name their `source`, these are the rows whose source is one of `own_sources`. Otherwise a label counts
+    as the model's own when a model answered the row with the same label before the label arrived: people who see an
+    answer tend to keep it, so this is an upper bound.
     """
     ids = training["id"].astype("string")
     if labels.empty:
@@ -34,31 +35,36 @@ def self_labeled(
         return ids.isin(own)
     if predictions.empty:
         return pd.Series(False, index=training.index)
-    asked = predictions[["record_id", "label", "served_at"]].merge(
+    answered = predictions[["record_id", "label", "served_at"]].merge(
         last[["record_id", "label", "labeled_at"]], on="record_id", suffixes=("_model", "")
     )
-    copied = asked[(asked["label_model"] == asked["label"]) & (asked["served_at"] < asked["labeled_at"])]
-    trained = dict(zip(copied["record_id"], copied["label"], strict=True))
-    return ids.map(trained).astype("string").eq(training["label"].astype("string")).fillna(False).astype(bool)
+    same = answered["label_model"] == answered["label"]
+    copied = answered[same & (answered["served_at"] < answered["labeled_at"])]
+    labels_copied = dict(zip(copied["record_id"], copied["label"], strict=True))
+    return ids.map(labels_copied).astype("string").eq(training["label"].astype("string")).fillna(False).astype(bool)
 
 
-def feedback_check(own: pd.Series, *, at_most: float, known: bool) -> Check:
-    """The share of training rows that the model labeled itself, against its cap; from 0 on where nobody says who."""
+def feedback_check(own: pd.Series, *, max_share: float, known: bool) -> Check:
+    """Check the share of training rows that the model labeled itself against its limit.
+
+    Without `known` sources the true share lies anywhere between 0 and the measured one, which is its interval.
+    """
     rows = len(own)
     share = float(own.mean()) if rows else 0.0
     return Check.at_most(
         "self_labeled",
         share,
-        limit=at_most,
+        limit=max_share,
         interval=None if known else (0.0, share),
         rows=rows,
         min_rows=1,
         required=True,
-        sentence=f"{int(own.sum())} of {rows} training rows have a label that the model's own answer may have made",
+        sentence=f"{int(own.sum())} of {rows} training rows have a label that may come from the model's own answer",
     )
 
 
-def feedback_between(training: pd.DataFrame, *, start: date, end: date, max_share: float) -> Check:
-    """Check training rows (`id`, `label`) against what was predicted and labeled in the days [start, end)."""
-    asked, labels = read_predictions(start=start, end=end), read_labels(start=start, end=end)
-    return feedback_check(self_labeled(training, asked, labels), at_most=max_share, known=sources_known(labels))
+def feedback_between(live: Path, training: pd.DataFrame, *, start: date, end: date, max_share: float) -> Check:
+    """Check training rows (`id`, `label`) against what was predicted and labeled on the UTC days [start, end)."""
+    predictions, labels = read_predictions(live, start=start, end=end), read_labels(live, start=start, end=end)
+    own = self_labeled(training, predictions, labels)
+    return feedback_check(own, max_share=max_share, known=sources_known(labels))

@@ -1,4 +1,7 @@
-"""Predictions and late labels on disk: one schema for scoring and serving, one folder a day, each row once."""
+"""Predictions and late labels on disk: one schema for scoring and serving, one folder per day, each row once.
+
+Every function takes `live`, the live folder of a model (`live_state.live_folder`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.monitoring.live_state import live_home
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import locked, write_atomic
 
@@ -37,24 +39,24 @@ FIXED = [
 ]
 
 
-def predictions_root() -> Path:
-    """Folder of the registered model's predictions."""
-    return live_home() / "predictions"
+def predictions_folder(live: Path) -> Path:
+    """Return the folder of the predictions below the live folder of a model."""
+    return live / "predictions"
 
 
-def labels_root() -> Path:
-    """Folder of the registered model's late labels."""
-    return live_home() / "labels"
+def labels_folder(live: Path) -> Path:
+    """Return the folder of the late labels below the live folder of a model."""
+    return live / "labels"
 
 
 def columns_of(schema: DomainSchema) -> list[str]:
-    """Columns of a prediction row: the fixed ones, then the domain's features."""
+    """Return the columns of a prediction row: the fixed ones, then the domain's features."""
     names = [feature.name for feature in schema.features]
     return [*FIXED, *(name for name in names if name not in FIXED)]
 
 
 def as_predictions(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
-    """The frame with exactly the schema's columns and types; InputError names what is missing or wrong."""
+    """Return the frame with exactly the schema's columns and types; InputError names what is missing or wrong."""
     wanted = columns_of(schema)
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
@@ -75,20 +77,23 @@ def as_predictions(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame
             raise InputError(f"predictions: {name} is null in row {int(typed[name].isna().to_numpy().argmax())}")
     unknown = sorted(set(typed["role"]) - set(ROLES))
     if unknown:
-        raise InputError(f"predictions: role {unknown[0]!r} is unknown; there are: {', '.join(ROLES)}")
+        raise InputError(f"predictions: invalid role {unknown[0]!r}: expected one of {', '.join(ROLES)}")
     return typed
 
 
-def add_predictions(frame: pd.DataFrame, *, root: Path | None = None) -> int:
-    """Add rows to their days' files; a row whose key is there already changes nothing. Returns how many were new."""
-    return _add(frame, root=root or predictions_root(), stamp="received_at", key=KEY)
+def add_predictions(live: Path, frame: pd.DataFrame) -> int:
+    """Add rows to the files of their days and return how many were new; a row whose key is known changes nothing."""
+    return _add(frame, folder=predictions_folder(live), stamp="received_at", key=KEY)
 
 
 def read_predictions(
-    *, start: date, end: date, model_version: int | None = None, roles: Sequence[str] = ROLES, root: Path | None = None
+    live: Path, *, start: date, end: date, model_version: int | None = None, roles: Sequence[str] = ROLES
 ) -> pd.DataFrame:
-    """Predictions of the half-open window of UTC days, in order of receipt; an empty frame without columns if none."""
-    frame = _read(root or predictions_root(), start=start, end=end)
+    """Return the predictions of the UTC days [start, end) in order of receipt; without any, an empty frame without columns.
+
+    Raises InputError when the window is empty or a file is not readable.
+    """
+    frame = _read(predictions_folder(live), start=start, end=end)
     if frame.empty:
         return frame
     keep = frame["role"].isin(list(roles))
@@ -97,41 +102,44 @@ def read_predictions(
     return frame[keep].sort_values(["received_at", *KEY], ignore_index=True)
 
 
-def add_labels(frame: pd.DataFrame, *, root: Path | None = None) -> int:
-    """Add late labels (`record_id`, `label`, `labeled_at`) to the days they came in; returns how many were new.
+def add_labels(live: Path, frame: pd.DataFrame) -> int:
+    """Add late labels (`record_id`, `label`, `labeled_at`) to the days they arrived on and return how many were new.
 
-    `source`, who gave the label, is kept where it is told: `model` for one that only repeats what a model answered.
+    A column `source`, who gave the label, is kept if there is one: `model` marks a label that only repeats an answer.
     """
     names = ["record_id", "label", *(["source"] if "source" in frame.columns else []), "labeled_at"]
     typed = frame[names].astype(dict.fromkeys(names[:-1], "string"))
     typed["labeled_at"] = typed["labeled_at"].astype("datetime64[us, UTC]")
-    return _add(typed, root=root or labels_root(), stamp="labeled_at", key=["record_id"])
+    return _add(typed, folder=labels_folder(live), stamp="labeled_at", key=["record_id"])
 
 
-def read_labels(*, start: date, end: date, root: Path | None = None) -> pd.DataFrame:
-    """Labels that came in within the half-open window of UTC days."""
-    frame = _read(root or labels_root(), start=start, end=end)
+def read_labels(live: Path, *, start: date, end: date) -> pd.DataFrame:
+    """Return the labels that arrived on the UTC days [start, end), in that order.
+
+    Raises InputError when the window is empty or a file is not readable.
+    """
+    frame = _read(labels_folder(live), start=start, end=end)
     return frame.sort_values(["labeled_at", "record_id"], ignore_index=True) if not frame.empty else frame
 
 
-def days_scored(*, before: date, root: Path | None = None) -> list[date]:
-    """UTC days before a day of which any prediction was ever written, in order."""
-    files = (root or predictions_root()).glob("day=*/part.parquet")
+def days_scored(live: Path, *, before: date) -> list[date]:
+    """Return the UTC days before `before` for which any prediction was ever written, in order."""
+    files = predictions_folder(live).glob("day=*/part.parquet")
     days = sorted(date.fromisoformat(file.parent.name.removeprefix("day=")) for file in files)
     return [day for day in days if day < before]
 
 
-def day_folder(root: Path, day: date) -> Path:
-    """Folder of one UTC day."""
-    return root / f"day={day.isoformat()}"
+def day_folder(folder: Path, day: date) -> Path:
+    """Return the folder of one UTC day below a folder of predictions or labels."""
+    return folder / f"day={day.isoformat()}"
 
 
-def _add(frame: pd.DataFrame, *, root: Path, stamp: str, key: list[str]) -> int:
+def _add(frame: pd.DataFrame, *, folder: Path, stamp: str, key: list[str]) -> int:
     import pandas as pd
 
     added = 0
     for day, given in frame.groupby(frame[stamp].dt.date, sort=True):
-        file = day_folder(root, day) / "part.parquet"
+        file = day_folder(folder, day) / "part.parquet"
         with locked(file):
             known = pd.read_parquet(file) if file.exists() else given.iloc[:0]
             rows = given.drop_duplicates(key, keep="first")
@@ -140,7 +148,9 @@ def _add(frame: pd.DataFrame, *, root: Path, stamp: str, key: list[str]) -> int:
             if new.empty:
                 continue
             whole = pd.concat([known, new]) if len(known) else new
-            for stale in file.parent.glob(f".{file.name}.*.partial"):  # of a writer that was killed; the lock is ours
+            for stale in file.parent.glob(
+                f".{file.name}.*.partial"
+            ):  # left by a killed writer; this process holds the lock
                 stale.unlink(missing_ok=True)
             buffer = io.BytesIO()
             whole.sort_values([stamp, *key], ignore_index=True).to_parquet(buffer, index=False, compression="zstd")
@@ -149,13 +159,13 @@ def _add(frame: pd.DataFrame, *, root: Path, stamp: str, key: list[str]) -> int:
     return added
 
 
-def _read(root: Path, *, start: date, end: date) -> pd.DataFrame:
+def _read(folder: Path, *, start: date, end: date) -> pd.DataFrame:
     import pandas as pd
 
     if start >= end:
-        raise InputError(f"window [{start}, {end}) is empty: start before end would be right")
+        raise InputError(f"window [{start}, {end}) is empty: expected start before end")
     frames = []
-    for file in _files(root, start=start, end=end):
+    for file in _files(folder, start=start, end=end):
         try:
             frames.append(pd.read_parquet(file))
         except (OSError, ValueError) as error:
@@ -163,8 +173,8 @@ def _read(root: Path, *, start: date, end: date) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def _files(root: Path, *, start: date, end: date) -> Iterator[Path]:
+def _files(folder: Path, *, start: date, end: date) -> Iterator[Path]:
     for offset in range((end - start).days):
-        file = day_folder(root, start + timedelta(days=offset)) / "part.parquet"
+        file = day_folder(folder, start + timedelta(days=offset)) / "part.parquet"
         if file.exists():
             yield file

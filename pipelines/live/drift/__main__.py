@@ -35,8 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measure(given: argparse.Namespace) -> dict[str, Any]:
     from pipelines.live.drift import job
+    from pipelines.runtime.project import Project
 
     return job.measure(
+        Project.open(),
         start=given.start or given.end - timedelta(days=7),
         end=given.end,
         version=given.model_version or None,
@@ -50,28 +52,33 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
 
 def _decide(given: argparse.Namespace) -> dict[str, Any]:
     from pipelines.live.drift import job
+    from pipelines.runtime.project import Project
 
     if given.confirm:
-        return job.confirm(given.confirm, run_id=given.run_id, now=given.now)
-    return job.decide(given.verdict, now=given.now)
+        return job.confirm(Project.open(), given.confirm, run_id=given.run_id, now=given.now)
+    return job.decide(Project.open(), given.verdict, now=given.now)
 
 
 def _settle(given: argparse.Namespace) -> dict[str, Any]:
     from pipelines.live.drift import job
+    from pipelines.runtime.project import Project
 
-    return job.settle(given.key, minutes=given.minutes, now=given.now)
+    return job.settle(Project.open(), given.key, minutes=given.minutes, now=given.now)
 
 
 def _approve(given: argparse.Namespace) -> dict[str, Any]:
     from pipelines.live.drift import job
+    from pipelines.runtime.project import Project
 
-    return job.approve(minutes=given.minutes, month=given.month, who=given.who, now=given.now)
+    return job.approve(Project.open(), minutes=given.minutes, month=given.month, who=given.who, now=given.now)
 
 
 def _replay(given: argparse.Namespace) -> dict[str, Any]:
     from pipelines.live.drift import replay_job
+    from pipelines.runtime.project import Project
 
     return replay_job.replay(
+        Project.open(),
         source=given.source,
         start=given.start,
         end=given.end,
@@ -86,8 +93,9 @@ def _replay(given: argparse.Namespace) -> dict[str, Any]:
 
 def _audit(given: argparse.Namespace) -> dict[str, Any]:
     from pipelines.live.drift import job
+    from pipelines.runtime.project import Project
 
-    return job.audit(training=given.training, start=given.start, end=given.end)
+    return job.audit(Project.open(), training=given.training, start=given.start, end=given.end)
 
 
 def _parser() -> argparse.ArgumentParser:

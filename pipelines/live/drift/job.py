@@ -13,24 +13,20 @@ from typing import Any
 
 from pipelines.live.drift import ledger
 from pipelines.live.drift.params import DriftParams
-from pipelines.monitoring.live_state import live_home
+from pipelines.monitoring.live_state import live_folder
 from pipelines.runtime.errors import InputError, ParamsError, StoreError
-from pipelines.runtime.params import PARAMS_FILE, load_params, read_yaml
+from pipelines.runtime.params import PARAMS_FILE
+from pipelines.runtime.project import Project
 from pipelines.runtime.state import write_atomic
 from pipelines.runtime.store import to_json
 
 logger = logging.getLogger(__name__)
 
 
-def load_drift_params() -> DriftParams:
-    """Section `drift` of params.yaml."""
-    return load_params("drift", DriftParams)
-
-
 @contextlib.contextmanager
-def only_one(*, seconds: float) -> Iterator[None]:
+def only_one(live: Path, *, seconds: float) -> Iterator[None]:
     """Hold the lock of all drift commands; a second waits, then says so. It falls with its process."""
-    path = live_home() / "drift" / ".lock"
+    path = live / "drift" / ".lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         deadline = time.monotonic() + seconds
@@ -48,6 +44,7 @@ def only_one(*, seconds: float) -> Iterator[None]:
 
 
 def measure(
+    project: Project,
     *,
     start: date,
     end: date,
@@ -63,20 +60,21 @@ def measure(
     from pipelines.live.drift.verdict import make_verdict
     from pipelines.monitoring import predictions as log
     from pipelines.profile.profile import Profile
-    from pipelines.records.domain import load_domain
+    from pipelines.records.domain import Domain
 
-    params, schema = load_drift_params(), load_domain().schema
+    params, schema = project.section("drift", DriftParams), Domain(project.domain_folder).schema
+    live_at = live_folder(project)
     if start >= end:
         raise InputError(f"window [{start}, {end}) is empty: start before end would be right")
     if datetime(end.year, end.month, end.day, tzinfo=UTC) > now:
         raise InputError(f"window [{start}, {end}) ends after now ({now:%Y-%m-%d %H:%M} UTC): it is not over yet")
-    version, previous, folder, digest = _version(version, previous=previous, profile_folder=profile_folder)
+    version, previous, folder, digest = _version(project, version, previous=previous, profile_folder=profile_folder)
     profile = Profile.read(folder)
     profile.refuse_other(domain=schema.name, model_digest=digest)
-    with only_one(seconds=params.lock_seconds):
+    with only_one(live_at, seconds=params.lock_seconds):
         n_days = 7 * params.alarm.trend_weeks
-        rows = log.read_predictions(start=end - timedelta(days=n_days), end=end)
-        measured = _texts(profile, folder=folder, end=end) if texts else None
+        rows = log.read_predictions(live_at, start=end - timedelta(days=n_days), end=end)
+        measured = _texts(project, profile, folder=folder, end=end) if texts else None
         live = count_live(rows, profile=profile, model_version=version, end=end, n_days=n_days, texts=measured)
         verdict = make_verdict(
             profile,
@@ -87,13 +85,19 @@ def measure(
             alarm=params.alarm,
             upstream=params.upstream,
             concept=_concept(
-                profile, version=version, previous=previous, end=end, delay=schema.gold_delay_days, params=params
+                live_at,
+                profile,
+                version=version,
+                previous=previous,
+                end=end,
+                delay=schema.gold_delay_days,
+                params=params,
             ),
             rejected=[],
-            scored=log.days_scored(before=end),
-            moved_since=ledger.Account.read().answered(profile.end),
+            scored=log.days_scored(live_at, before=end),
+            moved_since=ledger.Account.read(live_at).answered(profile.end),
         )
-        place = live_home() / "drift" / verdict["key"]
+        place = live_at / "drift" / verdict["key"]
         write_atomic(place / "verdict.json", to_json(verdict))
         _write_page(place, verdict, decision=None, params=params)
         if evidently and len(live.frame):
@@ -102,17 +106,17 @@ def measure(
     return summary(verdict, place=place)
 
 
-def decide(key: str | None, *, now: datetime) -> dict[str, Any]:
+def decide(project: Project, key: str | None, *, now: datetime) -> dict[str, Any]:
     """Walk the tree for a verdict, record what it says, and show it on the page."""
     from pipelines.live.drift.decide import decide as walk
 
-    params = load_drift_params()
-    with only_one(seconds=params.lock_seconds):
-        place = live_home() / "drift" / (key or _latest())
+    params, live = project.section("drift", DriftParams), live_folder(project)
+    with only_one(live, seconds=params.lock_seconds):
+        place = live / "drift" / (key or _latest(live))
         verdict = read_verdict(place / "verdict.json")
-        account = ledger.Account.read()
-        trial = _in_trial(verdict, account=account)
-        made = walk(verdict, account=account, params=params.decision, owner=_owner(), now=now, trial=trial)
+        account = ledger.Account.read(live)
+        trial = _in_trial(project, verdict, account=account)
+        made = walk(verdict, account=account, params=params.decision, owner=_owner(project), now=now, trial=trial)
         recorded = ledger.record_decision(made, account=account)
         write_atomic(place / "decision.json", to_json(recorded))
         _write_page(place, verdict, decision=recorded, params=params)
@@ -120,30 +124,31 @@ def decide(key: str | None, *, now: datetime) -> dict[str, Any]:
     return recorded
 
 
-def confirm(key: str, *, run_id: str, now: datetime) -> dict[str, Any]:
+def confirm(project: Project, key: str, *, run_id: str, now: datetime) -> dict[str, Any]:
     """Record that the retraining of a key was triggered: from now on the cooldown counts."""
     if not run_id:
         raise InputError("--confirm needs --run-id: the run that was triggered")
-    params = load_drift_params()
-    with only_one(seconds=params.lock_seconds):
-        return ledger.confirm(
-            key, run_id=run_id, now=now, minutes=params.decision.retrain_minutes, account=ledger.Account.read()
-        )
+    params, live = project.section("drift", DriftParams), live_folder(project)
+    with only_one(live, seconds=params.lock_seconds):
+        account = ledger.Account.read(live)
+        return ledger.confirm(key, run_id=run_id, now=now, minutes=params.decision.retrain_minutes, account=account)
 
 
-def settle(key: str, *, minutes: float, now: datetime) -> dict[str, Any]:
+def settle(project: Project, key: str, *, minutes: float, now: datetime) -> dict[str, Any]:
     """Record what a retraining took."""
-    with only_one(seconds=load_drift_params().lock_seconds):
-        return ledger.settle(key, minutes=minutes, now=now, account=ledger.Account.read())
+    live = live_folder(project)
+    with only_one(live, seconds=project.section("drift", DriftParams).lock_seconds):
+        return ledger.settle(key, minutes=minutes, now=now, account=ledger.Account.read(live))
 
 
-def approve(*, minutes: float, month: str | None, who: str, now: datetime) -> dict[str, Any]:
+def approve(project: Project, *, minutes: float, month: str | None, who: str, now: datetime) -> dict[str, Any]:
     """Approve more minutes."""
-    with only_one(seconds=load_drift_params().lock_seconds):
-        return ledger.approve(minutes=minutes, month=month or now.strftime("%Y-%m"), who=who, now=now)
+    live = live_folder(project)
+    with only_one(live, seconds=project.section("drift", DriftParams).lock_seconds):
+        return ledger.approve(live, minutes=minutes, month=month or now.strftime("%Y-%m"), who=who, now=now)
 
 
-def audit(*, training: Path, start: date, end: date) -> dict[str, Any]:
+def audit(project: Project, *, training: Path, start: date, end: date) -> dict[str, Any]:
     """The feedback check of training rows; InputError names the file that cannot be read."""
     import pandas as pd
 
@@ -154,7 +159,8 @@ def audit(*, training: Path, start: date, end: date) -> dict[str, Any]:
         rows = pd.read_parquet(training, columns=["id", "label"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{training} is no parquet with the columns id and label: {error}") from None
-    check = feedback_between(rows, start=start, end=end, max_share=load_drift_params().decision.most_self_labeled)
+    max_share = project.section("drift", DriftParams).decision.most_self_labeled
+    check = feedback_between(live_folder(project), rows, start=start, end=end, max_share=max_share)
     if check.closes:
         raise GateClosed(f"feedback loop: {check.sentence}; at most {check.limit:.0%} may")
     return {"check": check.name, "share": check.value, "rows": check.rows, "outcome": check.outcome}
@@ -191,37 +197,34 @@ def summary(verdict: dict[str, Any], *, place: Path) -> dict[str, Any]:
     }
 
 
-def _owner() -> str:
+def _owner(project: Project) -> str:
     """`params.yaml: owner`: whom alerts and pages name."""
-    owner = read_yaml(Path.cwd() / PARAMS_FILE).get("owner")
+    owner = project.parameters.ours.get("owner")
     if not isinstance(owner, str) or not owner:
         raise ParamsError(f"{PARAMS_FILE}: owner = {owner!r}; an address that alerts reach would be right")
     return owner
 
 
-def _latest() -> str:
+def _latest(live: Path) -> str:
     """Key of the verdict that was measured last, whatever week it is about."""
-    verdicts = sorted((live_home() / "drift").glob("*/verdict.json"), key=lambda file: (file.stat().st_mtime_ns, file))
+    verdicts = sorted((live / "drift").glob("*/verdict.json"), key=lambda file: (file.stat().st_mtime_ns, file))
     if not verdicts:
-        raise InputError(
-            f"there is no verdict in {live_home() / 'drift'}: run `python -m pipelines.live.drift measure` first"
-        )
+        raise InputError(f"no verdict in {live / 'drift'}: run `python -m pipelines.live.drift measure` first")
     return verdicts[-1].parent.name
 
 
 def _version(
-    version: int | None, *, previous: int | None, profile_folder: Path | None
+    project: Project, version: int | None, *, previous: int | None, profile_folder: Path | None
 ) -> tuple[int, int | None, Path, str | None]:
     """The version, the one before it, the folder of its profile, and the digest that its model must have."""
     from pipelines.live.release.package import read_manifest
-    from pipelines.live.release.params import model_name
     from pipelines.live.release.registry import CHAMPION, PREVIOUS, Registry
 
     if profile_folder is not None and version is not None:
         manifest = profile_folder.parent / "manifest.json"
         digest = json.loads(manifest.read_bytes())["model_digest"] if manifest.is_file() else None
         return version, previous, profile_folder, digest
-    registry = Registry(model_name())
+    registry = Registry(project.model_name)
     version = version if version is not None else registry.alias(CHAMPION)
     if version is None:
         raise InputError(f"{registry.model_name} has no champion yet: release one first (make demo)")
@@ -231,29 +234,28 @@ def _version(
     return version, previous, profile_folder or package / "profile", str(read_manifest(package)["model_digest"])
 
 
-def _in_trial(verdict: dict[str, Any], *, account: ledger.Account) -> int | None:
+def _in_trial(project: Project, verdict: dict[str, Any], *, account: ledger.Account) -> int | None:
     """The challenger beside the verdict's champion, asked for where a retraining was begun for that one already."""
     version = int(verdict["model_version"])
     if verdict["outcome"] != "breach" or not account.attempts(version):
         return None
-    from pipelines.live.release.params import model_name
     from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
 
-    registry = Registry(model_name())
+    registry = Registry(project.model_name)
     return registry.alias(CHALLENGER) if registry.alias(CHAMPION) == version else None
 
 
 def _concept(
-    profile: Any, *, version: int, previous: int | None, end: date, delay: int, params: DriftParams
+    live: Path, profile: Any, *, version: int, previous: int | None, end: date, delay: int, params: DriftParams
 ) -> dict[str, Any]:
     from pipelines.live.drift.concept import against_previous, against_release, join_labels
     from pipelines.monitoring import predictions as log
 
     parameters = params.concept
-    labels = log.read_labels(start=end - timedelta(days=parameters.label_days), end=end)
+    labels = log.read_labels(live, start=end - timedelta(days=parameters.label_days), end=end)
     result: dict[str, Any] = {"labels": len(labels), "unknown_labels": 0, "previous_version": previous}
     # A label comes late: what it labels was received up to twice the stated delay before.
-    asked = log.read_predictions(start=end - timedelta(days=parameters.label_days + 2 * delay + 7), end=end)
+    asked = log.read_predictions(live, start=end - timedelta(days=parameters.label_days + 2 * delay + 7), end=end)
     own, unknown = join_labels(asked, labels, model_version=version)
     result["unknown_labels"] = unknown
     if unknown:
@@ -272,14 +274,14 @@ def _concept(
     return result
 
 
-def _texts(profile: Any, *, folder: Path, end: date) -> Any:
+def _texts(project: Project, profile: Any, *, folder: Path, end: date) -> Any:
     """The text columns of the last two weeks, measured on the records read again."""
     from pipelines.live.drift.texts import measure_texts
     from pipelines.live.score.window import read_window
     from pipelines.models.encoder import Encoder
     from pipelines.models.manifest import Manifest
 
-    records, _ = read_window(Path.cwd(), start=end - timedelta(days=14), end=end)
+    records, _ = read_window(project.root, start=end - timedelta(days=14), end=end)
     model = folder.parent / "model"
     embed = None
     if len(profile.text.mean) and model.is_dir():

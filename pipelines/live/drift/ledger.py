@@ -6,35 +6,39 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipelines.monitoring.live_state import live_home, registered_model
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import append_line, read_lines, verify_chain
 
 Line = dict[str, Any]
 
 
-def decisions_file() -> Path:
-    """The hash-chained file of decisions and of the runs that came of them."""
-    return live_home() / "decisions.jsonl"
+def decisions_file(live: Path) -> Path:
+    """Return the hash-chained file of decisions and of the runs that they started."""
+    return live / "decisions.jsonl"
 
 
-def budget_file() -> Path:
-    """The file of approved and spent minutes."""
-    return live_home() / "budget.jsonl"
+def budget_file(live: Path) -> Path:
+    """Return the file of approved and spent minutes."""
+    return live / "budget.jsonl"
 
 
 @dataclass(frozen=True)
 class Account:
     """Everything the decision tree needs to remember."""
 
-    model: str  # the registered model that it is about
+    live: Path  # live folder of the registered model
     decisions: tuple[Line, ...]
     budget: tuple[Line, ...]
 
     @classmethod
-    def read(cls) -> "Account":
-        """The registered model's account; StoreError when the chain of decisions was tampered with."""
-        return cls(registered_model(), tuple(verify_chain(decisions_file())), tuple(read_lines(budget_file())))
+    def read(cls, live: Path) -> "Account":
+        """Read the account in a live folder; StoreError when the chain of decisions was tampered with."""
+        return cls(live, tuple(verify_chain(decisions_file(live))), tuple(read_lines(budget_file(live))))
+
+    @property
+    def model(self) -> str:
+        """Name of the registered model, which is the name of its live folder."""
+        return self.live.name
 
     @property
     def latest(self) -> datetime | None:
@@ -100,7 +104,7 @@ def record_decision(decision: Line, *, account: Account) -> Line:
     ]
     if earlier and all(earlier[-1][name] == decision[name] for name in same):
         return earlier[-1]
-    return append_line(decisions_file(), {"kind": "decision", **decision}, chained=True)
+    return append_line(decisions_file(account.live), {"kind": "decision", **decision}, chained=True)
 
 
 def confirm(key: str, *, run_id: str, now: datetime, minutes: float, account: Account) -> Line:
@@ -114,7 +118,7 @@ def confirm(key: str, *, run_id: str, now: datetime, minutes: float, account: Ac
         raise InputError(f"no retraining with key {key!r} was decided; there are: {', '.join(known) or 'none'}")
     if not any(line["key"] == key for line in account.budget):
         reserved = {"kind": "reserved", "month": _month(now), "key": key, "minutes": minutes, "at": now.isoformat()}
-        append_line(budget_file(), reserved)
+        append_line(budget_file(account.live), reserved)
     found = account.run_of(key)
     if found is not None:
         return found
@@ -127,26 +131,26 @@ def confirm(key: str, *, run_id: str, now: datetime, minutes: float, account: Ac
         "model_version": proposal["model_version"],
         "at": at.isoformat(),
     }
-    return append_line(decisions_file(), line, chained=True)
+    return append_line(decisions_file(account.live), line, chained=True)
 
 
 def settle(key: str, *, minutes: float, now: datetime, account: Account) -> Line:
     """Replace the expected minutes of a run by those it took."""
     reserved = next((line for line in account.budget if line["key"] == key), None)
     if reserved is None:
-        raise InputError(f"no run with key {key!r} is in {budget_file()}; confirm it first")
+        raise InputError(f"no run with key {key!r} is in {budget_file(account.live)}; confirm it first")
     if minutes < 0:
         raise InputError(f"minutes = {minutes}; 0 or more would be right")
     line = {"kind": "settled", "month": reserved["month"], "key": key, "minutes": minutes, "at": now.isoformat()}
-    return append_line(budget_file(), line)
+    return append_line(budget_file(account.live), line)
 
 
-def approve(*, minutes: float, month: str, who: str, now: datetime) -> Line:
+def approve(live: Path, *, minutes: float, month: str, who: str, now: datetime) -> Line:
     """Approve more minutes for a month."""
     if minutes <= 0:
         raise InputError(f"minutes = {minutes}; more than 0 would be right")
     line = {"kind": "approved", "month": month, "key": f"approved by {who}", "minutes": minutes, "at": now.isoformat()}
-    return append_line(budget_file(), line)
+    return append_line(budget_file(live), line)
 
 
 def of_verdict(decisions: Sequence[Line], *, key: str) -> Line | None:

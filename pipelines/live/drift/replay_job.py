@@ -5,10 +5,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.live.drift.params import DriftParams
 from pipelines.live.drift.replay import as_rows, look_back, read_history, triggers
-from pipelines.monitoring.live_state import live_home
+from pipelines.monitoring.live_state import live_folder
 from pipelines.reporting.drift_page import replay_chart, replay_page
 from pipelines.runtime.errors import InputError
+from pipelines.runtime.project import Project
 from pipelines.runtime.state import write_atomic
 from pipelines.runtime.store import to_json
 
@@ -22,6 +24,7 @@ SIMULATED_WEEKS = 26  # what is added to the domain's window when no end is give
 
 
 def replay(
+    project: Project,
     *,
     source: str,
     start: date | None,
@@ -36,16 +39,14 @@ def replay(
     """Look back over history and say which days would have triggered."""
     import pandas as pd
 
-    from pipelines.live.drift.job import load_drift_params
     from pipelines.profile.profile import ProfileParams
-    from pipelines.runtime.params import section
 
-    params = load_drift_params()
-    freeze = ProfileParams.model_validate(section("promote")["profile"])
+    params = project.section("drift", DriftParams)
+    freeze = ProfileParams.model_validate(project.parameters.section("promote")["profile"])
     if source == "simulated":
-        frame, kinds, start, end = simulated(start=start, end=end)
+        frame, kinds, start, end = simulated(project, start=start, end=end)
     else:
-        frame, kinds = stored(Path(source), time_column=time_column, columns=columns)
+        frame, kinds = stored(project, Path(source), time_column=time_column, columns=columns)
     frame[time_column] = pd.to_datetime(frame[time_column], utc=True) + pd.Timedelta(hours=shift_hours)
     start = start or frame[time_column].min().date()
     end = end or frame[time_column].max().date() + timedelta(days=1)
@@ -81,7 +82,7 @@ def replay(
         "minutes": sum(item["minutes"] for item in made),
         "looks": as_rows(looks, columns=names),
     }
-    place = out or live_home() / "drift" / "replay"
+    place = out or live_folder(project) / "drift" / "replay"
     write_atomic(place / "replay.json", to_json(content))
     write_atomic(place / "replay.svg", replay_chart(content).encode())
     write_atomic(place / "replay.html", replay_page(content).encode())
@@ -105,19 +106,21 @@ def require_days(start: date, end: date) -> None:
         raise InputError(f"history [{start}, {end}) is empty: start before end would be right")
 
 
-def stored(file: Path, *, time_column: str, columns: str | None) -> "tuple[pd.DataFrame, dict[str, Kind]]":
+def stored(
+    project: Project, file: Path, *, time_column: str, columns: str | None
+) -> "tuple[pd.DataFrame, dict[str, Kind]]":
     """Columns of a parquet file and their kinds, the domain's features where none are named."""
     import pandas as pd
     import pyarrow.parquet as pq
     from pandas.api.types import is_numeric_dtype
 
-    from pipelines.records.domain import load_domain
+    from pipelines.records.domain import Domain
 
     try:
         there = pq.ParquetFile(file).schema_arrow.names
     except (OSError, ValueError) as error:
         raise InputError(f"{file} is not readable as parquet: {error}") from None
-    features = [feature.name for feature in load_domain().schema.features]
+    features = [feature.name for feature in Domain(project.domain_folder).schema.features]
     wanted = columns.split(",") if columns else [name for name in (*features, "text_length") if name in there]
     missing = [name for name in (time_column, *wanted) if name not in there]
     if missing or not wanted:
@@ -126,23 +129,24 @@ def stored(file: Path, *, time_column: str, columns: str | None) -> "tuple[pd.Da
     return frame, {name: "number" if is_numeric_dtype(frame[name]) else "category" for name in wanted}
 
 
-def simulated(*, start: date | None, end: date | None) -> "tuple[pd.DataFrame, dict[str, Kind], date, date]":
+def simulated(
+    project: Project, *, start: date | None, end: date | None
+) -> "tuple[pd.DataFrame, dict[str, Kind], date, date]":
     """Records of the domain's simulator, its drift set at the middle of what is added to the window."""
     import pandas as pd
 
-    from pipelines.records.domain import load_domain
-    from pipelines.runtime.params import load_resources, section
+    from pipelines.records.domain import Domain
 
-    domain, window = load_domain(), section("ingest")
+    domain, window = Domain(project.domain_folder), project.parameters.section("ingest")
     first = start or date.fromisoformat(str(window["start"]))
     last = end or date.fromisoformat(str(window["end"])) + timedelta(weeks=SIMULATED_WEEKS)
     require_days(first, last)
-    parameters = section("simulator")
+    parameters = project.parameters.section("simulator")
     if parameters.get("drift_date") is None and "drift_date" in parameters:
         parameters["drift_date"] = (last - timedelta(weeks=SIMULATED_WEEKS // 2)).isoformat()
         logger.info("the simulated world moves on %s", parameters["drift_date"])
     frames = []
-    for raw in domain.simulate(start=first, end=last, seed=load_resources().seed, **parameters):
+    for raw in domain.simulate(start=first, end=last, seed=project.resources.seed, **parameters):
         if len(raw):
             frames.append(domain.to_records(domain.normalize(raw)))
     records = pd.concat(frames, ignore_index=True)

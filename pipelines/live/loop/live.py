@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.live.serve.params import ServeParams
-from pipelines.monitoring.live_state import live_home
+from pipelines.monitoring.live_state import live_folder
 from pipelines.records.domain import Domain
 
 if TYPE_CHECKING:
@@ -31,14 +31,13 @@ class Live:
 
         self.project = project
         self.registry = registry
+        self.live = live_folder(project)
         self.domain = Domain(project.domain_folder)
         self.params = project.section("serve", ServeParams)
         self.metrics = Metrics()
         self.models = Models(registry, domain=self.domain, threads=project.resources.threads)
         self.journal = Journal(
-            journal_folder(project),
-            segment_bytes=self.params.segment_bytes,
-            fsync_seconds=self.params.fsync_seconds,
+            journal_folder(self.live), segment_bytes=self.params.segment_bytes, fsync_seconds=self.params.fsync_seconds
         )
         self.answerer = Answerer(
             self.models,
@@ -70,7 +69,7 @@ class Live:
             )
             answered.update(int(answer["model_version"]) for answer in answers)
         self.journal.close()
-        compact(self.journal.folder, schema=self.domain.schema)
+        compact(self.journal.folder, schema=self.domain.schema, live=self.live)
         return answered
 
     def labels(self, today: date, *, live_from: date) -> int:
@@ -85,7 +84,9 @@ class Live:
         """Evaluate the canary once and load what the aliases point to afterwards."""
         from pipelines.live.serve.trial import evaluate_canary
 
-        result = evaluate_canary(self.registry, params=self.params.canary, today=today, metrics=self.metrics)
+        result = evaluate_canary(
+            self.registry, live=self.live, params=self.params.canary, today=today, metrics=self.metrics
+        )
         self.models.refresh()
         return result
 
@@ -109,11 +110,12 @@ def morning(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, MORNING, tzinfo=UTC)
 
 
-def measure(start: date, end: date) -> dict[str, Any]:
+def measure(project: "Project", start: date, end: date) -> dict[str, Any]:
     """Measure a week against the champion's profile; the whole verdict."""
     from pipelines.live.drift import job
 
     said = job.measure(
+        project,
         start=start,
         end=end,
         version=None,
@@ -123,29 +125,29 @@ def measure(start: date, end: date) -> dict[str, Any]:
         texts=False,
         evidently=False,
     )
-    return job.read_verdict(live_home() / "drift" / said["key"] / "verdict.json")
+    return job.read_verdict(live_folder(project) / "drift" / said["key"] / "verdict.json")
 
 
-def decide(verdict: dict[str, Any], *, minutes_later: int = 0) -> dict[str, Any]:
+def decide(project: "Project", verdict: dict[str, Any], *, minutes_later: int = 0) -> dict[str, Any]:
     """Walk the decision tree for a verdict."""
     from pipelines.live.drift import job
 
     end = date.fromisoformat(verdict["window"]["end"])
-    return job.decide(verdict["key"], now=morning(end) + timedelta(minutes=minutes_later))
+    return job.decide(project, verdict["key"], now=morning(end) + timedelta(minutes=minutes_later))
 
 
-def confirm(key: str, *, run_id: str, now: datetime) -> None:
+def confirm(project: "Project", key: str, *, run_id: str, now: datetime) -> None:
     """Say that the retraining of a key was triggered."""
     from pipelines.live.drift import job
 
-    job.confirm(key, run_id=run_id, now=now)
+    job.confirm(project, key, run_id=run_id, now=now)
 
 
-def settle(key: str, *, minutes: float, now: datetime) -> None:
+def settle(project: "Project", key: str, *, minutes: float, now: datetime) -> None:
     """Say what a retraining took."""
     from pipelines.live.drift import job
 
-    job.settle(key, minutes=minutes, now=now)
+    job.settle(project, key, minutes=minutes, now=now)
 
 
 def begin_run(state: Path, request: dict[str, Any]) -> bool:

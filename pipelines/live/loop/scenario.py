@@ -105,8 +105,8 @@ class ScenarioRun:
 
     def _measure(self, start: date, end: date) -> None:
         """Measure the week against the champion's profile, decide, and act on the decision."""
-        verdict = live.measure(start, end)
-        decision = live.decide(verdict)
+        verdict = live.measure(self.project, start, end)
+        decision = live.decide(self.project, verdict)
         columns = ", ".join(verdict["breaches"] or verdict["alerts"])
         against = f"against the profile of version {verdict['model_version']}"
         if verdict["outcome"] in ("breach", "alert"):
@@ -132,17 +132,19 @@ class ScenarioRun:
         if self._retrained is not None or not live.begin_run(self.project.state, request):
             self.record("retraining asked again", f"key {decision['key']}; nothing more is begun")
             return
-        twin = live.decide(verdict, minutes_later=1)  # another scheduler, before the first one's trigger is recorded
+        twin = live.decide(
+            self.project, verdict, minutes_later=1
+        )  # another scheduler, before the first one's trigger is recorded
         if twin["retrain"] and live.begin_run(self.project.state, {**request, "key": twin["key"]}):
             self.record("second retraining", f"key {twin['key']}: one cause must have one key")
         run_id = f"drift__{decision['key']}"
-        live.confirm(decision["key"], run_id=run_id, now=live.morning(end) + timedelta(minutes=2))
+        live.confirm(self.project, decision["key"], run_id=run_id, now=live.morning(end) + timedelta(minutes=2))
         self.record("retraining", f"run {run_id} on [{request['start']}, {request['end']})")
         began = time.monotonic()
         self._train(start=date.fromisoformat(request["start"]), end=end, why=decision["reason"], log="retrained")
         minutes = round((time.monotonic() - began) / 60, 2)
-        live.settle(decision["key"], minutes=minutes, now=live.morning(end) + timedelta(hours=1))
-        again = live.decide(verdict, minutes_later=90)
+        live.settle(self.project, decision["key"], minutes=minutes, now=live.morning(end) + timedelta(hours=1))
+        again = live.decide(self.project, verdict, minutes_later=90)
         self.record("decided again", f"the same verdict, after the run: {again['action']}, {again['reason']}")
         self._retrained = self._known()[0].alias(CHALLENGER)
         self._stuck = self._retrained is None

@@ -18,13 +18,15 @@ def audit_retraining(root: Path, *, max_share: float) -> dict[str, Any]:
     import pandas as pd
 
     from pipelines.monitoring.feedback import feedback_between
+    from pipelines.monitoring.live_state import live_folder
     from pipelines.runtime.errors import GateClosed
+    from pipelines.runtime.project import Project
 
     split = pd.read_parquet(root / "data" / "split" / "records.parquet", columns=["id", "part", "received_at"])
     weak = pd.read_parquet(root / "data" / "label" / "records.parquet", columns=["id", "weak_label"])
     rows = split[split["part"] == "train"].merge(weak.dropna(), on="id").rename(columns={"weak_label": "label"})
     start, end = rows["received_at"].min().date(), split["received_at"].max().date() + timedelta(days=1)
-    check = feedback_between(rows, start=start, end=end, max_share=max_share)
+    check = feedback_between(live_folder(Project.open(root)), rows, start=start, end=end, max_share=max_share)
     if check.outcome == "failed":
         raise GateClosed(f"feedback loop: {check.sentence}; at most {check.limit:.0%} may. Nothing was registered")
     logger.info("feedback loop: %s (%s)", check.sentence, check.outcome)

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from pipelines.monitoring.live_state import MODEL_NAME, registered_model
 from pipelines.runtime.params import StageParams, load_params
+from pipelines.runtime.project import MODEL_NAME, Project
 
 
 class ReleaseParams(StageParams):
@@ -25,4 +25,4 @@ def load_release_params() -> ReleaseParams:
 def model_name() -> str:
     """Name of the registered model of this checkout."""
     load_release_params()  # the section is right as a whole
-    return registered_model()
+    return Project.open().model_name

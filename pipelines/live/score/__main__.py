@@ -70,11 +70,14 @@ def score_window(*, start: date, end: date, version: int | None) -> dict[str, An
     from pipelines.live.score.params import ScoreParams
     from pipelines.live.score.window import read_window
     from pipelines.monitoring import predictions
+    from pipelines.monitoring.live_state import live_folder
     from pipelines.records.domain import load_domain
     from pipelines.runtime.params import load_params, load_resources
     from pipelines.runtime.progress import advancing
+    from pipelines.runtime.project import Project
 
     params, resources, schema = load_params("score", ScoreParams), load_resources(), load_domain().schema
+    live = live_folder(Project.open())
     version, package = package_of(version)
     model = package / "model"
     records, verdict = read_window(Path.cwd(), start=start, end=end)
@@ -86,14 +89,14 @@ def score_window(*, start: date, end: date, version: int | None) -> dict[str, An
     with advancing("scoring", total=len(records)) as advance:
         for part, answer in zip(parts, answers, strict=True):
             rows = partitions.as_rows(part, answer, model_version=version, served_at=served_at, features=features)
-            added += predictions.add_predictions(predictions.as_predictions(rows, schema=schema))
+            added += predictions.add_predictions(live, predictions.as_predictions(rows, schema=schema))
             advance(len(part))
     logger.info(
         "%d records, %d new predictions by version %d in %s",
         len(records),
         added,
         version,
-        predictions.predictions_root(),
+        predictions.predictions_folder(live),
     )
     let_pass = overridden(package)
     for stage, checks in let_pass.items():
@@ -159,6 +162,8 @@ def late_labels(*, start: date, end: date, as_of: date) -> dict[str, Any]:
 
     from pipelines.live.score.window import read_window
     from pipelines.monitoring import predictions
+    from pipelines.monitoring.live_state import live_folder
+    from pipelines.runtime.project import Project
 
     if as_of < end:
         raise InputError(f"--labels-as-of {as_of} is before the window's end {end}; labels come after what they label")
@@ -167,7 +172,8 @@ def late_labels(*, start: date, end: date, as_of: date) -> dict[str, Any]:
     records = records[records["received_at"] < pd.Timestamp(end, tz="UTC")]
     arrived = records[records["gold"].notna() & (records["gold_at"] < pd.Timestamp(as_of, tz="UTC"))]
     frame = arrived[["id", "gold", "gold_at"]].set_axis(["record_id", "label", "labeled_at"], axis=1)
-    return {"records": len(records), "labels": len(arrived), "added": predictions.add_labels(frame)}
+    added = predictions.add_labels(live_folder(Project.open()), frame)
+    return {"records": len(records), "labels": len(arrived), "added": added}
 
 
 if __name__ == "__main__":

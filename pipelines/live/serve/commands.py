@@ -47,12 +47,14 @@ def compact() -> None:
     """Move the finished segments of the prediction log to predictions/day=.../."""
     from pipelines.live.serve import journal
     from pipelines.live.serve.service import journal_folder
+    from pipelines.monitoring.live_state import live_folder
     from pipelines.records.domain import Domain
     from pipelines.runtime.project import Project
     from pipelines.runtime.results import report
 
     project = Project.open()
-    report(journal.compact(journal_folder(project), schema=Domain(project.domain_folder).schema))
+    live = live_folder(project)
+    report(journal.compact(journal_folder(live), schema=Domain(project.domain_folder).schema, live=live))
 
 
 def canary(today: Today = None) -> None:
@@ -61,12 +63,14 @@ def canary(today: Today = None) -> None:
     from pipelines.live.serve import journal, trial
     from pipelines.live.serve.params import ServeParams
     from pipelines.live.serve.service import journal_folder
+    from pipelines.monitoring.live_state import live_folder
     from pipelines.records.domain import Domain
     from pipelines.runtime.project import Project
     from pipelines.runtime.results import report
 
     project = Project.open()
     day: date = today or datetime.now(UTC).date()
-    journal.compact(journal_folder(project), schema=Domain(project.domain_folder).schema)
+    live = live_folder(project)
+    journal.compact(journal_folder(live), schema=Domain(project.domain_folder).schema, live=live)
     params = project.section("serve", ServeParams).canary
-    report(trial.evaluate_canary(Registry(project.model_name), params=params, today=day))
+    report(trial.evaluate_canary(Registry(project.model_name), live=live, params=params, today=day))

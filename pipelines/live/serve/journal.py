@@ -103,8 +103,8 @@ class Journal:
             os.close(descriptor)
 
 
-def compact(folder: Path, *, schema: DomainSchema, root: Path | None = None) -> dict[str, int]:
-    """Move the lines of finished segments to `predictions/day=.../`; a broken line is set aside with its place.
+def compact(folder: Path, *, schema: DomainSchema, live: Path) -> dict[str, int]:
+    """Move the lines of finished segments to `predictions/day=.../` below `live`; a broken line is set aside with its place.
 
     Returns {"segments", "rows", "added", "broken"}. A segment is removed after its rows are on disk, so a crash between
     repeats it, and a repeated row changes nothing. Segments that a dead process left open are taken too.
@@ -126,7 +126,7 @@ def compact(folder: Path, *, schema: DomainSchema, root: Path | None = None) -> 
             if rows:
                 frame = predictions.as_predictions(pd.DataFrame(rows, columns=columns), schema=schema)
                 counts["rows"] += len(frame)
-                counts["added"] += predictions.add_predictions(frame, root=root)
+                counts["added"] += predictions.add_predictions(live, frame)
             file.unlink()
     return counts
 

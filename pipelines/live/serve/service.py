@@ -17,7 +17,7 @@ from pipelines.live.serve.journal import Journal, compact
 from pipelines.live.serve.metrics import Metrics
 from pipelines.live.serve.models import Models
 from pipelines.live.serve.params import ServeParams
-from pipelines.monitoring.live_state import live_home
+from pipelines.monitoring.live_state import live_folder
 from pipelines.records.domain import Domain
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def journal_folder(project: Project) -> Path:
-    """Return the folder of the segments of the registered model's prediction log."""
-    return live_home() / "journal"
+def journal_folder(live: Path) -> Path:
+    """Return the folder of the log segments below the live folder of a model."""
+    return live / "journal"
 
 
 class Service:
@@ -39,13 +39,14 @@ class Service:
     def __init__(self, project: Project, params: ServeParams) -> None:
         from pipelines.live.release.registry import Registry
 
+        self.live = live_folder(project)
         self.params = params
         self.domain = Domain(project.domain_folder)
         self.metrics = Metrics()
         self.registry = Registry(project.model_name)
         self.models = Models(self.registry, domain=self.domain, threads=project.resources.threads)
         self.journal = Journal(
-            journal_folder(project), segment_bytes=params.segment_bytes, fsync_seconds=params.fsync_seconds
+            journal_folder(self.live), segment_bytes=params.segment_bytes, fsync_seconds=params.fsync_seconds
         )
         self._stopping = threading.Event()
         self._reported = ""
@@ -88,7 +89,7 @@ class Service:
         """End the threads, then close and compact the log."""
         self._stopping.set()
         self.journal.close()
-        compact(self.journal.folder, schema=self.domain.schema)
+        compact(self.journal.folder, schema=self.domain.schema, live=self.live)
 
     def follow(self) -> None:
         """Load the versions that the aliases point to now."""
@@ -108,11 +109,13 @@ class Service:
         from pipelines.live.serve.trial import evaluate_canary
 
         self.journal.close()
-        counts = compact(self.journal.folder, schema=self.domain.schema)
+        counts = compact(self.journal.folder, schema=self.domain.schema, live=self.live)
         if counts["segments"]:
             logger.info("log: %(added)d new predictions, %(broken)d broken lines", counts)
         today = datetime.now(UTC).date()
-        result = evaluate_canary(self.registry, params=self.params.canary, today=today, metrics=self.metrics)
+        result = evaluate_canary(
+            self.registry, live=self.live, params=self.params.canary, today=today, metrics=self.metrics
+        )
         if result["state"] != "none":
             logger.info("canary: %s", result)
         if result["state"] in ("stopped", "completed"):

@@ -24,7 +24,7 @@ WEEK_DAYS = 7  # a canary is looked at once a week or more often
 
 
 def evaluate_canary(
-    registry: Registry, *, params: CanaryParams, today: date, metrics: Metrics | None = None
+    registry: Registry, *, live: Path, params: CanaryParams, today: date, metrics: Metrics | None = None
 ) -> dict[str, Any]:
     """Stop, complete or leave the canary; {"state": "none" | "running" | "stopped" | "completed", ...}."""
     from pipelines.live.release.moves import complete_canary, stop_canary
@@ -39,11 +39,11 @@ def evaluate_canary(
         moved = stop_canary(registry, version=challenger, reason=fault)
         return {**found, "state": "stopped", "reason": fault, "action": moved["action"]}
     result = compare_losses(
-        paired(champion=champion, challenger=challenger, days=params.days, today=today), params=params
+        paired(live, champion=champion, challenger=challenger, days=params.days, today=today), params=params
     )
     found |= {"state": result.state, "pairs": result.pairs, "evidence": result.evidence}
     found["mean_difference"] = result.mean_difference
-    if result.state == "running" and not outlasted(challenger=challenger, days=params.days, today=today):
+    if result.state == "running" and not outlasted(live, challenger=challenger, days=params.days, today=today):
         return found
     if result.state == "running":
         reason = (
@@ -62,12 +62,10 @@ def evaluate_canary(
     return {**found, "reason": reason, "action": moved["action"]}
 
 
-def outlasted(*, challenger: int, days: int, today: date, root: Path | None = None) -> bool:
+def outlasted(live: Path, *, challenger: int, days: int, today: date) -> bool:
     """Whether the challenger answered before the first day looked back on: a test that forgets its pairs is none."""
     start = today - timedelta(days=days)
-    before = predictions.read_predictions(
-        start=start - timedelta(days=WEEK_DAYS), end=start, root=root / "predictions" if root else None
-    )
+    before = predictions.read_predictions(live, start=start - timedelta(days=WEEK_DAYS), end=start)
     return not before.empty and bool((before["model_version"] == challenger).any())
 
 
@@ -102,13 +100,13 @@ def compare_losses(pairs: pd.DataFrame, *, params: CanaryParams) -> CanaryResult
     )
 
 
-def paired(*, champion: int, challenger: int, days: int, today: date, root: Path | None = None) -> pd.DataFrame:
+def paired(live: Path, *, champion: int, challenger: int, days: int, today: date) -> pd.DataFrame:
     """`confidence_old|new` and `right_old|new` of the records that both answered and that have a label by now."""
     import pandas as pd
 
     start, end = today - timedelta(days=days), today + timedelta(days=1)
-    labels = predictions.read_labels(start=start, end=end, root=root / "labels" if root else None)
-    frame = predictions.read_predictions(start=start, end=end, root=root / "predictions" if root else None)
+    labels = predictions.read_labels(live, start=start, end=end)
+    frame = predictions.read_predictions(live, start=start, end=end)
     empty = pd.DataFrame(columns=["confidence_old", "right_old", "confidence_new", "right_new"])
     if labels.empty or frame.empty:
         return empty

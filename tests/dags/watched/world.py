@@ -62,29 +62,31 @@ def succeed(folder: Path) -> None:
     live = records[records["received_at"] >= _utc(NEXT)]
     champion.answer(live)
     labels = live[["id", "gold", "gold_at"]].set_axis(["record_id", "label", "labeled_at"], axis=1)
-    log.add_labels(labels[labels["labeled_at"] < _utc(OVER)])
+    log.add_labels(_live(), labels[labels["labeled_at"] < _utc(OVER)])
 
 
 def storm(folder: Path) -> None:
     """Verdicts of the breach, one a day, each with COLUMNS columns that moved; written where nobody looks yet."""
     from pipelines.live.drift import job
     from pipelines.live.drift.live import count_live
+    from pipelines.live.drift.params import DriftParams
     from pipelines.live.drift.verdict import make_verdict
     from pipelines.monitoring import predictions as log
     from pipelines.profile.profile import Profile
+    from pipelines.runtime.project import Project
 
     root = enter(folder)
-    os.chdir(root)
-    _, _, profile_folder, _ = job._version(1, previous=None, profile_folder=None)
-    profile, params = Profile.read(profile_folder), job.load_drift_params()
+    project = Project.open(root)
+    _, _, profile_folder, _ = job._version(project, 1, previous=None, profile_folder=None)
+    profile, params = Profile.read(profile_folder), project.section("drift", DriftParams)
     n_days = 7 * params.alarm.trend_weeks
-    rows = log.read_predictions(start=NEXT - timedelta(days=n_days), end=NEXT)
+    rows = log.read_predictions(_live(), start=NEXT - timedelta(days=n_days), end=NEXT)
     live = count_live(rows, profile=profile, model_version=1, end=NEXT, n_days=n_days, texts=None)
     unknown = ("accuracy", "accuracy_change", "accuracy_interval", "log_loss", "log_loss_change")
     nothing = {"rows": 0, "release_rows": 0, "outcome": "undecided", **dict.fromkeys(unknown)}
     verdict = make_verdict(
         profile, live, model_version=1, start=NEXT - timedelta(days=7), end=NEXT, alarm=params.alarm,
-        upstream=params.upstream, rejected=[], scored=log.days_scored(before=NEXT),
+        upstream=params.upstream, rejected=[], scored=log.days_scored(_live(), before=NEXT),
         concept={"labels": 0, "unknown_labels": 0, "previous_version": None, "against_release": nothing,
                  "against_previous": nothing},
     )  # fmt: skip
@@ -101,6 +103,14 @@ def storm(folder: Path) -> None:
             "alerts": names,
         }
         _write_verdict(folder / "verdicts" / body["key"] / "verdict.json", body)
+
+
+def _live() -> Path:
+    """Live folder of the checkout's registered model."""
+    from pipelines.monitoring.live_state import live_folder
+    from pipelines.runtime.project import Project
+
+    return live_folder(Project.open())
 
 
 def _write_verdict(file: Path, body: dict[str, Any]) -> None:
@@ -140,7 +150,7 @@ class Champion:
             request_id=rows["record_id"], served_at=rows["received_at"], model_version=self.version, role="champion",
             schema_version=1, text_length=rows["text"].str.len(),
         )  # fmt: skip
-        log.add_predictions(log.as_predictions(rows, schema=load_domain().schema))
+        log.add_predictions(_live(), log.as_predictions(rows, schema=load_domain().schema))
 
     def register(self) -> None:
         """Register it with the profile that `promote` would freeze, and make it champion."""
@@ -189,7 +199,7 @@ def _stream(start: date, end: date) -> Any:
     domain = load_domain()
     knobs = section("simulator") | {"rows_per_day": ROWS_PER_DAY, "faults": FAULTS}
     raw = pd.concat(domain.simulate(start=start, end=end, seed=11, **knobs), ignore_index=True)
-    records = domain.to_records(domain.normalise(raw.astype(object).where(raw.notna(), None)))
+    records = domain.to_records(domain.normalize(raw.astype(object).where(raw.notna(), None)))
     return records[records["text"] != ""].drop_duplicates("id").reset_index(drop=True)
 
 

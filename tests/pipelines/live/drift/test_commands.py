@@ -12,9 +12,10 @@ import pytest
 from pipelines.live.drift.__main__ import main
 from pipelines.live.drift.ledger import Account
 from pipelines.monitoring import predictions as log
-from pipelines.monitoring.live_state import live_home
 from pipelines.profile.profile import ProfileParams, build_profile
 from pipelines.records.domain import load_domain
+from pipelines.runtime.project import Project
+from tests.factories.state import live_folder
 
 pytestmark = pytest.mark.slow
 START, RELEASED = date(2025, 1, 6), date(2025, 7, 28)  # 29 weeks
@@ -47,7 +48,7 @@ def rows(first: date, last: date, *, seed: int, moved: bool = False) -> pd.DataF
 
 
 def add(frame: pd.DataFrame) -> None:
-    log.add_predictions(log.as_predictions(frame, schema=load_domain().schema))
+    log.add_predictions(live_folder(), log.as_predictions(frame, schema=load_domain().schema))
 
 
 @pytest.fixture(scope="module")
@@ -86,17 +87,17 @@ def test_a_drift_is_measured_decided_confirmed_and_shown(profile_folder, capsys)
     add(rows(END - timedelta(weeks=2), END, seed=2, moved=True))
     code, found, _ = measure(capsys, profile_folder)
     assert code == 0 and found["outcome"] == "breach" and found["upstream_broken"] == []
-    first = (live_home() / "drift" / found["key"] / "verdict.json").read_bytes()
-    page = (live_home() / "drift" / found["key"] / "drift.html").read_text()
+    first = (live_folder() / "drift" / found["key"] / "verdict.json").read_bytes()
+    page = (live_folder() / "drift" / found["key"] / "drift.html").read_text()
     assert "Drift is confirmed" in page and "Not decided yet" in page and "<b>" not in page.replace("&lt;b&gt;", "")
     measure(capsys, profile_folder)
-    assert (live_home() / "drift" / found["key"] / "verdict.json").read_bytes() == first
+    assert (live_folder() / "drift" / found["key"] / "verdict.json").read_bytes() == first
     code, decision, _ = run(capsys, "decide", f"--verdict={found['key']}", NOW)
     assert code == 0 and decision["action"] == "retrain" and "@" in decision["owner"]
-    assert decision["reason"][:20] in (live_home() / "drift" / found["key"] / "drift.html").read_text()
+    assert decision["reason"][:20] in (live_folder() / "drift" / found["key"] / "drift.html").read_text()
     code, _, _ = run(capsys, "decide", f"--confirm={decision['key']}", "--run-id=drift__x", NOW)
     assert code == 0 and run(capsys, "decide", NOW)[1]["action"] == "nothing"
-    assert len(Account.read().runs) == 1 and len(Account.read().budget) == 1
+    assert len(Account.read(live_folder()).runs) == 1 and len(Account.read(live_folder()).budget) == 1
     HTMLParser().feed(page)
 
 
@@ -125,7 +126,7 @@ def test_a_feed_that_stopped_is_an_alert_and_no_trigger(profile_folder, capsys):
 )
 def test_windows_that_cannot_be_are_refused(profile_folder, capsys, words, message):
     code, _, err = run(capsys, *words, "--model-version=3", f"--profile={profile_folder}", NOW)
-    assert code == 66 and message in err and not (live_home() / "drift").exists()
+    assert code == 66 and message in err and not (live_folder() / "drift").exists()
 
 
 def test_the_profile_of_another_model_is_refused(profile_folder, capsys):
@@ -140,11 +141,11 @@ def test_the_profile_of_another_model_is_refused(profile_folder, capsys):
 
 def test_a_broken_prediction_file_names_itself_and_triggers_nothing(profile_folder, capsys):
     add(rows(END - timedelta(weeks=2), END, seed=2))
-    broken = log.day_folder(log.predictions_root(), END - timedelta(days=2)) / "part.parquet"
+    broken = log.day_folder(log.predictions_folder(live_folder()), END - timedelta(days=2)) / "part.parquet"
     broken.write_bytes(b"not parquet")
     code, _, err = measure(capsys, profile_folder)
     assert code == 66 and str(broken) in err and broken.read_bytes() == b"not parquet"
-    assert run(capsys, "decide", NOW)[0] == 66 and not (live_home() / "decisions.jsonl").exists()
+    assert run(capsys, "decide", NOW)[0] == 66 and not (live_folder() / "decisions.jsonl").exists()
 
 
 def test_labels_of_unknown_records_are_left_out(profile_folder, capsys):
@@ -153,7 +154,7 @@ def test_labels_of_unknown_records_are_left_out(profile_folder, capsys):
     at = pd.Timestamp(END, tz="UTC") - pd.Timedelta(days=1)
     wrong = np.random.default_rng(0).permutation(frame["label"])
     labels = pd.DataFrame({"record_id": frame["record_id"], "label": wrong, "labeled_at": at})
-    log.add_labels(pd.concat([labels, labels.head(5).assign(record_id=[f"ghost{i}" for i in range(5)])]))
+    log.add_labels(live_folder(), pd.concat([labels, labels.head(5).assign(record_id=[f"ghost{i}" for i in range(5)])]))
     code, found, err = measure(capsys, profile_folder)
     assert code == 0 and "5 of" in err and found["outcome"] == "breach"
     _, decision, _ = run(capsys, "decide", NOW)
@@ -162,11 +163,12 @@ def test_labels_of_unknown_records_are_left_out(profile_folder, capsys):
 
 def test_a_second_run_waits_and_then_says_who_holds_the_lock(profile_folder, capsys, monkeypatch):
     from pipelines.live.drift import job
+    from pipelines.live.drift.params import DriftParams
 
-    quick = job.load_drift_params().model_copy(update={"lock_seconds": 0.3})
-    monkeypatch.setattr(job, "load_drift_params", lambda: quick)
-    (live_home() / "drift").mkdir(parents=True)
-    with (live_home() / "drift" / ".lock").open("a") as held:
+    quick = Project.open().section("drift", DriftParams).model_copy(update={"lock_seconds": 0.3})
+    monkeypatch.setattr(job.Project, "section", lambda *_: quick)
+    (live_folder() / "drift").mkdir(parents=True)
+    with (live_folder() / "drift" / ".lock").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         code, _, err = measure(capsys, profile_folder)
     assert code == 74 and "another drift run" in err
@@ -175,7 +177,7 @@ def test_a_second_run_waits_and_then_says_who_holds_the_lock(profile_folder, cap
 
 def test_an_edited_verdict_is_refused(profile_folder, capsys):
     _, found, _ = measure(capsys, profile_folder)
-    file = live_home() / "drift" / found["key"] / "verdict.json"
+    file = live_folder() / "drift" / found["key"] / "verdict.json"
     file.write_text(file.read_text().replace('"undecided"', '"breach"', 1))
     code, _, err = run(capsys, "decide", NOW)
     assert code == 66 and "someone edited it" in err
@@ -192,7 +194,8 @@ def test_the_feedback_audit(tmp_path, capsys):
     frame = rows(RELEASED, RELEASED + timedelta(days=2), seed=1)
     add(frame)
     log.add_labels(
-        frame.assign(labeled_at=frame["received_at"] + pd.Timedelta(days=1))[["record_id", "label", "labeled_at"]]
+        live_folder(),
+        frame.assign(labeled_at=frame["received_at"] + pd.Timedelta(days=1))[["record_id", "label", "labeled_at"]],
     )
     training = frame.rename(columns={"record_id": "id"})[["id", "label"]]
     training.to_parquet(tmp_path / "own.parquet")
@@ -208,13 +211,13 @@ def test_the_feedback_audit(tmp_path, capsys):
     "source, outcome", [(None, "undecided"), ("product team", "passed"), ("model", "feedback loop")]
 )
 def test_a_retraining_on_its_own_answers_is_counted_and_capped(tmp_path, source, outcome):
-    from pipelines.live.drift.job import audit_retraining
+    from pipelines.live.release.audit import audit_retraining
     from pipelines.runtime.errors import GateClosed
 
     frame = rows(RELEASED, RELEASED + timedelta(days=2), seed=1)
     add(frame)
     labels = frame.assign(labeled_at=frame["received_at"] + pd.Timedelta(hours=1))
-    log.add_labels(labels if source is None else labels.assign(source=source))
+    log.add_labels(live_folder(), labels if source is None else labels.assign(source=source))
     for stage in ("split", "label"):
         (tmp_path / "data" / stage).mkdir(parents=True)
     trained = frame.rename(columns={"record_id": "id", "label": "weak_label"}).assign(part="train")
@@ -233,7 +236,7 @@ def test_evidently_shows_our_psi(profile_folder, capsys):
     words = [f"--start={END - timedelta(days=7)}", f"--end={END}", "--model-version=3", f"--profile={profile_folder}"]
     code, found, err = run(capsys, *words, NOW)
     assert code == 0 and "could not be made" not in err, err
-    page = (live_home() / "drift" / found["key"] / "evidently.html").read_text()
+    page = (live_folder() / "drift" / found["key"] / "evidently.html").read_text()
     assert "PSI on bins frozen with the model" in page
 
 

@@ -85,8 +85,8 @@ def test_a_stated_source_wins():
 @pytest.mark.parametrize("share, outcome", [(0.1, "passed"), (0.3, "failed"), (1.0, "failed")])
 def test_the_share_is_capped(share, outcome):
     own = pd.Series(np.arange(100) < 100 * share)
-    assert feedback_check(own, at_most=0.2, known=True).outcome == outcome
+    assert feedback_check(own, max_share=0.2, known=True).outcome == outcome
 
 
 def test_no_training_rows_decide_nothing():
-    assert feedback_check(pd.Series([], dtype=bool), at_most=0.2, known=True).outcome != "passed"
+    assert feedback_check(pd.Series([], dtype=bool), max_share=0.2, known=True).outcome != "passed"

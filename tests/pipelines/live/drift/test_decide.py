@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipelines.live.drift import ledger
 from pipelines.live.drift.decide import decide, trigger_key
 from pipelines.runtime.errors import InputError, StoreError
+from tests.factories.state import live_folder
 
 NOW = datetime(2026, 3, 16, 5, tzinfo=UTC)
 
@@ -33,13 +34,15 @@ def verdict(outcome="breach", *, end="2026-03-16", version=3, since="2026-03-02"
 
 
 def ask(found, *, now=NOW, params=toy.DECISION, trial=None):
-    account = ledger.Account.read()
+    account = ledger.Account.read(live_folder())
     made = decide(found, account=account, params=params, owner="ml@example.com", now=now, trial=trial)
     return ledger.record_decision(made, account=account)
 
 
 def go(decision, *, now=NOW, run_id="run"):
-    return ledger.confirm(decision["key"], run_id=run_id, now=now, minutes=15, account=ledger.Account.read())
+    return ledger.confirm(
+        decision["key"], run_id=run_id, now=now, minutes=15, account=ledger.Account.read(live_folder())
+    )
 
 
 def broken(name):
@@ -87,7 +90,7 @@ def test_200_breaches_are_one_run():
         if decision["retrain"]:
             keys.add(decision["key"])
             go(decision, now=NOW + timedelta(minutes=number))
-    assert len(keys) == 1 and len(ledger.Account.read().runs) == 1
+    assert len(keys) == 1 and len(ledger.Account.read(live_folder()).runs) == 1
 
 
 def test_after_the_cooldown_the_same_drift_gets_a_new_key():
@@ -113,10 +116,10 @@ def test_a_trial_that_no_drift_caused_answers_no_drift():
 def test_the_account_knows_which_drift_a_window_was_trained_for():
     decision = ask(verdict())
     window = date.fromisoformat(decision["window"]["end"])
-    assert ledger.Account.read().answered(window) is None, "proposed, and not begun"
+    assert ledger.Account.read(live_folder()).answered(window) is None, "proposed, and not begun"
     go(decision)
-    assert ledger.Account.read().answered(window) == date(2026, 3, 2)
-    assert ledger.Account.read().answered(window + timedelta(days=7)) is None
+    assert ledger.Account.read(live_folder()).answered(window) == date(2026, 3, 2)
+    assert ledger.Account.read(live_folder()).answered(window + timedelta(days=7)) is None
 
 
 def test_another_version_within_the_cooldown_is_a_page():
@@ -131,7 +134,7 @@ def test_a_spent_budget_is_a_page_until_more_is_approved():
         go(ask(verdict(version=version), params=params))
     decision = ask(verdict(version=5), params=params)
     assert decision["action"] == "page" and "0 of the budget of 2026-03" in decision["reason"]
-    assert not decision["retrain"] and len(ledger.Account.read().runs) == 2
+    assert not decision["retrain"] and len(ledger.Account.read(live_folder()).runs) == 2
     ledger.approve(minutes=60, month="2026-03", who="boss", now=NOW)
     assert ask(verdict(version=5), params=params)["action"] == "retrain"
 
@@ -140,10 +143,10 @@ def test_minutes_are_reserved_once_and_settled():
     decision = ask(verdict())
     go(decision)
     go(decision)
-    account = ledger.Account.read()
+    account = ledger.Account.read(live_folder())
     assert account.minutes_left(month="2026-03", allowed=30) == 15
     ledger.settle(decision["key"], minutes=4, now=NOW, account=account)
-    assert ledger.Account.read().minutes_left(month="2026-03", allowed=30) == 26
+    assert ledger.Account.read(live_folder()).minutes_left(month="2026-03", allowed=30) == 26
     with pytest.raises(InputError, match="no run with key"):
         ledger.settle("other", minutes=1, now=NOW, account=account)
 
@@ -190,13 +193,13 @@ def test_history_triggers_nothing():
 
 def test_a_task_that_runs_twice_records_once():
     one, two = ask(verdict()), ask(verdict())
-    assert one == two and len(ledger.Account.read().decisions) == 1
+    assert one == two and len(ledger.Account.read(live_folder()).decisions) == 1
 
 
 def test_confirming_an_unknown_key_names_the_known():
     first = ask(verdict())
     with pytest.raises(InputError, match=f"no retraining with key 'zzz' was decided; there are: {first['key']}"):
-        ledger.confirm("zzz", run_id="r", now=NOW, minutes=1, account=ledger.Account.read())
+        ledger.confirm("zzz", run_id="r", now=NOW, minutes=1, account=ledger.Account.read(live_folder()))
 
 
 def test_a_tampered_decision_is_found():
@@ -238,4 +241,4 @@ def test_schedulers_at_once_make_one_run(tmp_path, monkeypatch):
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0] * 6
-    assert len(ledger.Account.read().runs) == 1
+    assert len(ledger.Account.read(live_folder()).runs) == 1

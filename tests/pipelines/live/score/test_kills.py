@@ -21,6 +21,7 @@ from pipelines.live.release.registry import Registry
 from pipelines.monitoring import predictions
 from pipelines.records.domain import load_domain
 from pipelines.runtime.state import home
+from tests.factories.state import live_folder
 from tests.factories.tiny_release import register_tiny, release
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
@@ -40,7 +41,7 @@ features = [feature.name for feature in schema.features]
 for part in partitions.cut(pd.read_parquet(sys.argv[1]), rows=40):
     said = pd.DataFrame({"id": part["id"], "label": "card", "confidence": 0.9})
     rows = partitions.as_rows(part, said, model_version=1, served_at=datetime.now(UTC), features=features)
-    predictions.add_predictions(predictions.as_predictions(rows, schema=schema))
+    predictions.add_predictions(Path(sys.argv[2]), predictions.as_predictions(rows, schema=schema))
 """
 
 COMMAND = """
@@ -81,7 +82,7 @@ def records(schema, tmp_path):
 
 def found() -> pd.DataFrame:
     """What drift reads at this moment: never a file in part, never a row twice."""
-    frame = predictions.read_predictions(start=START, end=END)
+    frame = predictions.read_predictions(live_folder(), start=START, end=END)
     if not frame.empty:
         assert not frame.duplicated(predictions.KEY).any()
     return frame
@@ -90,7 +91,7 @@ def found() -> pd.DataFrame:
 def test_writers_killed_at_random_moments_leave_whole_files_and_the_next_completes_them(records, repository):
     moments, seen = random.Random(11), 0
     environment = {**os.environ, "PERENNIAL_HOME": str(home())}
-    command = [sys.executable, "-c", WRITER, str(records)]
+    command = [sys.executable, "-c", WRITER, str(records), str(live_folder())]
     for _ in range(4):
         writer = subprocess.Popen(command, cwd=repository, env=environment)
         until = time.monotonic() + 60
@@ -109,7 +110,7 @@ def test_writers_killed_at_random_moments_leave_whole_files_and_the_next_complet
         found()
     assert [process.returncode for process in two] == [0, 0]
     assert sorted(found()["record_id"]) == sorted(f"r{number}" for number in range(ROWS))
-    assert not list(predictions.predictions_root().rglob("*.partial"))
+    assert not list(predictions.predictions_folder(live_folder()).rglob("*.partial"))
 
 
 @pytest.fixture

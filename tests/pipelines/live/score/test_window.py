@@ -47,7 +47,7 @@ def test_without_a_champion_it_says_how_to_get_one(capsys, monkeypatch, reposito
     assert "no champion yet" in capsys.readouterr().err
 
 
-def test_a_second_run_of_a_window_adds_nothing(repository):
+def test_a_second_run_of_a_window_adds_nothing(repository, tmp_path):
     schema = load_domain(repository / "pipelines" / "domains" / "complaints").schema
     features = [feature.name for feature in schema.features]
     records = pd.DataFrame(
@@ -65,9 +65,9 @@ def test_a_second_run_of_a_window_adds_nothing(repository):
         for part in partitions.cut(records, rows=4):
             said = answers[answers["id"].isin(part["id"])]
             rows = partitions.as_rows(part, said, model_version=1, served_at=served, features=features)
-            added.append(predictions.add_predictions(predictions.as_predictions(rows, schema=schema)))
+            added.append(predictions.add_predictions(tmp_path, predictions.as_predictions(rows, schema=schema)))
     assert added == [4, 4, 2, 0, 0, 0]
-    found = predictions.read_predictions(start=date(2026, 1, 5), end=date(2026, 1, 9))
+    found = predictions.read_predictions(tmp_path, start=date(2026, 1, 5), end=date(2026, 1, 9))
     assert len(found) == 10
 
 

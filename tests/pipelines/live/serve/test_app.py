@@ -130,7 +130,7 @@ def test_an_id_twice_in_a_request_is_answered_twice_and_kept_once(make_set, comp
     with TestClient(app.app, headers=AUTHORIZED) as client:
         answer = client.post("/predict", json={"records": [{"id": "x", "text": "a"}, {"id": "x", "text": "b"}]})
     assert [said["id"] for said in answer.json()["predictions"]] == ["x", "x"]
-    counts = compact(app.journal.folder, schema=complaints.schema, root=tmp_path / "predictions")
+    counts = compact(app.journal.folder, schema=complaints.schema, live=tmp_path)
     assert (counts["rows"], counts["added"]) == (2, 1)
 
 
@@ -171,7 +171,7 @@ def test_a_clock_that_goes_back_costs_no_line(make_set, complaints, tmp_path, mo
                 monkeypatch.setattr(journal_module.time, "time_ns", lambda: int(earlier.timestamp() * 1e9))
             assert client.post("/predict", json={"id": f"r{number}", "text": "a"}).status_code == 200
             app.journal.close()
-    counts = compact(app.journal.folder, schema=complaints.schema, root=tmp_path / "predictions")
+    counts = compact(app.journal.folder, schema=complaints.schema, live=tmp_path)
     assert (counts["segments"], counts["added"]) == (4, 4)
 
 

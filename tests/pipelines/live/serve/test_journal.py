@@ -53,7 +53,7 @@ def stored(tmp_path):
 def test_lines_become_one_file_a_day(tmp_path, log, complaints):
     log.write([line(number) for number in range(9)])
     log.close()
-    counts = compact(log.folder, schema=complaints.schema, root=tmp_path / "predictions")
+    counts = compact(log.folder, schema=complaints.schema, live=tmp_path)
     assert counts == {"segments": 1, "rows": 9, "added": 9, "broken": 0}
     frame = stored(tmp_path)
     assert sorted(frame["record_id"]) == [f"r{number}" for number in range(9)]
@@ -88,7 +88,7 @@ def test_a_broken_line_is_set_aside_with_its_place_and_nothing_else_is_lost(tmp_
     lines = file.read_text().splitlines()
     lines[2] = BROKEN[kind](lines[2])
     file.write_text("\n".join(lines))
-    counts = compact(log.folder, schema=complaints.schema, root=tmp_path / "predictions")
+    counts = compact(log.folder, schema=complaints.schema, live=tmp_path)
     assert counts == {"segments": 1, "rows": 4, "added": 4, "broken": 1}
     assert sorted(stored(tmp_path)["record_id"]) == ["r0", "r1", "r3", "r4"]
     (aside,) = (log.folder / "broken").iterdir()
@@ -106,7 +106,7 @@ def test_what_is_being_written_is_left_alone_and_a_dead_writers_segment_is_taken
     """)
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == -signal.SIGKILL
-    counts = compact(log.folder, schema=complaints.schema, root=tmp_path / "predictions")
+    counts = compact(log.folder, schema=complaints.schema, live=tmp_path)
     assert counts["rows"] == 1
     assert list(stored(tmp_path)["record_id"]) == ["r2"]
     assert len(list(log.folder.glob("*.open.jsonl"))) == 1
@@ -126,9 +126,9 @@ def test_a_compaction_that_died_before_it_removed_the_segment_is_repeated_withou
 
     monkeypatch.setattr(journal_module.Path, "unlink", die)
     with pytest.raises(Killed):
-        compact(log.folder, schema=complaints.schema, root=tmp_path / "predictions")
+        compact(log.folder, schema=complaints.schema, live=tmp_path)
     monkeypatch.undo()
-    counts = compact(log.folder, schema=complaints.schema, root=tmp_path / "predictions")
+    counts = compact(log.folder, schema=complaints.schema, live=tmp_path)
     assert counts["added"] == 0
     assert len(stored(tmp_path)) == 6
 
@@ -168,7 +168,7 @@ def test_a_hundred_thousand_lines_take_seconds(tmp_path, log, complaints):
     log.write([line(number) for number in range(100_000)])
     log.close()
     began = time.process_time()
-    counts = compact(log.folder, schema=complaints.schema, root=tmp_path / "predictions")
+    counts = compact(log.folder, schema=complaints.schema, live=tmp_path)
     assert counts["added"] == 100_000
     assert time.process_time() - began < 15
 

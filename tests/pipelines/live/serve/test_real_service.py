@@ -25,11 +25,11 @@ from pipelines.live.serve.params import ServeParams
 from pipelines.live.serve.service import Service
 from pipelines.models.predictor import Predictor
 from pipelines.monitoring import predictions
-from pipelines.monitoring.live_state import live_home
 from pipelines.records.conversion import as_training_sees
 from pipelines.runtime.project import Project
 from pipelines.runtime.state import home
 from tests.factories.service import TOKEN, Load, kill, post
+from tests.factories.state import live_folder
 from tests.factories.tiny_release import challenge, register_tiny, release
 from tests.pipelines.live.serve.test_under_load import free_port
 
@@ -126,23 +126,23 @@ def test_no_request_fails_in_a_reload_a_stopped_canary_and_a_rollback(registry, 
     assert registry.alias(CHAMPION) == 1
     assert {answer["model_version"] for answer in load.answers} == {1, 2, 3}
     service.journal.close()
-    compact(service.journal.folder, schema=complaints.schema)
+    compact(service.journal.folder, schema=complaints.schema, live=service.live)
     today = datetime.now(UTC).date()
-    found = predictions.read_predictions(start=today - timedelta(days=1), end=today + timedelta(days=1))
+    found = predictions.read_predictions(live_folder(), start=today - timedelta(days=1), end=today + timedelta(days=1))
     assert {answer["request_id"] for answer in load.answers} <= set(found["request_id"])
 
 
 def add_labels_against(challenger: int) -> None:
     """Label what both have answered with the champion's answer where they differ."""
     today = datetime.now(UTC).date()
-    found = predictions.read_predictions(start=today - timedelta(days=1), end=today + timedelta(days=1))
+    found = predictions.read_predictions(live_folder(), start=today - timedelta(days=1), end=today + timedelta(days=1))
     if found.empty:
         return
     sides = [found[found["model_version"] == version].drop_duplicates("record_id") for version in (2, challenger)]
     both = sides[0].merge(sides[1], on="record_id", suffixes=("", "_new"))
     labels = both.loc[both["label"] != both["label_new"], ["record_id", "label"]]
     if not labels.empty:
-        predictions.add_labels(labels.assign(labeled_at=pd.Timestamp(datetime.now(UTC))))
+        predictions.add_labels(live_folder(), labels.assign(labeled_at=pd.Timestamp(datetime.now(UTC))))
 
 
 @pytest.mark.timeout(600)
@@ -214,9 +214,11 @@ def test_the_real_process_waits_for_a_champion_and_a_kill_costs_no_acknowledged_
         load.stop()
     finally:
         kill(process)
-    counts = compact(live_home() / "journal", schema=complaints.schema)
+    counts = compact(live_folder() / "journal", schema=complaints.schema, live=live_folder())
     assert counts["broken"] <= 1
-    found = predictions.read_predictions(start=date(2020, 1, 1), end=datetime.now(UTC).date() + timedelta(days=1))
+    found = predictions.read_predictions(
+        live_folder(), start=date(2020, 1, 1), end=datetime.now(UTC).date() + timedelta(days=1)
+    )
     assert {answer["request_id"] for answer in load.answers} <= set(found["request_id"])
 
 

@@ -38,7 +38,7 @@ def moved(monkeypatch):
     return calls
 
 
-def write(schema, *, right_old, right_new, labels=("mortgage", "card")):
+def write(live, schema, *, right_old, right_new, labels=("mortgage", "card")):
     """Both versions answer the same records; the challenger's share is said in the roles."""
     n = len(right_old)
     received = pd.date_range("2026-02-01", periods=n, freq="min", tz="UTC")
@@ -60,77 +60,90 @@ def write(schema, *, right_old, right_new, labels=("mortgage", "card")):
                 **{feature.name: None for feature in schema.features},
             }
         )
-        predictions.add_predictions(predictions.as_predictions(frame, schema=schema))
+        predictions.add_predictions(live, predictions.as_predictions(frame, schema=schema))
     told = pd.DataFrame({"record_id": [f"r{i}" for i in range(n)], "label": labels[0]})
     told["labeled_at"] = pd.date_range("2026-02-10", periods=n, freq="min", tz="UTC")
-    predictions.add_labels(told)
+    predictions.add_labels(live, told)
 
 
 def answers(n, share, seed):
     return np.random.default_rng(seed).random(n) < share
 
 
-def test_a_worse_challenger_is_stopped(complaints, serve_params, moved):
-    write(complaints.schema, right_old=answers(1200, 0.85, 1), right_new=answers(1200, 0.70, 2))
-    said = trial.evaluate_canary(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY)
+def test_a_worse_challenger_is_stopped(tmp_path, complaints, serve_params, moved):
+    write(tmp_path, complaints.schema, right_old=answers(1200, 0.85, 1), right_new=answers(1200, 0.70, 2))
+    said = trial.evaluate_canary(
+        FakeRegistry(champion=1, challenger=2), live=tmp_path, params=serve_params.canary, today=TODAY
+    )
     assert said["state"] == "stopped"
     ((what, version, reason),) = moved
     assert (what, version) == ("stop", 2)
     assert "worse" in reason
 
 
-def test_an_equal_challenger_completes(complaints, serve_params, moved):
-    write(complaints.schema, right_old=answers(1200, 0.85, 3), right_new=answers(1200, 0.85, 4))
-    said = trial.evaluate_canary(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY)
+def test_an_equal_challenger_completes(tmp_path, complaints, serve_params, moved):
+    write(tmp_path, complaints.schema, right_old=answers(1200, 0.85, 3), right_new=answers(1200, 0.85, 4))
+    said = trial.evaluate_canary(
+        FakeRegistry(champion=1, challenger=2), live=tmp_path, params=serve_params.canary, today=TODAY
+    )
     assert said["state"] == "completed"
     assert said["pairs"] == 1000
     assert [what for what, *_ in moved] == ["complete"]
 
 
-def test_too_few_labels_decide_nothing(complaints, serve_params, moved):
-    write(complaints.schema, right_old=answers(100, 0.85, 3), right_new=answers(100, 0.85, 4))
-    said = trial.evaluate_canary(FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY)
+def test_too_few_labels_decide_nothing(tmp_path, complaints, serve_params, moved):
+    write(tmp_path, complaints.schema, right_old=answers(100, 0.85, 3), right_new=answers(100, 0.85, 4))
+    said = trial.evaluate_canary(
+        FakeRegistry(champion=1, challenger=2), live=tmp_path, params=serve_params.canary, today=TODAY
+    )
     assert (said["state"], said["pairs"]) == ("running", 100)
     assert not moved
 
 
-def test_a_trial_without_a_verdict_ends_when_it_outlasts_what_it_looks_back_on(complaints, serve_params, moved):
-    write(complaints.schema, right_old=answers(100, 0.85, 3), right_new=answers(100, 0.85, 4))
+def test_a_trial_without_a_verdict_ends_when_it_outlasts_what_it_looks_back_on(
+    tmp_path, complaints, serve_params, moved
+):
+    write(tmp_path, complaints.schema, right_old=answers(100, 0.85, 3), right_new=answers(100, 0.85, 4))
     trialed = FakeRegistry(champion=1, challenger=2)
     first = date(2026, 2, 1)  # the day of the challenger's answers
     in_view, beyond = first + timedelta(days=90), first + timedelta(days=91)
-    assert trial.evaluate_canary(trialed, params=serve_params.canary, today=in_view)["state"] == "running"
+    assert (
+        trial.evaluate_canary(trialed, live=tmp_path, params=serve_params.canary, today=in_view)["state"] == "running"
+    )
     assert not moved
-    assert trial.evaluate_canary(trialed, params=serve_params.canary, today=beyond)["state"] == "stopped"
+    assert trial.evaluate_canary(trialed, live=tmp_path, params=serve_params.canary, today=beyond)["state"] == "stopped"
     ((what, version, reason),) = moved
     assert (what, version) == ("stop", 2)
     assert "in 90 days (serve.canary.days): 0 labeled records of the 1000 wanted" in reason
 
 
 @pytest.mark.parametrize("aliases", [{}, {"champion": 1}, {"champion": 1, "challenger": 1}, {"challenger": 2}])
-def test_without_a_challenger_there_is_nothing_to_look_at(serve_params, aliases):
-    assert trial.evaluate_canary(FakeRegistry(**aliases), params=serve_params.canary, today=TODAY)["state"] == "none"
+def test_without_a_challenger_there_is_nothing_to_look_at(tmp_path, serve_params, aliases):
+    assert (
+        trial.evaluate_canary(FakeRegistry(**aliases), live=tmp_path, params=serve_params.canary, today=TODAY)["state"]
+        == "none"
+    )
 
 
-def test_labels_of_unknown_ids_and_answers_without_labels_are_left_out(complaints, serve_params):
-    write(complaints.schema, right_old=answers(50, 0.9, 1), right_new=answers(50, 0.9, 2))
+def test_labels_of_unknown_ids_and_answers_without_labels_are_left_out(tmp_path, complaints, serve_params):
+    write(tmp_path, complaints.schema, right_old=answers(50, 0.9, 1), right_new=answers(50, 0.9, 2))
     stranger = pd.DataFrame({"record_id": ["nobody"], "label": ["card"]})
     stranger["labeled_at"] = pd.Timestamp("2026-02-12", tz="UTC")
-    predictions.add_labels(stranger)
-    pairs = trial.paired(champion=1, challenger=2, days=90, today=TODAY)
+    predictions.add_labels(tmp_path, stranger)
+    pairs = trial.paired(tmp_path, champion=1, challenger=2, days=90, today=TODAY)
     assert len(pairs) == 50
-    assert trial.paired(champion=1, challenger=7, days=90, today=TODAY).empty
+    assert trial.paired(tmp_path, champion=1, challenger=7, days=90, today=TODAY).empty
 
 
-def test_the_pairs_stand_in_the_order_in_which_their_labels_came(complaints):
-    write(complaints.schema, right_old=np.array([True, False, True]), right_new=np.array([True, True, False]))
-    pairs = trial.paired(champion=1, challenger=2, days=90, today=TODAY)
+def test_the_pairs_stand_in_the_order_in_which_their_labels_came(tmp_path, complaints):
+    write(tmp_path, complaints.schema, right_old=np.array([True, False, True]), right_new=np.array([True, True, False]))
+    pairs = trial.paired(tmp_path, champion=1, challenger=2, days=90, today=TODAY)
     assert pairs["right_old"].tolist() == [True, False, True]
     assert pairs["right_new"].tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("fault", ["fails", "slow"])
-def test_a_challenger_that_fails_or_is_slow_is_stopped_without_any_label(serve_params, moved, fault):
+def test_a_challenger_that_fails_or_is_slow_is_stopped_without_any_label(tmp_path, serve_params, moved, fault):
     metrics = Metrics()
     for _ in range(100):
         metrics.called(1, records=1, seconds=0.01)
@@ -139,7 +152,7 @@ def test_a_challenger_that_fails_or_is_slow_is_stopped_without_any_label(serve_p
         for _ in range(10):
             metrics.failed(2)
     said = trial.evaluate_canary(
-        FakeRegistry(champion=1, challenger=2), params=serve_params.canary, today=TODAY, metrics=metrics
+        FakeRegistry(champion=1, challenger=2), live=tmp_path, params=serve_params.canary, today=TODAY, metrics=metrics
     )
     assert said["state"] == "stopped"
     assert ("failed" if fault == "fails" else "ms a record") in moved[0][2]

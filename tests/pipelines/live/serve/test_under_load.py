@@ -110,7 +110,7 @@ def test_every_answer_before_a_kill_stands_in_the_log(tmp_path, repository, comp
     process.send_signal(signal.SIGKILL)
     process.wait(20)
     load.stop()
-    counts = compact(tmp_path / "journal", schema=complaints.schema, root=tmp_path / "predictions")
+    counts = compact(tmp_path / "journal", schema=complaints.schema, live=tmp_path)
     import pandas as pd
 
     found = pd.concat([pd.read_parquet(file) for file in (tmp_path / "predictions").rglob("part.parquet")])
