@@ -205,9 +205,13 @@ def _register(
 ) -> tuple[int, dict[str, Any]]:
     """Package, pre-flight and register the candidate; returns its version and the pre-flight."""
     from pipelines.live.release.audit import audit_retraining
+    from pipelines.monitoring.live_state import live_folder
     from pipelines.runtime.params import section
+    from pipelines.runtime.project import Project
+    from pipelines.runtime.store import Store
 
-    feedback = audit_retraining(root, max_share=float(section("drift", root)["decision"]["most_self_labeled"]))
+    max_share = float(section("drift", root)["decision"]["most_self_labeled"])
+    feedback = audit_retraining(Store(root / DATA), live_folder(Project.open(root)), max_share=max_share)
     staging = home() / "staging" / str(decision["model_digest"])[:16]
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)

@@ -207,29 +207,6 @@ def test_the_feedback_audit(tmp_path, capsys):
     assert code == 0 and said["share"] == 0
 
 
-@pytest.mark.parametrize(
-    "source, outcome", [(None, "undecided"), ("product team", "passed"), ("model", "feedback loop")]
-)
-def test_a_retraining_on_its_own_answers_is_counted_and_capped(tmp_path, source, outcome):
-    from pipelines.live.release.audit import audit_retraining
-    from pipelines.runtime.errors import GateClosed
-
-    frame = rows(RELEASED, RELEASED + timedelta(days=2), seed=1)
-    add(frame)
-    labels = frame.assign(labeled_at=frame["received_at"] + pd.Timedelta(hours=1))
-    log.add_labels(live_folder(), labels if source is None else labels.assign(source=source))
-    for stage in ("split", "label"):
-        (tmp_path / "data" / stage).mkdir(parents=True)
-    trained = frame.rename(columns={"record_id": "id", "label": "weak_label"}).assign(part="train")
-    trained.to_parquet(tmp_path / "data" / "split" / "records.parquet")
-    trained.to_parquet(tmp_path / "data" / "label" / "records.parquet")
-    if source == "model":
-        with pytest.raises(GateClosed, match=r"feedback loop: 1\d\d of 120 .* Nothing was registered"):
-            audit_retraining(tmp_path)
-    else:
-        assert audit_retraining(tmp_path)["outcome"] == outcome
-
-
 def test_evidently_shows_our_psi(profile_folder, capsys):
     add(rows(RELEASED, END - timedelta(weeks=2), seed=1))
     add(rows(END - timedelta(weeks=2), END, seed=2, moved=True))

@@ -135,7 +135,7 @@ def test_a_spent_budget_is_a_page_until_more_is_approved():
     decision = ask(verdict(version=5), params=params)
     assert decision["action"] == "page" and "0 of the budget of 2026-03" in decision["reason"]
     assert not decision["retrain"] and len(ledger.Account.read(live_folder()).runs) == 2
-    ledger.approve(minutes=60, month="2026-03", who="boss", now=NOW)
+    ledger.approve(live_folder(), minutes=60, month="2026-03", who="boss", now=NOW)
     assert ask(verdict(version=5), params=params)["action"] == "retrain"
 
 
@@ -182,7 +182,7 @@ def test_a_clock_that_went_back_does_not_shorten_the_cooldown():
 def test_a_window_that_is_not_over_is_refused():
     with pytest.raises(InputError, match="it is not over"):
         ask(verdict(end="2026-03-20"))
-    assert not ledger.decisions_file().exists()
+    assert not ledger.decisions_file(live_folder()).exists()
 
 
 def test_history_triggers_nothing():
@@ -204,7 +204,7 @@ def test_confirming_an_unknown_key_names_the_known():
 
 def test_a_tampered_decision_is_found():
     ask(verdict())
-    file = ledger.decisions_file()
+    file = ledger.decisions_file(live_folder())
     file.write_text(file.read_text().replace("retrain", "retrein", 1))
     with pytest.raises(StoreError, match="line 1: the chain of hashes is broken"):
         ask(verdict("steady"))
@@ -226,7 +226,7 @@ def _race(home, number):
     os.environ["PERENNIAL_HOME"] = home
     from pipelines.live.drift.job import only_one
 
-    with only_one(seconds=30):
+    with only_one(live_folder(), seconds=30):
         decision = ask(verdict(columns=("score", f"c{number}")), now=NOW + timedelta(seconds=number))
         if decision["retrain"]:
             go(decision, now=NOW + timedelta(seconds=number), run_id=f"run-{number}")
