@@ -57,20 +57,20 @@ loop: setup-pipeline ## The whole story offline: train, drift, one retraining, c
 	@$(PY) -m pipelines loop --plan "$(or $(PLAN),examples/loop.yaml)"
 
 test: setup ## All tests but the minutes-long ones
-	@$(PY) $(PYTEST) --durations=15 -m "$(QUICK)"
-	@$(AIRFLOW_PY) $(PYTEST) --durations=15 -m "$(QUICK)" tests/dags
+	@status=0; $(PY) $(PYTEST) --durations=15 -m "$(QUICK)" || status=$$?; \
+	$(AIRFLOW_PY) $(PYTEST) --durations=15 -m "$(QUICK)" tests/dags || status=$$?; exit $$status
 test-unit: setup-pipeline ## Unit tests only, under two minutes
 	@$(PY) $(PYTEST) -m "$(QUICK) and not slow and not e2e and not server and not chaos"
 test-dags: setup ## DAG tests only
 	@$(AIRFLOW_PY) $(PYTEST) --durations=15 -m "$(QUICK)" tests/dags
 test-all: setup ## Every test, image builds and PostgreSQL too (over an hour), one after the other
-	@$(PY) -m pytest
-	@$(AIRFLOW_PY) -m pytest tests/dags
+	@status=0; $(PY) -m pytest || status=$$?; $(AIRFLOW_PY) -m pytest tests/dags || status=$$?; exit $$status
 
 check: setup ## What CI asks before the tests: format, lint, types, import laws, generated files
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
+	@$(PY) -m deptry --no-ansi .
 	@$(PY) -m pytest -q tests/contract
 	@$(PY) scripts/export_graph.py --check
 	@$(AIRFLOW_PY) -m orchestration.pages dags --check

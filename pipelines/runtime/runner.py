@@ -1,4 +1,4 @@
-"""What every stage process does around its `main`: threads, logging, timing, readable errors and exit codes."""
+"""The process around a stage's `main`: threads, logging, timing, readable errors and exit codes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(stage: str, main: Callable[[Project], None]) -> None:
 
 
 def execute(stage: str, main: Callable[[Project], None]) -> int:
-    """Run `main` with fixed threads and hash seed, log what it took, and return the exit code."""
+    """Run `main` with fixed threads and hash seed, log its duration, and return the exit code."""
     from pipelines.runtime.errors import PerennialError, StoreError
     from pipelines.runtime.project import Project
     from pipelines.runtime.state import disk_message
@@ -64,12 +64,12 @@ def execute(stage: str, main: Callable[[Project], None]) -> int:
 
 @contextlib.contextmanager
 def alone(stage: str) -> Iterator[None]:
-    """Wait until no other process of this checkout runs the stage, and hold it: the lock falls with the process.
+    """Wait until no other process of this checkout runs the stage, then hold a lock that ends with this process.
 
-    DVC's own locks fall with DVC; a stage that outlives a killed `dvc repro` would go on writing beside the next one.
+    DVC's own locks end with DVC: a stage that outlives a killed `dvc repro` would still be writing during the next.
     """
     folder = Path(".dvc")
-    if not folder.is_dir():  # outside a DVC repository nobody starts a second one
+    if not folder.is_dir():  # outside a DVC repository there is no second run
         yield
         return
     import fcntl
@@ -80,7 +80,9 @@ def alone(stage: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            logger.warning("waiting for process %s, which an earlier run has left at work", file.read().strip() or "?")
+            logger.warning(
+                "waiting for process %s of an earlier run, which is still writing", file.read().strip() or "?"
+            )
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -89,15 +91,15 @@ def alone(stage: str) -> Iterator[None]:
 
 
 def fix_process(*, threads: int) -> None:
-    """Give every numeric library the same number of threads and make hashing repeatable, before they are imported."""
+    """Set the threads of every numeric library and the hash seed; call it before those libraries are imported."""
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
-    # Threads that wait in a loop starve each other as soon as a second process runs: five times slower, measured.
+    # Busy-waiting threads starve each other as soon as a second process runs: five times slower, measured.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELIZM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     if os.environ.get("PYTHONHASHSEED") != "0" and not hasattr(sys, "ps1") and "pytest" not in sys.modules:
-        # Sets of strings iterate in an order that depends on the hash seed, which is read at start only.
+        # Sets of strings iterate in an order that depends on the hash seed, which Python reads only when it starts.
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  the same command again

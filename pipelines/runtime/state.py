@@ -1,4 +1,4 @@
-"""The one state root outside the repository, and the two ways to write there: whole files and appended lines."""
+"""Files of the state root: whole files written atomically, and append-only files with a chain of hashes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tracking_uri() -> str:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing: temporary file beside it, fsync, rename. StoreError when the disk refuses."""
+    """Write a whole file or nothing: temporary file in the same folder, fsync, rename. Raises StoreError."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def disk_message(path: Path, error: OSError) -> str:
-    """One sentence for a failed write: what, where, and what to do."""
+    """Return one sentence about a failed write: what, where, and what to do."""
     if error.errno == errno.ENOSPC:
         return f"{path}: no space left on the device; nothing was written. Free some space and run again"
     return f"{path}: could not be written ({error.strerror or error}); nothing was written"
@@ -72,7 +72,7 @@ def disk_message(path: Path, error: OSError) -> str:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive advisory lock beside `path`; it falls with the process, so none is ever stale."""
+    """Hold an exclusive advisory lock for `path`; it ends with the process, so it is never stale."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / f".{path.name}.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -80,7 +80,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Every record of an append-only file; a line cut by a crash at the very end is left out."""
+    """Return every record of an append-only file; a last line that a crash cut is left out."""
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")
@@ -91,7 +91,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         try:
             records.append(json.loads(line))
         except ValueError:
-            if number == len(lines):  # no newline after it: a write that never ended
+            if number == len(lines):  # without a newline: an interrupted write
                 continue
             raise StoreError(f"{path}, line {number} is not JSON: {line[:80]!r}") from None
     return records
@@ -110,7 +110,7 @@ def append_line(path: Path, record: dict[str, Any], *, chained: bool = False) ->
                 size = file.seek(0, os.SEEK_END)
                 if size:
                     file.seek(size - 1)
-                    if file.read(1) != b"\n":  # a crash cut the last line: drop it, it was never acknowledged
+                    if file.read(1) != b"\n":  # a crash cut the last line, which was never acknowledged
                         file.seek(0)
                         file.truncate(file.read().rfind(b"\n") + 1)
                         file.seek(0, os.SEEK_END)
@@ -127,13 +127,13 @@ def append_line(path: Path, record: dict[str, Any], *, chained: bool = False) ->
 
 
 def chain_hash(record: dict[str, Any]) -> str:
-    """sha256 of the record without its own hash, in canonical JSON."""
+    """Return the sha256 of the record without its own hash, in canonical JSON."""
     body = {key: value for key, value in record.items() if key != "hash"}
     return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()).hexdigest()
 
 
 def verify_chain(path: Path) -> list[dict[str, Any]]:
-    """Every record of a chained file; StoreError names the first line that was changed, removed or inserted."""
+    """Return every record of a chained file; StoreError names the first line that was changed, removed or inserted."""
     records = read_lines(path)
     previous = GENESIS
     for number, record in enumerate(records, start=1):
