@@ -45,9 +45,9 @@ verify: setup-pipeline ## Check the history's chain and every artifact of the ch
 serve: setup-pipeline ## Start the REST service on http://127.0.0.1:8000; make serve PORT=9000 HOST=0.0.0.0
 	@$(PY) -m pipelines serve --host $(call given,HOST,127.0.0.1) --port $(call given,PORT,8000)
 score: setup-pipeline ## Score a window with the champion: make score START=2026-03-02 END=2026-03-09
-	@$(PY) -m pipelines.live.score --start "$$START" --end "$$END"
+	@$(PY) -m pipelines score --start "$$START" --end "$$END"
 score-export: setup-pipeline ## Export the champion's network in a faster form, which score uses once its parity gate is open
-	@$(PY) -m pipelines.live.score --export
+	@$(PY) -m pipelines score-export
 mlflow: setup-pipeline ## Open MLflow's pages on http://127.0.0.1:5000; make mlflow PORT=5001
 	@$(PY) -m pipelines.live.release ui --port $(call given,PORT,5000)
 

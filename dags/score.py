@@ -25,7 +25,7 @@ from orchestration.project import Project
 
 SCHEDULE = CronDataIntervalTimetable("0 3 * * *", timezone="UTC")
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
-SCORE = ["python", "-m", "pipelines.live.score"]
+SCORE = ["python", "-m", "pipelines", "score"]
 DAY, OPTIONAL = r"^\d{4}-\d{2}-\d{2}$", ["null", "string"]
 INTERVAL_END = "(data_interval_end if data_interval_end is defined and data_interval_end else dag_run.run_after)"
 END = f"(params.end or {INTERVAL_END}.strftime('%Y-%m-%d'))"

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.live.score import __main__ as score
 from pipelines.live.score import quantize
-from pipelines.live.score.export import passed_export
+from pipelines.live.score.export import export_version, passed_export
 from pipelines.live.score.params import ScoreParams
 from pipelines.models.base_model import find_base_model
 from pipelines.models.encoder import Encoder
@@ -20,6 +19,7 @@ from pipelines.models.predictor import Predictor
 from pipelines.records.domain import load_domain
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.params import load_params, section
+from pipelines.runtime.project import Project
 from pipelines.stages.baseline.params import BaselineParams
 
 pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.long, pytest.mark.timeout(1800)]
@@ -28,7 +28,7 @@ LEARNT, JUDGED = 500, 520
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory, repository):
-    """A version's package: the base model with a head learnt on simulated complaints, and gold rows to judge on."""
+    """A version's package: the base model with a head learnt on simulated complaints, and gold rows to compare on."""
     import torch
     from sklearn.linear_model import LogisticRegression
 
@@ -76,17 +76,16 @@ def package(tmp_path_factory, repository):
 
 
 @pytest.fixture
-def export(package, tmp_path, repository, monkeypatch):
-    """`python -m pipelines.live.score --export [--int8]` for that version, in a checkout without data of its own."""
+def export(package, tmp_path, repository):
+    """`python -m pipelines score-export [--int8]` for that version, in a checkout without data of its own."""
     (tmp_path / "checkout").mkdir()
     for name in ("params.yaml", "pipelines"):
         (tmp_path / "checkout" / name).symlink_to(repository / name)
-    monkeypatch.chdir(tmp_path / "checkout")
-    monkeypatch.setattr(score, "package_of", lambda version: (1, package))
+    project = Project.open(tmp_path / "checkout", environment={"PERENNIAL_HOME": str(tmp_path / "home")})
 
     def run(*, int8):
-        answer = score.export(version=1, int8=int8)
-        return answer["passed"], {check["name"]: check for check in answer["checks"]}
+        result = export_version(project, version=1, package=package, int8=int8)
+        return result["passed"], {check["name"]: check for check in result["checks"]}
 
     return run
 
@@ -99,8 +98,9 @@ def one_scale(weights):
 
 
 def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_bad_one(
-    export, package, repository, monkeypatch
+    export, package, tmp_path, repository, monkeypatch
 ):
+    exports = tmp_path / "home" / "exports"
     limits = load_params("score", ScoreParams, repository).parity
     passed, plain = export(int8=False)
     assert passed, plain
@@ -112,9 +112,9 @@ def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_
     agreement, loss = sound["agreement"]["value"], sound["worst_slice_loss"]["value"]
     assert agreement > 0.97
     assert passed is (agreement >= limits.agreement_at_least and loss <= limits.slice_loss_at_most)
-    found = passed_export(package / "model", threads=1, streams=1)
+    found = passed_export(package / "model", exports=exports, threads=1, streams=1)
     assert (found is not None) is passed
-    if found is not None:  # what serves is what was judged
+    if found is not None:  # what serves is what was compared
         predictor.replace_encoder(found.vectors)
         same = (predictor.predict_proba(records).argmax(axis=1) == exact).mean()
         assert same == pytest.approx(agreement, abs=0.004)  # batches of other threads have other last bits
@@ -126,4 +126,4 @@ def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_
     assert bad["agreement"]["value"] < 0.95
     assert bad["worst_slice_loss"]["details"]["slices"] > 3
     assert bad["worst_slice_loss"]["outcome"] == "failed"
-    assert passed_export(package / "model", threads=1, streams=1) is None
+    assert passed_export(package / "model", exports=exports, threads=1, streams=1) is None

@@ -35,7 +35,9 @@ class Live:
         self.domain = Domain(project.domain_folder)
         self.params = project.section("serve", ServeParams)
         self.metrics = Metrics()
-        self.models = Models(registry, domain=self.domain, threads=project.resources.threads)
+        self.models = Models(
+            registry, domain=self.domain, threads=project.resources.threads, exports=project.state / "exports"
+        )
         self.journal = Journal(
             journal_folder(self.live), segment_bytes=self.params.segment_bytes, fsync_seconds=self.params.fsync_seconds
         )
@@ -49,9 +51,9 @@ class Live:
 
     def score(self, start: date, end: date) -> dict[str, Any]:
         """Score a week with the champion, as the `score` DAG does."""
-        from pipelines.live.score.__main__ import score_window
+        from pipelines.live.score.scoring import score_window
 
-        return score_window(start=start, end=end, version=None)
+        return score_window(self.project, start=start, end=end)
 
     def serve(self, start: date, end: date, *, request_records: int) -> Counter[int]:
         """Answer a week's records as the service does, compact the log; returns the answers by version."""
@@ -74,11 +76,11 @@ class Live:
 
     def labels(self, today: date, *, live_from: date) -> int:
         """Write the gold labels that came in the week before `today`; returns how many."""
-        from pipelines.live.score.__main__ import late_labels
+        from pipelines.live.score.scoring import late_labels
 
         last = today - timedelta(days=self.domain.schema.gold_delay_days)
         start = max(last - timedelta(days=7), live_from)
-        return int(late_labels(start=start, end=last, as_of=today)["added"]) if start < last else 0
+        return int(late_labels(self.project, start=start, end=last, as_of=today)["added"]) if start < last else 0
 
     def evaluate_canary(self, today: date) -> dict[str, Any]:
         """Evaluate the canary once and load what the aliases point to afterwards."""

@@ -207,7 +207,6 @@ def _register(
     from pipelines.live.release.audit import audit_retraining
     from pipelines.monitoring.live_state import live_folder
     from pipelines.runtime.params import section
-    from pipelines.runtime.project import Project
     from pipelines.runtime.store import Store
 
     max_share = float(section("drift", root)["decision"]["most_self_labeled"])

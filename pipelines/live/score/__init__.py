@@ -1,1 +1,1 @@
-"""Score: the champion's answers for a window of new input."""
+"""Scoring: the champion's predictions for a window of new input."""

@@ -1,8 +1,8 @@
-"""A faster form of a model's base network: exported to OpenVINO, used only where its parity gate has passed.
+"""A faster form of a model's base network: exported to OpenVINO, and used only when its parity gate has passed.
 
-`PERENNIAL_HOME/exports/<digest of the model>/` holds `encoder.xml`, `encoder.bin` and `verdict.json`, which names the
-sha256 of both and the runtime that they were judged with, so that no changed export, none of another model, and none
-that another OpenVINO or number format would compute, is ever used.
+`exports/<digest of the model>/` in the state root holds `encoder.xml`, `encoder.bin` and `verdict.json`. The verdict
+names the sha256 of both files and the runtime that they were compared with. An export that was changed, belongs to
+another model, or would run on another OpenVINO version or number format is therefore never used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipelines.models.encoder import Tokens, Vectors
 from pipelines.models.manifest import MANIFEST
 from pipelines.models.predictor import Predictor
 from pipelines.runtime.errors import InputError
-from pipelines.runtime.state import home, locked, write_atomic
+from pipelines.runtime.state import locked, write_atomic
 from pipelines.runtime.store import file_digest
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipelines.gates.verdict import Verdict
+    from pipelines.runtime.project import Project
 
 logger = logging.getLogger(__name__)
 
@@ -41,31 +42,54 @@ NETWORK, WEIGHTS, VERDICT = "encoder.xml", "encoder.bin", "verdict.json"
 
 @dataclass(frozen=True)
 class PassedExport:
-    """An export whose gate is open: what computes, and the digest of the verdict that let it."""
+    """An export with an open gate: the function that computes vectors, and the digest of its verdict."""
 
     vectors: Vectors
     verdict: str
 
 
-def export_folder(model: Path) -> Path:
-    """Where the export of a model folder lies; predictor.json names the digests of all else."""
-    return home() / "exports" / file_digest(model / MANIFEST)
+def export_version(project: Project, *, version: int, package: Path, int8: bool) -> dict[str, Any]:
+    """Export a version's network and compare it with the float32 model; scoring uses it when the gate is open."""
+    import pandas as pd
+
+    from pipelines.live.score import parity
+    from pipelines.live.score.params import ScoreParams
+    from pipelines.records.domain import Domain
+
+    params, schema = project.section("score", ScoreParams).parity, Domain(project.domain_folder).schema
+    records = parity.gold_rows(package, store=project.store, rows=params.rows)
+
+    def compare(vectors: Vectors) -> Verdict:
+        exact = Predictor.load(package / "model", precision="float32")
+        before = exact.predict_proba(records, progress="float32")
+        exact.replace_encoder(vectors)
+        after = exact.predict_proba(records, progress="export")
+        return parity.parity_verdict(records, exact=before, exported=after, schema=schema, params=params)
+
+    sample = pd.read_parquet(package / parity.ANCHOR) if int8 else None  # every version has its fixed test set
+    record = write_export(package / "model", exports=project.state / "exports", compare=compare, sample=sample)
+    return {"model_version": version, "int8": int8, "passed": record["passed"], "checks": record["verdict"]["checks"]}
+
+
+def export_folder(model: Path, *, exports: Path) -> Path:
+    """Return the folder of a model's export; predictor.json names the digests of everything else in the model."""
+    return exports / file_digest(model / MANIFEST)
 
 
 def write_export(
-    model: Path, *, judge: Callable[[Vectors], Verdict], sample: pd.DataFrame | None = None
+    model: Path, *, exports: Path, compare: Callable[[Vectors], Verdict], sample: pd.DataFrame | None = None
 ) -> dict[str, Any]:
-    """Export the network of a model folder, let `judge` compare it, and keep it with its verdict, passed or not.
+    """Export the network of a model folder, `compare` it, and keep it with its verdict, whether it passed or not.
 
-    With a `sample` of records, it multiplies bytes, with scales that fit them.
+    With a `sample` of records the export multiplies bytes, with scales that fit the sample.
     """
-    target = export_folder(model)
+    target = export_folder(model, exports=exports)
     with locked(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".export-"))
         try:
             convert(Predictor.load(model, precision="float32"), staging, sample=sample)
-            record = with_verdict(staging, judge(compiled(staging, threads=os.cpu_count() or 1, streams=1)))
+            record = with_verdict(staging, compare(compiled(staging, threads=os.cpu_count() or 1, streams=1)))
             shutil.rmtree(target, ignore_errors=True)
             staging.rename(target)
         finally:
@@ -74,9 +98,9 @@ def write_export(
 
 
 def convert(predictor: Predictor, folder: Path, *, sample: pd.DataFrame | None = None) -> None:
-    """Write the network with its pooling: token ids and mask in, one vector a text out, any batch and length.
+    """Write the network with its pooling: token ids and mask in, one vector per text out, any batch size and length.
 
-    With a `sample` of records, it multiplies bytes, and the predictor is of no use afterwards.
+    With a `sample` of records the network multiplies bytes, and the predictor cannot be used afterwards.
     """
     import openvino
     import torch
@@ -87,7 +111,7 @@ def convert(predictor: Predictor, folder: Path, *, sample: pd.DataFrame | None =
         """Traced by the converter."""
 
         def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            """One vector a text."""
+            """Return one vector per text."""
             return predictor.encode(ids, mask)
 
     example = torch.ones(2, 16, dtype=torch.long)
@@ -96,30 +120,30 @@ def convert(predictor: Predictor, folder: Path, *, sample: pd.DataFrame | None =
         network = openvino.convert_model(Network().eval(), example_input=(example, example))
     network.reshape({0: [-1, -1], 1: [-1, -1]})
     if sample is not None and not quantize(network, tokens=tokens_of(predictor, sample)):
-        raise InputError(f"{predictor.folder}: its network holds no matrix that could be made of bytes")
+        raise InputError(f"{predictor.folder}: its network has no matrix that can be stored in bytes")
     openvino.save_model(network, folder / NETWORK, compress_to_fp16=False)
 
 
 def tokens_of(predictor: Predictor, records: pd.DataFrame) -> Tokens:
-    """The token ids that the predictor's network would be asked for."""
+    """Return the token ids that the predictor gives to its network for these records."""
     import numpy as np
     import torch
 
-    seen: Tokens = []
+    found: Tokens = []
     with torch.inference_mode():
         width = predictor.encode(torch.ones(1, 2, dtype=torch.long)).shape[1]
 
-    def look(tokens: Tokens) -> NDArray[np.float32]:
-        seen.extend(tokens)
+    def record(tokens: Tokens) -> NDArray[np.float32]:
+        found.extend(tokens)
         return np.zeros((len(tokens), width), dtype=np.float32)
 
-    predictor.replace_encoder(look)
+    predictor.replace_encoder(record)
     predictor.predict_logits(records)
-    return seen
+    return found
 
 
 def runtime() -> dict[str, str]:
-    """What computes an export here; another version or number format would give other numbers than were judged."""
+    """Return what runs an export on this machine; another version or number format gives other numbers."""
     import openvino
 
     from pipelines.live.score.exported import native_precision
@@ -128,7 +152,7 @@ def runtime() -> dict[str, str]:
 
 
 def with_verdict(folder: Path, verdict: Verdict) -> dict[str, Any]:
-    """Write what the gate found beside the files that it was found on."""
+    """Write the gate's verdict next to the files that it is about, with their digests."""
     record = {
         "passed": verdict.passed,
         "files": {name: file_digest(folder / name) for name in (NETWORK, WEIGHTS)},
@@ -139,41 +163,44 @@ def with_verdict(folder: Path, verdict: Verdict) -> dict[str, Any]:
     return record
 
 
-def passed_export(model: Path, *, threads: int, streams: int) -> PassedExport | None:
-    """The exported network of a model, or None where there is none that has passed its gate unchanged since."""
+def passed_export(model: Path, *, exports: Path, threads: int, streams: int) -> PassedExport | None:
+    """Return the exported network of a model, or None where none exists that passed its gate and is unchanged."""
     try:
-        folder = export_folder(model)
+        folder = export_folder(model, exports=exports)
         record = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
-        changed = [name for name in (NETWORK, WEIGHTS) if record["files"][name] != file_digest(folder / name)]
         verdict = read_verdict(record["verdict"], stage="export")
-        passed, judged_with = record["passed"] is True and verdict.passed, record["runtime"]
+        reason = _why_unusable(folder, record, passed=record["passed"] is True and verdict.passed)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s is broken (%r): the export is not used", folder / VERDICT, error)
         return None
-    why = None
-    if changed:
-        why = f"{changed[0]} was changed"
-    elif not passed:
-        why = "its parity gate is closed"
-    elif judged_with != runtime():
-        why = f"it was judged with {judged_with}, here is {runtime()}; export it again (make score-export)"
-    if why is not None:
-        logger.warning("the export in %s is not used: %s", folder, why)
+    if reason is not None:
+        logger.warning("the export in %s is not used: %s", folder, reason)
         return None
     digest = verdict.to_dict()["digest"]
     try:
         vectors = compiled(folder, threads=threads, streams=streams)
-    except RuntimeError as error:  # OpenVINO's kind for all that it cannot do
+    except RuntimeError as error:  # OpenVINO raises it for every failure
         logger.warning("the export in %s is not used: OpenVINO cannot load it: %s", folder, error)
         return None
-    logger.info("the exported network answers, by verdict %s", digest[:12])
+    logger.info("using the exported network, verdict %s", digest[:12])
     return PassedExport(vectors, digest)
 
 
+def _why_unusable(folder: Path, record: dict[str, Any], *, passed: bool) -> str | None:
+    changed = [name for name in (NETWORK, WEIGHTS) if record["files"][name] != file_digest(folder / name)]
+    if changed:
+        return f"{changed[0]} was changed"
+    if not passed:
+        return "its parity gate is closed"
+    if record["runtime"] != (here := runtime()):
+        return f"it was compared with {record['runtime']}, this machine has {here}; export it again (make score-export)"
+    return None
+
+
 def compiled(folder: Path, *, threads: int, streams: int) -> Vectors:
-    """The exported network in memory, in bfloat16 where the processor multiplies it."""
+    """Load the exported network, in bfloat16 where the processor has it."""
     from pipelines.live.score.exported import Exported, native_precision
 
     return Exported(folder / NETWORK, precision=native_precision(), threads=threads, streams=streams)

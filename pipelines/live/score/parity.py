@@ -1,4 +1,4 @@
-"""The gate of an exported model: it must answer as the fp32 model does, and cost no slice its accuracy."""
+"""The gate of an exported model: it must predict what the float32 model predicts, and no slice may lose accuracy."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 
     from pipelines.live.score.params import ParityParams
     from pipelines.records.domain import DomainSchema
+    from pipelines.runtime.store import Store
 
 ANCHOR = "anchor.parquet"
 Floats = NDArray[np.float64]
 
 
-def judge(
+def parity_verdict(
     records: pd.DataFrame, *, exact: Floats, exported: Floats, schema: DomainSchema, params: ParityParams
 ) -> Verdict:
-    """Agreement of the most probable labels, and the worst loss of accuracy over slices of the gold rows."""
+    """Check the agreement of the most probable labels, and the largest loss of accuracy over slices of gold rows.
+
+    `exact` and `exported` are probabilities of the float32 model and of the export, shape (n, labels).
+    """
     finite = bool(np.isfinite(exported).all())
     same = exact.argmax(axis=1) == exported.argmax(axis=1)
     gold = np.array([schema.labels.index(label) for label in records["gold"]], dtype=np.int64)
@@ -46,14 +50,14 @@ def judge(
                 "agreement",
                 float(same.mean()) if len(same) and finite else None,
                 limit=params.agreement_at_least,
-                sentence="the export gives the label that the model gives in float32",
+                sentence="share of rows for which the export and the float32 model predict the same label",
                 **common,
             ),
             Check.at_most(
                 "worst_slice_loss",
                 losses[worst] if worst is not None and finite else None,
                 limit=params.slice_loss_at_most,
-                sentence="no slice loses accuracy by the export",
+                sentence="largest loss of accuracy of a slice",
                 details={"slice": worst, "slices": len(losses)},
                 **common,
             ),
@@ -61,14 +65,13 @@ def judge(
     )
 
 
-def gold_rows(package: Path, *, root: Path, rows: int) -> pd.DataFrame:
-    """Rows with gold to compare on: the newest of this checkout's `recent` part, and the version's anchor set."""
+def gold_rows(package: Path, *, store: Store, rows: int) -> pd.DataFrame:
+    """Return gold rows to compare on: the newest of this checkout's `recent` part, then the version's fixed test set."""
     import pandas as pd
 
     frames = [pd.read_parquet(package / ANCHOR)]
-    split = root / "data" / "split" / "records.parquet"
-    if split.exists():
-        records = pd.read_parquet(split)
+    if (store.folder / "split" / "records.parquet").exists():
+        records = store.read_records("split")
         frames.insert(0, records[records["part"] == "recent"].sort_values("received_at", ascending=False))
     whole = pd.concat(frames, ignore_index=True)
     return whole[whole["gold"].notna()].drop_duplicates("id").head(rows).reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Score partitions side by side: each worker process loads the predictor once."""
+"""Score partitions in parallel: each worker process loads the predictor once."""
 
 from __future__ import annotations
 
@@ -23,35 +23,41 @@ _predictor: Any = None
 
 
 def cut(records: pd.DataFrame, *, rows: int) -> list[pd.DataFrame]:
-    """Partitions of at most `rows` records, in order."""
+    """Return partitions of at most `rows` records, in order."""
     return [records.iloc[first : first + rows] for first in range(0, len(records), rows)]
 
 
-def score(partitions: list[pd.DataFrame], *, model: Path, workers: int, threads: int) -> Iterator[pd.DataFrame]:
-    """`id`, `label`, `confidence` of each partition, in the order given."""
+def score(
+    partitions: list[pd.DataFrame], *, model: Path, exports: Path, workers: int, threads: int
+) -> Iterator[pd.DataFrame]:
+    """Yield `id`, `label` and `confidence` of each partition, in the order given.
+
+    `exports` is the folder of exported networks; one that passed its parity gate is used. Raises PerennialError when a
+    worker process dies.
+    """
     if workers == 1 or len(partitions) == 1:
-        _load(str(model), threads)
+        _load(model, exports, threads)
         yield from map(_predict, partitions)
         return
     with ProcessPoolExecutor(
         min(workers, len(partitions)),
         mp_context=get_context("spawn"),
         initializer=_begin,
-        initargs=(str(model), max(1, threads // workers)),
+        initargs=(model, exports, max(1, threads // workers)),
     ) as pool:
         try:
             yield from pool.map(_predict, partitions)
         except BrokenProcessPool as error:
             raise PerennialError(
-                "a scoring process ended before its answer: it was killed (out of memory?) or could not load the "
-                "model. What was written stays; run again, with fewer score.workers if memory was short"
+                "a scoring process ended before it returned its predictions: it was killed (out of memory?) or could "
+                "not load the model. Rows that were written stay; run again, with fewer score.workers if memory is short"
             ) from error
 
 
 def as_rows(
     records: pd.DataFrame, answers: pd.DataFrame, *, model_version: int, served_at: datetime, features: list[str]
 ) -> pd.DataFrame:
-    """Prediction rows; the request id is a digest of record and version, so a second run gives the same."""
+    """Return prediction rows; the request id is a digest of record and version, so a second run gives the same."""
     import pandas as pd
 
     rows = records[["id", "received_at", *features]].rename(columns={"id": "record_id"}).reset_index(drop=True)
@@ -65,21 +71,21 @@ def as_rows(
     return rows
 
 
-def _begin(model: str, threads: int) -> None:
-    """Load the model in a worker process that ends when its parent does, however that ends."""
+def _begin(model: Path, exports: Path, threads: int) -> None:
+    """Load the model in a worker process, which ends when its parent ends for whatever reason."""
     parent = parent_process()
 
     def follow() -> None:
         if parent is not None:
             parent.join()
-        os._exit(1)  # after kill -9 of the parent a worker would wait for its next partition for ever
+        os._exit(1)  # after kill -9 of the parent a worker would wait for its next partition forever
 
     threading.Thread(target=follow, daemon=True).start()
-    _load(model, threads)
+    _load(model, exports, threads)
 
 
-def _load(model: str, threads: int) -> None:
-    global _predictor  # noqa: PLW0603  one predictor a worker process, loaded once
+def _load(model: Path, exports: Path, threads: int) -> None:
+    global _predictor  # noqa: PLW0603  one predictor per worker process, loaded once
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
@@ -87,8 +93,8 @@ def _load(model: str, threads: int) -> None:
     from pipelines.models.predictor import Predictor
 
     torch.set_num_threads(threads)
-    _predictor = Predictor.load(Path(model))
-    export = passed_export(Path(model), threads=threads, streams=threads)
+    _predictor = Predictor.load(model)
+    export = passed_export(model, exports=exports, threads=threads, streams=threads)
     if export is not None:
         _predictor.replace_encoder(export.vectors)
 

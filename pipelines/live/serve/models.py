@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipelines.runtime.errors import InputError
@@ -51,10 +52,11 @@ class Pair:
 class Models:
     """Keeps a `Pair` that is replaced as a whole: a request that began with one pair ends with it."""
 
-    def __init__(self, registry: Registry, *, domain: Domain, threads: int) -> None:
+    def __init__(self, registry: Registry, *, domain: Domain, threads: int, exports: Path) -> None:
         self._registry = registry
         self._domain = domain
         self._threads = threads
+        self._exports = exports
         self._lock = threading.Lock()
         self._pair: Pair | None = None
         self.refused: dict[int, str] = {}  # versions that could not be loaded, and why
@@ -111,7 +113,9 @@ class Models:
             predictor = Predictor.load(model)
             if tuple(predictor.labels) != tuple(self._domain.schema.labels):
                 raise InputError(f"version {version} answers other labels than the domain has")
-            export = passed_export(model, threads=self._threads, streams=1)  # by the same rule as in scoring
+            export = passed_export(
+                model, exports=self._exports, threads=self._threads, streams=1
+            )  # by the same rule as in scoring
             if export is not None:
                 predictor.replace_encoder(export.vectors)
             predictor.predict(self._probe())

@@ -44,7 +44,9 @@ class Service:
         self.domain = Domain(project.domain_folder)
         self.metrics = Metrics()
         self.registry = Registry(project.model_name)
-        self.models = Models(self.registry, domain=self.domain, threads=project.resources.threads)
+        self.models = Models(
+            self.registry, domain=self.domain, threads=project.resources.threads, exports=project.state / "exports"
+        )
         self.journal = Journal(
             journal_folder(self.live), segment_bytes=params.segment_bytes, fsync_seconds=params.fsync_seconds
         )

@@ -7,13 +7,12 @@ import pytest
 from pipelines.__main__ import main as program
 from pipelines.live.drift.__main__ import main as drift
 from pipelines.live.release.__main__ import main as release
-from pipelines.live.score.__main__ import main as score
 from pipelines.runtime.days import day_of
 from pipelines.runtime.errors import ParamsError
 
 WRONG = ["2026-02-30", "tomorrow", "2026-3-2", ""]
 COMMANDS = {
-    "score": (score, ["--start=2026-03-02"], "--end"),
+    "score": (program, ["score", "--start=2026-03-02"], "--end"),
     "drift": (drift, ["measure"], "--end"),
     "replay": (drift, ["replay", "--start=2025-01-06"], "--end"),
     "retrain": (release, ["run", "--start=2026-03-02"], "--end"),

@@ -1,4 +1,4 @@
-"""Scoring killed at any moment and run again, and two runs at once: each row once, no file in part, no orphan."""
+"""Scoring killed at any moment and run again, and two runs at once: each row once, whole files, no orphan process."""
 
 from __future__ import annotations
 
@@ -47,12 +47,13 @@ for part in partitions.cut(pd.read_parquet(sys.argv[1]), rows=40):
 COMMAND = """
 import sys
 import pandas as pd
-from pipelines.live.score import __main__ as score, window
+from pipelines.__main__ import main
+from pipelines.live.score import window
 
-# The window is at hand; all that is written, and by whom, is the command's own.
-window.read_window = lambda root, **_: (pd.read_parquet(sys.argv[1]), {"passed": True})
+# The window is read from a file; everything that is written, and by which process, is the command's own.
+window.read_window = lambda project, **_: (pd.read_parquet(sys.argv[1]), {"passed": True})
 if __name__ == "__main__":
-    sys.exit(score.main(sys.argv[2:]))
+    sys.exit(main(["score", *sys.argv[2:]]))
 """
 
 

@@ -1,15 +1,11 @@
 """The gate of an exported model: one that answers alike passes; a wrong, noisy or rounded one is refused."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.live.score import export as export_module
-from pipelines.live.score.export import NETWORK, VERDICT, WEIGHTS, export_folder, passed_export, with_verdict
 from pipelines.live.score.params import ScoreParams
-from pipelines.live.score.parity import judge
+from pipelines.live.score.parity import parity_verdict
 from pipelines.records.domain import load_domain
 from pipelines.runtime.params import load_params
 
@@ -63,7 +59,7 @@ def spoiled_class(logits):
 def test_an_export_that_answers_alike_passes(schema, params):
     records, logits = rows(schema)
     noisy = logits + np.random.default_rng(1).normal(0, 1e-4, logits.shape)
-    verdict = judge(records, exact=logits, exported=noisy, schema=schema, params=params)
+    verdict = parity_verdict(records, exact=logits, exported=noisy, schema=schema, params=params)
     assert verdict.passed
 
 
@@ -79,70 +75,11 @@ def test_an_export_that_answers_alike_passes(schema, params):
 )
 def test_a_wrong_export_is_refused(schema, params, wrong, check):
     records, logits = rows(schema)
-    verdict = judge(records, exact=logits, exported=wrong(logits), schema=schema, params=params)
+    verdict = parity_verdict(records, exact=logits, exported=wrong(logits), schema=schema, params=params)
     assert not verdict.passed
     assert check in [closed.name for closed in verdict.closed_by]
 
 
 def test_too_few_rows_decide_nothing(schema, params):
     records, logits = rows(schema, n=200)
-    assert not judge(records, exact=logits, exported=logits, schema=schema, params=params).passed
-
-
-@pytest.fixture
-def kept(tmp_path, schema, params, monkeypatch):
-    """A model folder with an export that has passed; compiling is stood in for."""
-    model = tmp_path / "model"
-    model.mkdir()
-    (model / "predictor.json").write_text("{}")
-    folder = export_folder(model)
-    folder.mkdir(parents=True)
-    (folder / NETWORK).write_text("<net/>")
-    (folder / WEIGHTS).write_bytes(b"weights")
-    records, logits = rows(schema)
-    with_verdict(folder, judge(records, exact=logits, exported=logits, schema=schema, params=params))
-    monkeypatch.setattr(export_module, "compiled", lambda folder, threads, streams: "the export")
-    return model, folder
-
-
-def test_an_export_that_has_passed_is_used(kept):
-    found = passed_export(kept[0], threads=1, streams=1)
-    assert found.vectors == "the export"
-    assert found.verdict == json.loads((kept[1] / VERDICT).read_text())["verdict"]["digest"]
-
-
-def _edit(folder, **changed):
-    record = json.loads((folder / VERDICT).read_text())
-    (folder / VERDICT).write_text(json.dumps({**record, **changed}))
-
-
-def _refuse(folder):
-    _edit(folder, passed=False)
-
-
-def _forge(folder):
-    """A closed verdict edited to say that it is open."""
-    verdict = json.loads((folder / VERDICT).read_text())["verdict"]
-    _edit(folder, verdict={**verdict, "checks": [{**check, "value": 0.9} for check in verdict["checks"]]})
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        _refuse,
-        _forge,
-        lambda folder: _edit(folder, runtime={"openvino": "another", "precision": "bf16"}),
-        lambda folder: (folder / WEIGHTS).write_bytes(b"others"),
-        lambda folder: (folder / NETWORK).unlink(),
-        lambda folder: (folder / VERDICT).write_text("{"),
-        lambda folder: (folder / VERDICT).unlink(),
-    ],
-)
-def test_a_refused_changed_or_broken_export_is_not_used(kept, spoil):
-    spoil(kept[1])
-    assert passed_export(kept[0], threads=1, streams=1) is None
-
-
-def test_the_export_of_another_model_is_not_used(kept):
-    (kept[0] / "predictor.json").write_text('{"other": 1}')
-    assert passed_export(kept[0], threads=1, streams=1) is None
+    assert not parity_verdict(records, exact=logits, exported=logits, schema=schema, params=params).passed

@@ -41,7 +41,7 @@ def loads(monkeypatch, complaints):
 
 def test_it_follows_the_aliases_and_loads_each_version_once(tmp_path, complaints, loads):
     registry = FakeRegistry(tmp_path, champion=1)
-    models = Models(registry, domain=complaints, threads=1)
+    models = Models(registry, domain=complaints, threads=1, exports=tmp_path / "exports")
     assert not models.ready
     assert models.refresh()
     assert models.ready
@@ -56,7 +56,7 @@ def test_it_follows_the_aliases_and_loads_each_version_once(tmp_path, complaints
 
 
 def test_without_a_champion_it_is_not_ready(tmp_path, complaints, loads):
-    models = Models(FakeRegistry(tmp_path), domain=complaints, threads=1)
+    models = Models(FakeRegistry(tmp_path), domain=complaints, threads=1, exports=tmp_path / "exports")
     assert not models.refresh()
     with pytest.raises(InputError, match="no model is loaded"):
         _ = models.pair
@@ -65,7 +65,7 @@ def test_without_a_champion_it_is_not_ready(tmp_path, complaints, loads):
 @pytest.mark.parametrize(("version", "why"), [(13, "was changed"), (66, "fails"), (99, "other labels")])
 def test_a_version_that_cannot_answer_is_refused_and_the_old_one_goes_on(tmp_path, complaints, loads, version, why):
     registry = FakeRegistry(tmp_path, champion=1)
-    models = Models(registry, domain=complaints, threads=1)
+    models = Models(registry, domain=complaints, threads=1, exports=tmp_path / "exports")
     models.refresh()
     registry.aliases["champion"] = version
     assert not models.refresh()
@@ -75,7 +75,7 @@ def test_a_version_that_cannot_answer_is_refused_and_the_old_one_goes_on(tmp_pat
 
 def test_a_refused_version_is_tried_again_later(tmp_path, complaints, loads, monkeypatch):
     registry = FakeRegistry(tmp_path, champion=66)
-    models = Models(registry, domain=complaints, threads=1)
+    models = Models(registry, domain=complaints, threads=1, exports=tmp_path / "exports")
     models.refresh()
     models.refresh()
     assert loads == [66]

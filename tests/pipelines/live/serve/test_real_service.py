@@ -174,11 +174,11 @@ def test_an_alias_on_a_broken_version_or_on_another_domains_changes_nothing(regi
 def test_an_export_answers_for_its_version_only_where_its_gate_is_open(registry, complaints, agreement):
     release(registry, 1)
     model = registry.package(1) / "model"
-    folder = _fresh(export_folder(model))
+    folder = _fresh(export_folder(model, exports=home() / "exports"))
     convert(Predictor.load(model, precision="float32"), folder)
     check = Check.at_least("agreement", agreement, limit=0.995, rows=9, min_rows=1, required=True, sentence="alike")
     record = with_verdict(folder, Verdict.of("export", [check]))
-    models = Models(registry, domain=complaints, threads=1)
+    models = Models(registry, domain=complaints, threads=1, exports=home() / "exports")
     assert models.refresh()
     loaded = models.pair.champion
     metrics = Metrics()
