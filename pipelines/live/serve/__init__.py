@@ -1,1 +1,1 @@
-"""Serve: a REST service that answers with the champion, tries a challenger with care, and logs what it said."""
+"""Serve: a REST service that answers with the champion, tries a challenger on a share, and logs every answer."""

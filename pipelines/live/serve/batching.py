@@ -1,4 +1,4 @@
-"""Answer records of many requests together: one thread owns the model, requests wait for their part of a batch."""
+"""Batching: one thread owns the model and answers the records of several requests together."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipelines.runtime.errors import PerennialError
 
 
 class Overloaded(PerennialError):
-    """More records are waiting than the service promises to answer."""
+    """More records are waiting than the service accepts."""
 
 
 @dataclass
 class Waiting:
-    """The records of one request and where their answers go."""
+    """The records of one request, and the future that gets their answers."""
 
     records: list[dict[str, Any]]
     loop: asyncio.AbstractEventLoop
@@ -28,7 +28,7 @@ class Waiting:
 
 
 class Batcher:
-    """A queue before `answer_all`, which takes records and gives one answer each, in order."""
+    """A queue in front of `answer_all`, which takes n records and returns n answers in the same order."""
 
     def __init__(
         self,
@@ -50,12 +50,14 @@ class Batcher:
         self._thread.start()
 
     async def answer(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Answers for the records of one request; Overloaded when too many wait already."""
+        """Return the answers to the records of one request; raise Overloaded when too many records are waiting."""
         with self._lock:
             if self._closed:
-                raise Overloaded("the service is stopping; try again shortly")
+                raise Overloaded("the service is stopping: try again later")
             if self._waiting + len(records) > self._max_waiting:
-                raise Overloaded(f"{self._waiting} records are waiting, {self._max_waiting} at most; try again shortly")
+                raise Overloaded(
+                    f"{self._waiting} records are waiting, the limit is {self._max_waiting}: try again later"
+                )
             self._waiting += len(records)
         loop = asyncio.get_running_loop()
         waiting = Waiting(records, loop, loop.create_future())
@@ -63,7 +65,7 @@ class Batcher:
         return await waiting.answer
 
     def close(self) -> None:
-        """Answer what waits, then stop."""
+        """Answer the requests in the queue, then stop the thread."""
         with self._lock:
             self._closed = True
         self._queue.put(None)
@@ -74,7 +76,7 @@ class Batcher:
         while open_:
             batch, open_ = self._collect()
             if batch and not self._answer(batch):
-                for waiting in batch:  # one request's records must not cost the others their answers
+                for waiting in batch:  # a record that breaks the model must not cost other requests their answers
                     self._answer([waiting])
 
     def _collect(self) -> tuple[list[Waiting], bool]:
@@ -94,30 +96,30 @@ class Batcher:
         return batch, True
 
     def _answer(self, batch: list[Waiting]) -> bool:
-        """Answer the requests together; False when that failed and each should be tried alone."""
+        """Answer the requests together; return False when that failed and each should be tried alone."""
         records = [record for waiting in batch for record in waiting.records]
         try:
             answers = iter(self._answer_all(records))
             parts = [[next(answers) for _ in waiting.records] for waiting in batch]
-        except Exception as error:  # the request gets it; the service goes on
+        except Exception as error:  # the request gets the error; the service goes on
             if len(batch) > 1:
                 return False
-            _tell(batch[0], None, error)
+            _deliver(batch[0], None, error)
         else:
             for waiting, part in zip(batch, parts, strict=True):
-                _tell(waiting, part, None)
+                _deliver(waiting, part, None)
         with self._lock:
             self._waiting -= len(records)
         return True
 
 
-def _tell(waiting: Waiting, answer: list[dict[str, Any]] | None, error: Exception | None) -> None:
-    with contextlib.suppress(RuntimeError):  # its event loop is closed: the service stops without waiting for it
+def _deliver(waiting: Waiting, answer: list[dict[str, Any]] | None, error: Exception | None) -> None:
+    with contextlib.suppress(RuntimeError):  # its event loop is closed: the service is stopping
         waiting.loop.call_soon_threadsafe(_resolve, waiting.answer, answer, error)
 
 
 def _resolve(future: asyncio.Future[Any], answer: Any, error: Exception | None) -> None:
-    if future.done():  # the client went away
+    if future.done():  # the client disconnected
         return
     if error is not None:
         future.set_exception(error)

@@ -1,4 +1,4 @@
-"""What stands before every request: its token, the size of its body, and the clock and count of the metrics."""
+"""Middleware in front of every request: token, body size, body time limit, and the request metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATHS = (*OPEN_PATHS, "/predict", "/openapi.json")
 
 
 class Refused(Exception):
-    """A request that is answered without being read further."""
+    """A request that is refused before the application sees it."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -33,7 +33,7 @@ class Refused(Exception):
 
 
 class Guard:
-    """An ASGI layer; a body is counted as it arrives, so one without Content-Length is limited too."""
+    """ASGI middleware; bodies are counted as they arrive, so those without Content-Length are limited too."""
 
     def __init__(self, app: App, *, token: str, max_body_bytes: int, body_seconds: float, metrics: Metrics) -> None:
         self._app = app
@@ -43,7 +43,7 @@ class Guard:
         self._metrics = metrics
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Pass the request to the application, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -64,7 +64,7 @@ class Guard:
             logger.exception("%s %s failed", scope["method"], scope["path"])
             if sent:
                 raise
-            await _answer(counted, Refused(500, "the service failed; its log says why"))
+            await _answer(counted, Refused(500, "internal error: see the log of the service"))
         finally:
             path = scope["path"] if scope["path"] in PATHS else "other"
             self._metrics.request(path=path, status=status, seconds=time.perf_counter() - began)
@@ -79,7 +79,7 @@ class Guard:
     async def _body(self, scope: Message, receive: Receive) -> bytes:
         stated = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if stated.isdigit() and int(stated) > self._max_body_bytes:
-            raise Refused(413, f"the body is {int(stated)} bytes long; {self._max_body_bytes} at most")
+            raise Refused(413, f"the body is {int(stated)} bytes long; the limit is {self._max_body_bytes}")
         try:
             async with asyncio.timeout(self._body_seconds):
                 return await self._read(receive)
@@ -91,7 +91,7 @@ class Guard:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise Refused(400, "the client went away before its body had arrived")
+                raise Refused(400, "the client disconnected before its body had arrived")
             chunk = message.get("body", b"")
             size, more = size + len(chunk), message.get("more_body", False)
             if size > self._max_body_bytes:
@@ -101,14 +101,14 @@ class Guard:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body that was read already, then what the server says."""
-    given = False
+    """Return a `receive` that first gives the body that was read already, then the server's messages."""
+    replayed = False
 
     async def again() -> Message:
-        nonlocal given
-        if given:
+        nonlocal replayed
+        if replayed:
             return await receive()
-        given = True
+        replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
@@ -120,6 +120,6 @@ async def _answer(send: Send, refused: Refused) -> None:
     if refused.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if refused.status in (408, 413):
-        headers.append((b"connection", b"close"))  # the rest of the body is not read
+        headers.append((b"connection", b"close"))  # the rest of the body stays unread
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

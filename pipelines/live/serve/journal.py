@@ -26,10 +26,10 @@ OPEN, CLOSED = ".open.jsonl", ".jsonl"
 
 
 class Journal:
-    """JSON lines of one service process.
+    """The JSON lines of one service process.
 
-    A line is handed to the operating system before its answer is sent, so killing the process loses none. A power cut
-    may lose what the disk had not got: at most `fsync_seconds` of lines, when `sync` is called that often.
+    A line is handed to the operating system before its answer is sent, so killing the process loses none. A power
+    failure can lose the lines that were not yet on disk: at most `fsync_seconds` of them if `sync` is called that often.
     """
 
     def __init__(self, folder: Path, *, segment_bytes: int, fsync_seconds: float) -> None:
@@ -43,7 +43,7 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, rows: list[dict[str, Any]]) -> None:
-        """Append rows in one write; StoreError when the disk refuses, and then no part of them stays."""
+        """Append rows in one write; raise StoreError, with no part of them written, when the disk refuses."""
         data = b"".join(
             json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n" for row in rows
         )
@@ -58,14 +58,14 @@ class Journal:
                 raise StoreError(disk_message(self._path, error)) from error
 
     def sync(self) -> None:
-        """Hand everything written so far to the disk."""
+        """Flush everything written so far to the disk."""
         with self._lock:
             if self._descriptor is not None:
                 os.fsync(self._descriptor)
                 self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Close the open segment, so that it can be compacted; the next write opens another."""
+        """Close the open segment so that it can be compacted; the next write opens another one."""
         with self._lock:
             self._close()
 
@@ -86,8 +86,8 @@ class Journal:
             self._path = self.folder / f"{time.time_ns()}-{os.urandom(4).hex()}{OPEN}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, 0o644)
-            # Held until the process ends however it ends: so a compactor knows a segment that nobody writes any more,
-            # also where every process is number 1 of its container.
+            # The lock falls with the process, however it ends: so a compactor recognizes a segment without a writer, also
+            # in containers, where every process has id 1.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._descriptor = descriptor
         return self._descriptor
@@ -104,10 +104,11 @@ class Journal:
 
 
 def compact(folder: Path, *, schema: DomainSchema, live: Path) -> dict[str, int]:
-    """Move the lines of finished segments to `predictions/day=.../` below `live`; a broken line is set aside with its place.
+    """Move the lines of finished segments to `predictions/day=.../` below `live`; set broken lines aside.
 
-    Returns {"segments", "rows", "added", "broken"}. A segment is removed after its rows are on disk, so a crash between
-    repeats it, and a repeated row changes nothing. Segments that a dead process left open are taken too.
+    Returns the counts {"segments", "rows", "added", "broken"}. A segment is removed after its rows are on disk; after a
+    crash in between it is read again, and repeated rows change nothing. Segments that a dead process left open are
+    included.
     """
     import pandas as pd
 
@@ -132,29 +133,29 @@ def compact(folder: Path, *, schema: DomainSchema, live: Path) -> dict[str, int]
 
 
 def check_line(row: Any, *, schema: DomainSchema) -> dict[str, Any]:
-    """The line's values with its times as UTC; ValueError names the first field that is missing or wrong."""
+    """Return the line's values, times in UTC; raise ValueError for the first field that is missing or invalid."""
     if not isinstance(row, dict):
-        raise ValueError(f"it is {type(row).__name__}; an object would be right")
+        raise ValueError(f"invalid line of type {type(row).__name__}: expected an object")
     for name in predictions.columns_of(schema):
         if name not in row:
-            raise ValueError(f"it lacks {name}")
+            raise ValueError(f"missing field {name}")
     for name in ("request_id", "record_id", "label"):
         if not isinstance(row[name], str) or not row[name]:
-            raise ValueError(f"{name} = {row[name]!r}; a text would be right")
+            raise ValueError(f"invalid {name} = {row[name]!r}: expected a string, not empty")
     for name in ("model_version", "text_length"):
         if type(row[name]) is not int or not 0 <= row[name] < 2**62:
-            raise ValueError(f"{name} = {row[name]!r}; a whole number would be right")
+            raise ValueError(f"invalid {name} = {row[name]!r}: expected an integer from 0")
     if row["schema_version"] != predictions.SCHEMA_VERSION:
-        raise ValueError(f"schema_version = {row['schema_version']!r}; {predictions.SCHEMA_VERSION} would be right")
+        raise ValueError(f"invalid schema_version = {row['schema_version']!r}: expected {predictions.SCHEMA_VERSION}")
     if row["role"] not in predictions.ROLES:
-        raise ValueError(f"role = {row['role']!r}; one of {', '.join(predictions.ROLES)} would be right")
+        raise ValueError(f"invalid role = {row['role']!r}: expected one of {', '.join(predictions.ROLES)}")
     if not _is_number(row["confidence"]) or not 0 <= row["confidence"] <= 1:
-        raise ValueError(f"confidence = {row['confidence']!r}; a number from 0 to 1 would be right")
+        raise ValueError(f"invalid confidence = {row['confidence']!r}: expected a number from 0 to 1")
     for feature in schema.features:
         value = row[feature.name]
-        right = isinstance(value, str) if feature.kind == "category" else _is_number(value)
-        if value is not None and not right:
-            raise ValueError(f"{feature.name} = {value!r}; a {feature.kind} or null would be right")
+        valid = isinstance(value, str) if feature.kind == "category" else _is_number(value)
+        if value is not None and not valid:
+            raise ValueError(f"invalid {feature.name} = {value!r}: expected a {feature.kind} or null")
     return {**row, "received_at": _time(row, "received_at"), "served_at": _time(row, "served_at")}
 
 
@@ -178,15 +179,15 @@ def _is_number(value: Any) -> bool:
 def _time(row: dict[str, Any], name: str) -> datetime:
     value = row[name]
     if not isinstance(value, str):
-        raise ValueError(f"{name} = {value!r}; a time such as 2026-01-05T10:00:00+00:00 would be right")
+        raise ValueError(f"invalid {name} = {value!r}: expected a time such as 2026-01-05T10:00:00+00:00")
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
-        raise ValueError(f"{name} = {value!r} has no time zone")
+        raise ValueError(f"invalid {name} = {value!r}: expected a time zone")
     return moment.astimezone(UTC)
 
 
 def _is_written(file: Path) -> bool:
-    """Whether a living process still writes the segment."""
+    """Return whether a running process still writes the segment."""
     with file.open("rb") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -14,7 +14,7 @@ CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 class Metrics:
-    """Counts in a registry of their own, so that two apps in one process do not meet."""
+    """Counts in a separate registry, so that two apps in one process do not share them."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -54,35 +54,35 @@ class Metrics:
         self._latency.labels(path).observe(seconds)
 
     def answered(self, answers: list[dict[str, Any]]) -> None:
-        """Count the answers that go out."""
+        """Count answers by label and version, and their confidence."""
         for answer in answers:
             self._confidence.observe(answer["confidence"])
             self._labels.labels(answer["label"], str(answer["model_version"])).inc()
 
     def called(self, version: int, *, records: int, seconds: float) -> None:
-        """Count a call of a model that went well."""
+        """Count a successful call of a model and its time."""
         with self._lock:
             self._calls[version] += 1
             self._records[version] += records
             self._microseconds[version] += round(seconds * 1e6)
 
     def failed(self, version: int) -> None:
-        """Count a call of a model that failed."""
+        """Count a failed call of a model."""
         with self._lock:
             self._calls[version] += 1
             self._failures[version] += 1
         self._errors.labels(str(version)).inc()
 
     def failures(self, version: int) -> tuple[int, int]:
-        """Failed calls and all calls of a version."""
+        """Return the failed calls and all calls of a version."""
         return self._failures[version], self._calls[version]
 
     def milliseconds(self, version: int) -> float | None:
-        """Mean time that a version takes for one record; None before it has answered one."""
+        """Return a version's mean milliseconds per record, or None before its first answer."""
         return self._microseconds[version] / self._records[version] / 1000 if self._records[version] else None
 
     def serving(self, *, champion: int, challenger: int | None, exports: dict[int, str | None] | None = None) -> None:
-        """Say which versions are in memory, and by which parity verdicts exported networks answer for them."""
+        """Set which versions are in memory, and the digests of the parity verdicts of their exported networks."""
         self._version.labels("champion").set(champion)
         self._version.labels("challenger").set(challenger or 0)
         self._export.clear()
@@ -91,7 +91,7 @@ class Metrics:
                 self._export.labels(str(version), verdict).set(1)
 
     def render(self) -> bytes:
-        """The text that Prometheus reads."""
+        """Return the metrics in the Prometheus text format."""
         from prometheus_client import generate_latest
 
         return generate_latest(self.registry)

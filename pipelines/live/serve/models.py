@@ -1,4 +1,4 @@
-"""The models in memory: champion and challenger as the registry's aliases say, exchanged without a pause."""
+"""The models in memory: the champion and challenger of the registry's aliases, exchanged without a pause."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ PROBE = "I want to know whether this service answers."
 
 
 class Answers(Protocol):
-    """What the service asks of a model."""
+    """The part of a predictor that the service uses."""
 
     labels: tuple[str, ...]
 
     def predict(self, records: pd.DataFrame) -> pd.DataFrame:
-        """`id`, `label`, `confidence`."""
+        """Return columns `id`, `label`, `confidence`, one row per record."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A version that has answered once."""
+    """A loaded version that has answered a probe."""
 
     version: int
     predictor: Answers
-    export: str | None = None  # digest of the parity verdict by which its network is an exported one
+    export: str | None = None  # digest of the parity verdict of its exported network
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What answers now, and what is tried beside it."""
+    """The version that answers, and the version that is tried next to it."""
 
     champion: Loaded
     challenger: Loaded | None
 
 
 class Models:
-    """Keeps a `Pair` that is replaced as a whole: a request that began with one pair ends with it."""
+    """Holds a `Pair` that is replaced as a whole: a request that began with one pair ends with it."""
 
     def __init__(self, registry: Registry, *, domain: Domain, threads: int, exports: Path) -> None:
         self._registry = registry
@@ -64,22 +64,22 @@ class Models:
 
     @property
     def ready(self) -> bool:
-        """Whether a champion has been loaded and has answered once."""
+        """Whether a champion is loaded and has answered a probe."""
         return self._pair is not None
 
     @property
     def pair(self) -> Pair:
-        """The models of this moment; InputError before the first is ready."""
+        """The current models; raises InputError before the first is ready."""
         pair = self._pair
         if pair is None:
-            raise InputError("no model is loaded yet; /readyz says when")
+            raise InputError("no model is loaded yet: see /readyz")
         return pair
 
     def refresh(self) -> bool:
-        """Load what the aliases name and exchange the pair; True when something changed.
+        """Load the versions of the aliases, exchange the pair, and return whether something changed.
 
-        A version that cannot be loaded (a file changed, NaN answers) is refused with its reason, and what answered
-        before goes on answering.
+        A version that cannot be loaded (changed file, NaN answers) is refused with its reason, and the version in memory
+        goes on answering.
         """
         from pipelines.live.release.registry import CHALLENGER, CHAMPION
 
@@ -112,14 +112,13 @@ class Models:
             model = self._registry.package(version) / "model"
             predictor = Predictor.load(model)
             if tuple(predictor.labels) != tuple(self._domain.schema.labels):
-                raise InputError(f"version {version} answers other labels than the domain has")
-            export = passed_export(
-                model, exports=self._exports, threads=self._threads, streams=1
-            )  # by the same rule as in scoring
+                raise InputError(f"version {version} has other labels than the domain")
+            # The same rule as in scoring decides whether an export answers.
+            export = passed_export(model, exports=self._exports, threads=self._threads, streams=1)
             if export is not None:
                 predictor.replace_encoder(export.vectors)
             predictor.predict(self._probe())
-        except Exception as error:  # whatever is wrong with a new version, the one in memory goes on answering
+        except Exception as error:  # the version in memory goes on answering, whatever is wrong with the new one
             self.refused[version], self._retry_at[version] = str(error), time.monotonic() + RETRY_SECONDS
             logger.error("version %s is refused: %s", version, error)
             return None

@@ -1,4 +1,4 @@
-"""One look at a canary: what champion and challenger found about the same records, against the labels that came late."""
+"""One evaluation of a canary: answers of champion and challenger to the same records, compared on late labels."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WEEK_DAYS = 7  # a canary is looked at once a week or more often
+WEEK_DAYS = 7  # a canary is evaluated at least once per week
 
 
 def evaluate_canary(
     registry: Registry, *, live: Path, params: CanaryParams, today: date, metrics: Metrics | None = None
 ) -> dict[str, Any]:
-    """Stop, complete or leave the canary; {"state": "none" | "running" | "stopped" | "completed", ...}."""
+    """Stop, complete or leave the canary; return {"state": "none" | "running" | "stopped" | "completed", ...}."""
     from pipelines.live.release.moves import complete_canary, stop_canary
     from pipelines.live.release.registry import CHALLENGER, CHAMPION
 
@@ -47,9 +47,9 @@ def evaluate_canary(
         return found
     if result.state == "running":
         reason = (
-            f"its canary found nothing in {params.days} days (serve.canary.days): {result.pairs} labeled records of "
+            f"no result after {params.days} days (serve.canary.days): {result.pairs} of {params.pairs_wanted} labeled "
+            "records; check first whether late labels arrive"
         )
-        reason += f"the {params.pairs_wanted} wanted; whether late labels come is the first thing to look at"
         moved = stop_canary(registry, version=challenger, reason=reason)
         return {**found, "state": "stopped", "reason": reason, "action": moved["action"]}
     difference = f"mean loss {result.mean_difference:+.4f} against version {champion} on {result.pairs} labeled records"
@@ -63,27 +63,27 @@ def evaluate_canary(
 
 
 def outlasted(live: Path, *, challenger: int, days: int, today: date) -> bool:
-    """Whether the challenger answered before the first day looked back on: a test that forgets its pairs is none."""
+    """Return whether the challenger answered before the first day in view: a test that drops pairs is not valid."""
     start = today - timedelta(days=days)
     before = predictions.read_predictions(live, start=start - timedelta(days=WEEK_DAYS), end=start)
     return not before.empty and bool((before["model_version"] == challenger).any())
 
 
 def fault_of(metrics: Metrics, *, champion: int, challenger: int, params: CanaryParams) -> str | None:
-    """Why the challenger must stop whatever its answers are worth: it fails too often, or it is too slow."""
+    """Return why the challenger must stop whatever its quality (fails too often, too slow), or None."""
     failed, calls = metrics.failures(challenger)
     if calls < params.min_calls:
         return None
     if failed / calls > params.max_error_share:
-        return f"{failed} of {calls} calls failed; at most {params.max_error_share:.1%} may"
+        return f"{failed} of {calls} calls failed: more than {params.max_error_share:.1%}"
     ours, theirs = metrics.milliseconds(champion), metrics.milliseconds(challenger)
     if ours and theirs and theirs / ours > params.max_slowdown:
-        return f"it takes {theirs:.1f} ms a record, the champion {ours:.1f}; {params.max_slowdown:g} times at most"
+        return f"{theirs:.1f} ms per record, the champion {ours:.1f}: more than {params.max_slowdown:g} times as long"
     return None
 
 
 def compare_losses(pairs: pd.DataFrame, *, params: CanaryParams) -> CanaryResult:
-    """The sequential test on pairs in the order in which their labels came."""
+    """Run the sequential test on pairs in the order in which their labels arrived."""
     losses = {
         side: clipped_log_losses(
             pairs[f"confidence_{side}"].tolist(), pairs[f"right_{side}"].tolist(), floor=params.loss_floor
@@ -101,7 +101,7 @@ def compare_losses(pairs: pd.DataFrame, *, params: CanaryParams) -> CanaryResult
 
 
 def paired(live: Path, *, champion: int, challenger: int, days: int, today: date) -> pd.DataFrame:
-    """`confidence_old|new` and `right_old|new` of the records that both answered and that have a label by now."""
+    """Return `confidence_old|new` and `right_old|new` of the labeled records that both versions answered."""
     import pandas as pd
 
     start, end = today - timedelta(days=days), today + timedelta(days=1)
