@@ -1,6 +1,7 @@
 """The plan that ships, what a wrong one says, and the checkout that is made of it."""
 
 import os
+import shutil
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -91,9 +92,10 @@ def git(folder: Path, *words: str) -> str:
 @pytest.mark.slow
 def test_a_checkout_holds_the_working_tree_and_leaves_the_original_alone(tmp_path):
     source, target, state = tmp_path / "source", tmp_path / "loop" / "checkout", tmp_path / "loop" / "home"
-    for name in ("params.yaml", "scripts/prepare_checkout.sh", "pipelines/domains/complaints/params.yaml"):
+    scripts = ("scripts/prepare_checkout.sh", "scripts/hide_run_files.sh")
+    for name in ("params.yaml", *scripts, "pipelines/domains/complaints/params.yaml"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_bytes((ROOT / name).read_bytes())
+        shutil.copy(ROOT / name, source / name)
     (source / ".dvc").mkdir()
     (source / ".dvc" / "config").write_text("")
     (source / ".gitignore").write_text("/secret\n/.dvc/config.local\n")
