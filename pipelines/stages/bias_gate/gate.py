@@ -24,13 +24,13 @@ from pipelines.stages.bias_gate.judge import (
 from pipelines.stages.bias_gate.measure import Rows, compare_rates, group_codes, label_shares, weighted_gap
 from pipelines.stages.bias_gate.params import BiasGateParams
 from pipelines.stages.bias_gate.reweighing import effective_share, fit_weights
-from pipelines.stages.bias_gate.upstream import kept
+from pipelines.stages.bias_gate.row_outcomes import kept
 from pipelines.stats.fairness import Estimate
 from pipelines.stats.slices import comparable_strata
 
 
 @dataclass(frozen=True)
-class Evidence:
+class BiasMeasurement:
     """What the gate found; `weights` belongs to the labeled training rows, in the order of the records."""
 
     checks: list[Check]
@@ -40,7 +40,7 @@ class Evidence:
     weights: pd.DataFrame
 
 
-def judge(
+def measure_bias(
     records: pd.DataFrame,
     *,
     weak: pd.Series,
@@ -48,10 +48,10 @@ def judge(
     names: Sequence[str],
     ties: Ties,
     ingested: pd.DataFrame,
-    fate: pd.Series,
+    outcomes: pd.Series,
     schema: DomainSchema,
     params: BiasGateParams,
-) -> Evidence:
+) -> BiasMeasurement:
     """Measure every protected attribute, explain what closes, and weigh training rows where the domain asks for it."""
     labels = schema.labels
     codes = _codes(weak, labels)
@@ -95,7 +95,9 @@ def judge(
                 )
             checks.append(check)
         shown += examples
-        survival = compare_rates(kept(fate), group=group_codes(ingested[attribute.name]), confidence=limits.confidence)
+        survival = compare_rates(
+            kept(outcomes), group=group_codes(ingested[attribute.name]), confidence=limits.confidence
+        )
         checks.append(survival_check(survival, attribute=attribute, limits=limits))
         metrics[attribute.name] = {
             "member_rows": int((rows.group == 1).sum()),
@@ -110,7 +112,7 @@ def judge(
         checks.append(_nobody_to_protect(schema, rows=len(records)))
     weights, weight_checks, summary = _mitigate(records, codes=codes, favorable=favorable, schema=schema, params=params)
     is_training = (records["part"] == "train").to_numpy(dtype=bool) & (codes != ABSTAIN)
-    return Evidence(
+    return BiasMeasurement(
         checks=[*checks, *weight_checks],
         shown=shown,
         metrics={"groups": metrics, "mitigation": summary},
