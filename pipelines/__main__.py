@@ -13,6 +13,7 @@ from pipelines.runtime.errors import PerennialError
 # Modules that add their commands to the program; heavy libraries are imported by the commands that need them.
 COMMANDS: tuple[str, ...] = (
     "pipelines.gates.commands",
+    "pipelines.reporting.commands",
     "pipelines.models.commands",
     "pipelines.live.score.commands",
     "pipelines.live.serve.commands",

@@ -36,8 +36,8 @@ def test_the_run_ends_with_a_champion_and_says_so(released):
         r"finetune\s+0\.\d+",
         r"chosen",
         r"released",
-        r"data/evaluate/model_card\.html",
-        r"data/bias_gate/report\.html",
+        r"data/pages/model_card\.html",
+        r"data/pages/data_report\.html",
         r"make mlflow",
         r"make rollback REASON=",
         r"took\s+\d+ s",
@@ -102,7 +102,7 @@ def test_the_page_of_plots_loads_nothing_from_elsewhere(released):
     assert not re.findall(ELSEWHERE, page)
 
 
-@pytest.mark.parametrize("page", ["data/evaluate/model_card.html", "data/bias_gate/report.html"])
+@pytest.mark.parametrize("page", ["data/pages/model_card.html", "data/pages/data_report.html"])
 def test_a_page_loads_nothing_from_elsewhere(released, page):
     text = (released.root / page).read_text(encoding="utf-8")
     assert not re.findall(ELSEWHERE, text)

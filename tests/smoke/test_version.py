@@ -64,7 +64,7 @@ def test_it_holds_everything_and_no_pickle(version):
     names = {file.relative_to(package).as_posix() for file in package.rglob("*") if file.is_file()}
     wanted = {"manifest.json", "anchor.parquet", "anchor_best.parquet", "trained_ids.parquet", "model/predictor.json"}
     wanted |= {"model/encoder/model.safetensors", "evidence/params.yaml", "evidence/dvc.lock"}
-    wanted |= {"evidence/promote.decision.json", "evidence/evaluate.model_card.html", "evidence/bias_gate.verdict.json"}
+    wanted |= {"evidence/promote.decision.json", "evidence/model_card.html", "evidence/bias_gate.verdict.json"}
     assert wanted <= names
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib", ".bin", ".pt"))]
     for file in folder.rglob("*"):

@@ -45,6 +45,8 @@ def _apply(given: argparse.Namespace) -> None:
 def _run(given: argparse.Namespace) -> int:
     from pipelines.live.release import job
     from pipelines.live.release.summary import closed_gates, show_summary
+    from pipelines.reporting.pages import write_pages
+    from pipelines.runtime.store import Store
 
     began = time.monotonic()
     root = Path.cwd()
@@ -58,6 +60,7 @@ def _run(given: argparse.Namespace) -> int:
     except PerennialError as error:
         outcome, exit_code = {"action": "stop", "reason": str(error)}, error.exit_code
     stale = job.stale_stages(root) if outcome is None else set()
+    write_pages(Store(root / "data"), stale=stale)
     show_summary(root, outcome=outcome, seconds=time.monotonic() - began, stale=stale)
     if outcome is None:
         return GateClosed.exit_code if closed_gates(root, stale=stale) else 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.gates.status import override_file
+from pipelines.reporting.pages import PAGES, render_page
 from pipelines.runtime.champion import read_champion
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.params import domain_path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from pipelines.records.domain import DomainSchema
 
-EVIDENCE = ("metrics.json", "verdict.json", "decision.json", "model_card.html", "report.html", "functions.csv")
+EVIDENCE = ("metrics.json", "verdict.json", "decision.json", "functions.csv")
 
 
 def build_package(
@@ -131,6 +132,9 @@ def _copy_evidence(target: Path, *, root: Path) -> None:
         for name in EVIDENCE:
             if folder.name != "champion" and (folder / name).is_file():
                 shutil.copyfile(folder / name, target / f"{folder.name}.{name}")
+    for page in PAGES:
+        html, _ = render_page(Store(root / "data"), page)
+        (target / f"{page}.html").write_text(html, encoding="utf-8")
     for verdict in sorted((root / "data").glob("*/verdict.json")):
         digest = str(json.loads(verdict.read_text(encoding="utf-8")).get("digest"))
         record = override_file(Store(root / "data"), verdict.parent.name, digest)

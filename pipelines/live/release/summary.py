@@ -213,10 +213,10 @@ def _places(read: _Evidence, seconds: float | None) -> Table:
     table.add_column(overflow="fold")
     for what, stage, page in (
         ("model card", "evaluate", "model_card.html"),
-        ("data report", "bias_gate", "report.html"),
+        ("data report", "bias_gate", "data_report.html"),
     ):
-        if stage not in read.stale and (read.root / "data" / stage / page).exists():
-            table.add_row(what, f"data/{stage}/{page}")
+        if stage not in read.stale and (read.root / "data" / "pages" / page).exists():
+            table.add_row(what, f"data/pages/{page}")
     table.add_row("every number", "dvc metrics show; dvc plots show; dvc params diff")
     table.add_row("history", "make history   (take it back: make rollback REASON=...)")
     table.add_row("training curves and versions", "make mlflow   then http://127.0.0.1:5000")

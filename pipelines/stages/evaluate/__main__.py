@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from pipelines.models.predictor import Predictor
 from pipelines.records.domain import Domain
 from pipelines.runtime import runner
 from pipelines.runtime.project import Project
-from pipelines.runtime.store import file_digest, folder_digest
+from pipelines.runtime.store import Store, file_digest, folder_digest
 from pipelines.stages.evaluate.behaviors import run_behaviors
-from pipelines.stages.evaluate.card import card_facts, lineage
+from pipelines.stages.evaluate.card import card_facts
 from pipelines.stages.evaluate.checks import evidence_check
 from pipelines.stages.evaluate.measurement import CANDIDATES, TEST_SETS, checks_of, measure
 from pipelines.stages.evaluate.params import EvaluateParams
@@ -52,7 +53,7 @@ def main(project: Project) -> None:
         "behaviors": {name: {item["name"]: item["pass_rate"] for item in items} for name, items in behaviors.items()},
         "predictions": file_digest(store.path("evaluate", "predictions.parquet")),
         "card": card_facts(found, tests, behaviors[chosen], schema=domain.schema, params=params)
-        | {"lineage": lineage(store, domain_folder=domain.folder, models=models, gates=GATES)},
+        | {"lineage": _lineage(store, domain_folder=domain.folder, models=models)},
         "inputs": evidence_digests(
             store, [f"{name}/metrics.json" for name in MEASURED] + [f"{name}/verdict.json" for name in GATES]
         ),
@@ -80,6 +81,19 @@ def _predict(
             answers[name, part] = answers_of(rows, probabilities, labels=labels, given=predictor.labels)
             tables.append(prediction_table(rows, answers[name, part], part=part, candidate=name))
     return answers, pd.concat(tables, ignore_index=True)
+
+
+def _lineage(store: Store, *, domain_folder: Path, models: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the name and the digest of each input that the evidence rests on."""
+    found = [("Raw input, as ingest read it", str(store.read_metrics("ingest").get("raw_digest")))]
+    found.append(("Split records", file_digest(store.path("split", "records.parquet"))))
+    found += [(f"Domain {name}", file_digest(domain_folder / name)) for name in ("schema.py", "behaviors.py")]
+    for name, digest in models.items():
+        found.append((f"Model of {name}, data/{name}/model", digest))
+        base = store.read_json(name, "model/predictor.json").get("encoder") or {}
+        if "name" in base:
+            found.append((f"Its base model, {base['name']}", base["sha256"]))
+    return found + [(f"Verdict of {name}", str(store.read_json(name, "verdict.json").get("digest"))) for name in GATES]
 
 
 if __name__ == "__main__":

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipelines.records.domain import DomainSchema
-from pipelines.runtime.store import Store, file_digest
 from pipelines.stages.evaluate.measurement import CANDIDATES, Measurement
 from pipelines.stages.evaluate.params import EvaluateParams
 from pipelines.stages.evaluate.scores import rounded
@@ -45,21 +43,6 @@ def card_facts(
         "min_slice_rows": params.slices.min_rows,
     }
     return dict(_plain(facts))
-
-
-def lineage(
-    store: Store, *, domain_folder: Path, models: Mapping[str, str], gates: Sequence[str]
-) -> list[tuple[str, str]]:
-    """Return the name and the digest of each input that the evidence rests on."""
-    found = [("Raw input, as ingest read it", str(store.read_metrics("ingest").get("raw_digest")))]
-    found.append(("Split records", file_digest(store.path("split", "records.parquet"))))
-    found += [(f"Domain {name}", file_digest(domain_folder / name)) for name in ("schema.py", "behaviors.py")]
-    for name, digest in models.items():
-        found.append((f"Model of {name}, data/{name}/model", digest))
-        base = store.read_json(name, "model/predictor.json").get("encoder") or {}
-        if "name" in base:
-            found.append((f"Its base model, {base['name']}", base["sha256"]))
-    return found + [(f"Verdict of {name}", str(store.read_json(name, "verdict.json").get("digest"))) for name in gates]
 
 
 def day_span(records: pd.DataFrame) -> tuple[str, str] | None:

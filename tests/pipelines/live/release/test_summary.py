@@ -124,12 +124,12 @@ def test_a_stage_crashed(ended):
 
 
 def test_pages_of_an_earlier_run_are_not_shown(ended):
-    for stage, page in (("evaluate", "model_card.html"), ("bias_gate", "report.html")):
-        Path("data", stage).mkdir(parents=True, exist_ok=True)
-        Path("data", stage, page).write_text("of an earlier run")
+    for page in ("model_card.html", "data_report.html"):
+        Path("data/pages").mkdir(parents=True, exist_ok=True)
+        Path("data/pages", page).write_text("of an earlier run")
     close("bias_gate")
     _, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
-    assert "data/bias_gate/report.html" in text
+    assert "data/pages/data_report.html" in text
     assert "model_card.html" not in text
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from evaluate_samples import LABELS, SCHEMA
 
 from pipelines.records.behaviors import adversarial, directional, invariance, minimum_functionality
 from pipelines.stages.evaluate.behaviors import ODD_INPUT, as_records, run_behaviors
+from tests.factories.shop import LABELS, SCHEMA
 
 BEHAVIORS = [
     invariance("case", texts=["refund me", "late parcel"], change=str.upper, at_least=1.0, doc="shouting"),

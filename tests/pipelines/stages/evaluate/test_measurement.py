@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from evaluate_samples import LABELS, PARAMS, SCHEMA, answers, gold, says
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from pipelines.stages.evaluate.measurement import checks_of, measure
 from pipelines.stages.evaluate.predictions import answers_of, gold_rows, prediction_table
 from pipelines.stages.evaluate.scores import by_class, reliability_table, score
 from pipelines.stats.comparison import Resampling
+from tests.factories.shop import LABELS, PARAMS, SCHEMA, answers, gold, says
 
 ROWS = {"recent": gold(800), "anchor": gold(600, seed=5)}
 

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from evaluate_samples import LABELS, PARAMS, gold, says
 
 from pipelines.gates.verdict import Check, Verdict
+from pipelines.reporting.pages import render_page
 from pipelines.runtime import store
 from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.project import Project
 from pipelines.stages.evaluate import __main__ as evaluate
+from tests.factories.shop import LABELS, PARAMS, gold, says
 
 SCHEMA = '''"""Mail of a shop, and where it goes."""
 from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
@@ -92,9 +93,12 @@ def test_everything_that_is_promised_is_written(workspace):
     assert predictions.groupby(["candidate", "part"]).size().to_dict() == {
         (name, part): n for name in ("baseline", "finetune") for part, n in {"anchor": 400, "recent": 600}.items()
     }
-    card = (root / "data/evaluate/model_card.html").read_text()
-    assert "abababab" in card
-    assert metrics["models"]["finetune"] in card
+    digests = [digest for _, digest in metrics["card"]["lineage"]]
+    assert "ab" * 32 in digests
+    assert metrics["models"]["finetune"] in digests
+    html, missing = render_page(Project.open().store, "model_card")
+    assert missing == ()
+    assert metrics["models"]["finetune"] in html
     assert len(pd.read_csv(root / "data/evaluate/slices.csv")) > 10
     assert set(pd.read_csv(root / "data/evaluate/reliability.csv")["candidate"]) == {"baseline", "finetune"}
 

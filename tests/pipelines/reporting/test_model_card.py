@@ -1,24 +1,27 @@
 """The model card: complete, self-contained, escaped, the same bytes twice."""
 
 import dataclasses
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
-from evaluate_samples import PARAMS, SCHEMA, answers, gold
 
 from pipelines.gates.verdict import Check, Verdict
-from pipelines.stages.evaluate.card import Evidence, confused_pairs, day_span, flatten, render_card
+from pipelines.reporting.evidence import RunEvidence
+from pipelines.reporting.model_card import confused_pairs, flatten, model_card
+from pipelines.runtime.store import to_json
+from pipelines.stages.evaluate.card import card_facts
 from pipelines.stages.evaluate.measurement import checks_of, measure
+from tests.factories.shop import PARAMS, SCHEMA, answers, gold
 
 VOID = {"meta", "br"}
 
 
-def evidence(*, rows=400, what="Split records", schema=SCHEMA):
+def evidence(*, rows=400, what="Split records", schema=SCHEMA, verdict=None, overrides=()):
     tests = {"recent": gold(rows), "anchor": gold(rows, seed=5)}
-    said = {(n, p): answers(f, right=0.85, seed=2) for n in ("baseline", "finetune") for p, f in tests.items()}
-    found = measure(said, tests, schema=schema, params=PARAMS, seed=1)
-    chosen = found.choice.candidate
+    found_answers = {(n, p): answers(f, right=0.85, seed=2) for n in ("baseline", "finetune") for p, f in tests.items()}
+    found = measure(found_answers, tests, schema=schema, params=PARAMS, seed=1)
     behaviors = [
         {
             "name": "case",
@@ -30,26 +33,16 @@ def evidence(*, rows=400, what="Split records", schema=SCHEMA):
             "failures": ["“<b>hi</b>”: refund"],
         }
     ]
-    gate = Verdict.of(
-        "label",
-        [Check.at_least("kappa", 0.8, limit=0.7, rows=90, min_rows=1, required=True, sentence="weak agrees with gold")],
+    card = card_facts(found, tests, behaviors, schema=schema, params=PARAMS) | {"lineage": [(what, "0f" * 32)]}
+    verdict = verdict or Verdict.of(
+        "evaluate", checks_of(found, found_answers, behaviors, params=PARAMS), overrides=overrides
     )
-    return Evidence(
-        schema=schema,
-        choice=found.choice,
-        scores=found.scores,
-        spans={part: day_span(frame) for part, frame in tests.items()},
-        slices=found.slices[chosen],
-        fairness=found.fairness[chosen],
-        groups=found.groups,
-        behaviors=behaviors,
-        verdict=Verdict.of("evaluate", checks_of(found, said, behaviors, params=PARAMS)),
-        gates={"label": gate.to_dict()},
-        metrics={"label": {"coverage": 0.93}},
-        lineage=[(what, "0f" * 32)],
-        confidence=0.95,
-        min_slice_rows=20,
+    kappa = Check.at_least(
+        "kappa", 0.8, limit=0.7, rows=90, min_rows=1, required=True, sentence="weak agrees with gold"
     )
+    metrics = {"evaluate": found.as_metrics() | {"card": card}, "label": {"coverage": 0.93}}
+    verdicts = {"label": Verdict.of("label", [kappa]).to_dict(), "evaluate": verdict.to_dict()}
+    return RunEvidence(json.loads(to_json(metrics)), json.loads(to_json(verdicts)), ())
 
 
 class Balance(HTMLParser):
@@ -72,7 +65,7 @@ class Balance(HTMLParser):
 
 
 def test_the_card_is_one_complete_page():
-    page = render_card(evidence())
+    page = model_card(evidence())
     checker = Balance()
     checker.feed(page)
     assert not checker.wrong
@@ -82,7 +75,7 @@ def test_the_card_is_one_complete_page():
 
 
 def test_the_card_needs_nothing_from_elsewhere_and_names_no_time():
-    page = render_card(evidence())
+    page = model_card(evidence())
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page)
     assert "<script" not in page
     assert "@import" not in page
@@ -90,24 +83,20 @@ def test_the_card_needs_nothing_from_elsewhere_and_names_no_time():
 
 
 def test_the_card_has_the_same_bytes_twice():
-    assert render_card(evidence()) == render_card(evidence())
+    assert model_card(evidence()) == model_card(evidence())
 
 
-def test_a_person_who_let_a_closed_gate_pass_is_named_with_the_reason():
-    found = evidence()
-    assert "let exactly this verdict pass" not in render_card(found)
+def test_an_override_is_named_with_person_and_reason():
+    assert "for exactly this verdict" not in model_card(evidence())
     record = {"stage": "label", "verdict_digest": "ab", "who": "Ana <b>", "when": "2026-03-02T10:00:00+00:00",
               "why": "kappa of one rare class", "checks": ["kappa"], "signature": "cd"}  # fmt: skip
-    verdict = Verdict.of("evaluate", found.verdict.checks, overrides=[record])
-    page = render_card(dataclasses.replace(found, verdict=verdict))
-    said = (
-        "closed, by kappa; Ana &lt;b&gt; let exactly this verdict pass</strong> on 2026-03-02: kappa of one rare class"
-    )
-    assert said in page
+    page = model_card(evidence(overrides=[record]))
+    assert "closed by kappa; overridden by Ana &lt;b&gt; for exactly this verdict" in page
+    assert "on 2026-03-02: kappa of one rare class" in page
 
 
-def test_whatever_the_data_says_is_escaped():
-    page = render_card(evidence(what="<img src=x onerror=alert(1)>"))
+def test_text_from_the_data_is_escaped():
+    page = model_card(evidence(what="<img src=x onerror=alert(1)>"))
     assert "<img" not in page
     assert "<b>hi</b>" not in page
     assert "&lt;b&gt;hi&lt;/b&gt;" in page
@@ -115,19 +104,17 @@ def test_whatever_the_data_says_is_escaped():
 
 @pytest.mark.parametrize("rows", [0, 3])
 def test_a_card_of_next_to_nothing_is_still_a_page(rows):
-    assert "The gate is closed" in render_card(evidence(rows=rows))
+    assert "The gate is closed" in model_card(evidence(rows=rows))
 
 
 def test_a_domain_without_protected_attributes_says_why():
-    import dataclasses
-
     schema = dataclasses.replace(SCHEMA, protected=(), no_protected_because="Only machines write here.")
-    assert render_card(evidence(schema=schema)).count("Only machines write here.") >= 2
+    assert model_card(evidence(schema=schema)).count("Only machines write here.") >= 2
 
 
 def test_the_most_frequent_mistakes_come_first():
-    found = evidence()
-    pairs = confused_pairs(found.scores["baseline", "recent"], labels=SCHEMA.labels)
+    card = evidence().metrics["evaluate"]["card"]
+    pairs = confused_pairs(card["confusion"], labels=SCHEMA.labels)
     assert [pair["rows"] for pair in pairs] == sorted((pair["rows"] for pair in pairs), reverse=True)
     assert len(pairs) == 3
 
@@ -137,21 +124,21 @@ def test_nested_figures_are_flattened_to_a_depth():
 
 
 @pytest.mark.parametrize(
-    ("interval", "said"),
+    ("interval", "badge"),
     [((0.85, 0.95), "passed</span>"), ((0.75, 0.95), "no evidence against</span>"), ((0.5, 0.7), "failed</span>")],
 )
-def test_a_check_that_passed_without_proof_says_so(interval, said):
+def test_a_check_that_passed_without_proof_says_so(interval, badge):
     check = Check.at_least(
         "held", 0.82, limit=0.8, interval=interval, rows=90, min_rows=1, required=False, undecided_passes_from=50,
         sentence="groups alike",
     )  # fmt: skip
-    page = render_card(dataclasses.replace(evidence(), verdict=Verdict.of("evaluate", [check])))
+    page = model_card(evidence(verdict=Verdict.of("evaluate", [check])))
     row = page[page.index('<th scope="row">held</th>') :]
-    assert said in row[: row.index("</tr>")]
+    assert badge in row[: row.index("</tr>")]
 
 
 def test_favorable_labels_are_named():
-    favor = dataclasses.replace(SCHEMA, favorable_labels=("refund",), strata=("channel",))
-    page = render_card(evidence(schema=favor))
-    assert "To be answered refund is a favor" in page and "favor impact: channel=web" in page
-    assert "is a favor" not in render_card(evidence())
+    schema = dataclasses.replace(SCHEMA, favorable_labels=("refund",), strata=("channel",))
+    page = model_card(evidence(schema=schema))
+    assert "The prediction refund is a favorable outcome too" in page and "favor impact: channel=web" in page
+    assert "is a favorable outcome too" not in model_card(evidence())
