@@ -43,7 +43,9 @@ def main(project: Project) -> None:
         evaluated=evaluated.model_digest,
         min_rows=params.min_rows,
     )
-    against, floor = _contests(champion, recent=recent, split=split, mine=mine, schema=schema, checks=checks)
+    against, floor = _contests(
+        champion, project=project, recent=recent, split=split, mine=mine, schema=schema, checks=checks
+    )
     decision = decide(
         candidate,
         checks,
@@ -96,6 +98,7 @@ def main(project: Project) -> None:
 def _contests(
     champion: Champion | None,
     *,
+    project: Project,
     recent: pd.DataFrame,
     split: pd.DataFrame,
     mine: pd.DataFrame,
@@ -121,7 +124,7 @@ def _contests(
     if any(check.closes for check in checks):
         return None, floor
     logger.info("champion version %d answers %d recent gold rows", champion.version, len(recent))
-    theirs = Predictor.load(champion.model_folder).predict(recent)
+    theirs = Predictor.load(champion.model_folder, models_folder=project.models_folder).predict(recent)
     name = f"champion version {champion.version}"
     return contest(recent, candidate=said["recent"], rival=theirs, against=name, labels=schema.labels), floor
 
