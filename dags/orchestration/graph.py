@@ -17,7 +17,7 @@ from .project import Project
 
 Hook = Any  # an operator, a task, a function that makes one, or a list of these
 SETTINGS = {"pool", "pool_slots", "queue", "priority_weight", "retries"}  # passed on to the task as they are
-KNOWN = SETTINGS | {"retry_delay_seconds", "timeout_minutes", "verdict"}
+KNOWN = SETTINGS | {"retry_delay_seconds", "timeout_minutes", "verdict", "after", "after_outs"}
 
 
 class GraphError(ValueError):
