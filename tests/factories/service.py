@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines.live.serve.answering import Answerer
-from pipelines.live.serve.app import create_app
+from pipelines.live.serve.app import Backend, create_app
+from pipelines.live.serve.commands import utc_now
 from pipelines.live.serve.journal import Journal
 from pipelines.live.serve.metrics import Metrics
 from pipelines.live.serve.models import Loaded, Pair
@@ -50,7 +51,7 @@ class FakePredictor:
 
 
 class FixedModels:
-    """Stands where `Models` stands; a test exchanges the pair."""
+    """Replaces `Models`; a test exchanges the pair."""
 
     def __init__(self, champion, challenger=None):
         self.pair = Pair(champion, challenger)
@@ -72,15 +73,15 @@ class Set:
             journal=self.journal,
             metrics=self.metrics,
             canary_share=lambda: self.share,
+            clock=utc_now,
         )
         self.app = create_app(
-            answerer,
+            Backend(answer=answerer, ready=lambda: self.models.ready, stop=self.journal.close),
             schema=domain.schema,
             params=params,
             metrics=self.metrics,
             token=TOKEN,
-            ready=lambda: self.models.ready,
-            on_stop=self.journal.close,
+            clock=utc_now,
         )
 
     def lines(self) -> list[dict]:

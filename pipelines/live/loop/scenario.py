@@ -56,7 +56,7 @@ class ScenarioRun:
             start=self.scenario.trained_from, end=self.scenario.live_from, why="the first champion", log="first"
         )
         self._registry = Registry(self.project.model_name)
-        self._live = Live(self.project, self._registry)
+        self._live = Live(self.project)
         self.record("first champion", f"version {self._registry.alias(CHAMPION)} is released: the registry had none")
         for start, end in self.scenario.weeks():
             self._day = end
@@ -156,7 +156,9 @@ class ScenarioRun:
         champion = registry.alias(CHAMPION)
         if champion is None:
             return
-        self._bad = register_faulty_version(registry, of=champion, schema=now.domain.schema, project=self.project)
+        self._bad = register_faulty_version(
+            registry, of=champion, schema=now.service.domain.schema, project=self.project
+        )
         registry.move_alias(CHALLENGER, self._bad)
         self.record("bad challenger", f"version {self._bad}, registered by hand past the gates, answers wrongly")
 
@@ -170,7 +172,7 @@ class ScenarioRun:
         answered = now.serve(today, today + timedelta(days=1), request_records=self.scenario.request_records)
         self.report(f"{today}  {sum(answered.values())} requests answered by {_by_version(answered)}")
         done = rollback(registry, reason=REASON)
-        now.models.refresh()
+        now.service.models.refresh()
         self.record("rolled back", f"version {done['version']} is champion again: {done['reason']}")
         self._over = True
 

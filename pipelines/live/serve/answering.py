@@ -1,4 +1,4 @@
-"""One batch of live records: who answers which, what is logged, and what the clients get."""
+"""Answer one batch of live records: which model answers which record, what is logged, what the clients get."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipelines.live.serve.canary import is_canary
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 class Answerer:
-    """Answers records with the champion or, for its share, the challenger; the other one is asked in the shadow."""
+    """Answers records with the champion or, for its share, the challenger; the other one answers in the shadow."""
 
     def __init__(
         self,
@@ -37,15 +37,17 @@ class Answerer:
         journal: Journal,
         metrics: Metrics,
         canary_share: Callable[[], float],
+        clock: Callable[[], datetime],
     ) -> None:
         self._models = models
         self._domain = domain
         self._journal = journal
         self._metrics = metrics
         self._canary_share = canary_share
+        self._clock = clock
 
     def __call__(self, records: list[Row]) -> list[Row]:
-        """One answer a record, in order: {id, label, confidence, model_version, request_id}."""
+        """Return one answer per record, in order: {id, label, confidence, model_version, request_id}."""
         import pandas as pd
 
         pair = self._models.pair
@@ -54,15 +56,15 @@ class Answerer:
         challenger = None if pair.challenger is None else self._try(pair.challenger, frame)
         seen = self._seen(frame)
         if pair.challenger is None or challenger is None:
-            answers = _said(seen, champion, version=pair.champion.version, roles=["champion"] * len(seen))
+            answers = _answers(seen, champion, version=pair.champion.version, roles=["champion"] * len(seen))
             logged = answers
         else:
             share, salt = self._canary_share(), str(pair.challenger.version)
             trial = [is_canary(row["record_id"], share=share, salt=salt) for row in seen]
-            by_champion = _said(
+            by_champion = _answers(
                 seen, champion, version=pair.champion.version, roles=["shadow" if c else "champion" for c in trial]
             )
-            by_challenger = _said(
+            by_challenger = _answers(
                 seen, challenger, version=pair.challenger.version, roles=["canary" if c else "shadow" for c in trial]
             )
             answers = [
@@ -100,11 +102,11 @@ class Answerer:
             return None
 
     def _seen(self, frame: pd.DataFrame) -> list[Row]:
-        """What the log says of each record, whoever answers."""
+        """Return the fields of the log that do not depend on the model that answers."""
         features = [feature.name for feature in self._domain.schema.features]
         columns = {name: _cells(frame[name]) for name in features}
         names, received = frame["id"].astype(str).tolist(), frame["received_at"].tolist()
-        lengths, now = frame["text"].str.len().tolist(), _iso(datetime.now(UTC))
+        lengths, now = frame["text"].str.len().tolist(), _iso(self._clock())
         return [
             {
                 "schema_version": SCHEMA_VERSION,
@@ -119,7 +121,7 @@ class Answerer:
         ]
 
 
-def _said(seen: list[Row], answer: pd.DataFrame, *, version: int, roles: list[str]) -> list[Row]:
+def _answers(seen: list[Row], answer: pd.DataFrame, *, version: int, roles: list[str]) -> list[Row]:
     labels, confidences = answer["label"].tolist(), answer["confidence"].tolist()
     return [
         {**row, "model_version": version, "role": role, "label": str(label), "confidence": float(confidence)}
@@ -128,8 +130,8 @@ def _said(seen: list[Row], answer: pd.DataFrame, *, version: int, roles: list[st
 
 
 def _cells(column: pd.Series) -> list[Any]:
-    """Plain values, None where null; pandas' own `where` takes longer than a small network's answer."""
-    return [cell if there else None for cell, there in zip(column.tolist(), column.notna().tolist(), strict=True)]
+    """Return plain values, None where null; pandas' own `where` takes longer than a small network's answer."""
+    return [cell if known else None for cell, known in zip(column.tolist(), column.notna().tolist(), strict=True)]
 
 
 def _iso(moment: datetime) -> str:

@@ -7,10 +7,11 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 
@@ -28,28 +29,37 @@ logger = logging.getLogger(__name__)
 
 SHOWN_PROBLEMS = 20
 REFUSALS = {
-    400: "the body is no JSON",
+    400: "the body is not valid JSON",
     401: "the token is missing or wrong",
-    408: "the body came too slowly",
+    408: "the body arrived too slowly",
     413: "the body is too long",
-    422: "the body is not what /openapi.json says",
-    503: "no model is loaded, too much waits, or the log cannot be written",
+    422: "the body does not match the schema",
+    503: "no model is loaded, too many records are waiting, or the log cannot be written",
 }
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What the app calls: everything behind the HTTP layer."""
+
+    answer: Callable[[list[Row]], list[Row]]  # n records -> n answers, in the same order
+    ready: Callable[[], bool]  # whether a model is loaded
+    stop: Callable[[], None]  # runs after the last answer
 
 
 def create_app(
-    answer_all: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+    backend: Backend,
     *,
     schema: DomainSchema,
     params: ServeParams,
     metrics: Metrics,
     token: str,
-    ready: Callable[[], bool],
-    on_stop: Callable[[], None] = lambda: None,
+    clock: Callable[[], datetime],
 ) -> FastAPI:
-    """An app that gives records to `answer_all` in batches; `on_stop` runs after the last answer."""
+    """Return the app around `backend`; `clock` returns the current time with a time zone."""
     batcher = Batcher(
-        answer_all,
+        backend.answer,
         batch_records=params.batch_records,
         wait_ms=params.batch_wait_ms,
         max_waiting=params.max_waiting,
@@ -59,7 +69,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         batcher.close()
-        on_stop()
+        backend.stop()
 
     app = FastAPI(title=f"Perennial: {schema.name}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(
@@ -69,46 +79,44 @@ def create_app(
         body_seconds=params.body_seconds,
         metrics=metrics,
     )
-    body_model = request_model(schema, max_records=params.max_records, max_text_chars=params.max_text_chars)
+    body_model = request_model(schema, params=params, clock=clock)
     bearer = HTTPBearer(auto_error=False, description="checked before the body is read")
 
     async def predict(body: Any) -> Response:
-        """Label, confidence and version for one record or for several."""
-        if not ready():
-            return _json(503, {"detail": "no model is loaded yet; /readyz says when"}, retry=True)
-        records = [_as_record(record) for record in getattr(body, "records", [body])]
+        """Return label, confidence and version for one record or for several."""
+        if not backend.ready():
+            return _json(503, {"detail": "no model is loaded yet: see /readyz"}, retry=True)
+        records = [_as_record(record, clock=clock) for record in getattr(body, "records", [body])]
         try:
             answers = await batcher.answer(records)
         except Overloaded as error:
             return _json(503, {"detail": str(error)}, retry=True)
         except PerennialError as error:
             logger.error("a request was not answered: %s", error)
-            return _json(503, {"detail": "the service cannot answer now; its log says why"}, retry=True)
+            return _json(503, {"detail": "the service cannot answer now: see its log"}, retry=True)
         return _json(200, {"predictions": answers})
 
     predict.__annotations__ = {"body": body_model, "return": Response}
     refusals: dict[int | str, dict[str, Any]] = {
         status: {"model": Problem, "description": text} for status, text in REFUSALS.items()
     }
-    from fastapi import Depends
-
     app.post("/predict", response_model=Answers, responses=refusals, dependencies=[Depends(bearer)])(predict)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Whether the process answers."""
+        """Return 200 while the process runs."""
         return {"status": "alive"}
 
     @app.get("/readyz", responses={503: {"model": Problem}}, response_model=dict[str, str])
     async def readyz() -> Response:
-        """Whether the weights are loaded and have answered once."""
-        if ready():
+        """Return 200 when a model is loaded and has answered a probe."""
+        if backend.ready():
             return _json(200, {"status": "ready"})
         return _json(503, {"detail": "no model is loaded yet"}, retry=True)
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def prometheus() -> Response:
-        """Counts and times, as Prometheus reads them."""
+        """Return counts and times in the Prometheus text format."""
         return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.exception_handler(RequestValidationError)
@@ -118,15 +126,15 @@ def create_app(
     return app
 
 
-def _as_record(record: Any) -> dict[str, Any]:
-    values: dict[str, Any] = record.model_dump()
+def _as_record(record: Any, *, clock: Callable[[], datetime]) -> Row:
+    values: Row = record.model_dump()
     values["id"] = values["id"] or uuid.uuid4().hex
-    values["received_at"] = values["received_at"] or datetime.now(UTC)
+    values["received_at"] = values["received_at"] or clock()
     return values
 
 
 def _problem(item: Any) -> dict[str, Any]:
-    """Where and what; the value itself is left out, because it may be huge, private or no valid JSON."""
+    """Return where and what; the value is left out, because it may be huge, private or not valid JSON."""
     return {
         "loc": [part if isinstance(part, int) else str(part)[:100] for part in item["loc"]],
         "msg": str(item["msg"])[:300],
@@ -135,6 +143,6 @@ def _problem(item: Any) -> dict[str, Any]:
 
 
 def _json(status: int, content: Any, *, retry: bool = False) -> Response:
-    # ASCII only: a request may name a field with half a surrogate pair, which no encoding but escapes can carry.
+    # ASCII only: a request may name a field with half a surrogate pair, which only an escape can carry.
     body = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
     return Response(body, status, {"retry-after": "1"} if retry else None, media_type="application/json")

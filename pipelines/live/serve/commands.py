@@ -40,7 +40,13 @@ def serve(host: Host = "127.0.0.1", port: Port = None) -> None:
     from pipelines.live.serve.service import run  # after the checks above: torch takes seconds to import
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    run(project, host=host, port=port, token=project.environment.get(TOKEN_VARIABLE, "").strip() or None)
+    token = project.environment.get(TOKEN_VARIABLE, "").strip() or None
+    run(project, host=host, port=port, token=token, clock=utc_now)
+
+
+def utc_now() -> datetime:
+    """Return the current time in UTC."""
+    return datetime.now(UTC)
 
 
 def compact() -> None:
@@ -69,7 +75,7 @@ def canary(today: Today = None) -> None:
     from pipelines.runtime.results import report
 
     project = Project.open()
-    day: date = today or datetime.now(UTC).date()
+    day: date = today or utc_now().date()
     live = live_folder(project)
     journal.compact(journal_folder(live), schema=Domain(project.domain_folder).schema, live=live)
     params = project.section("serve", ServeParams).canary

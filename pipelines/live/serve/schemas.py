@@ -1,23 +1,25 @@
-"""What clients send and get: request models made from the domain's features, with every limit stated."""
+"""Request and response models, made from the domain's features, with every limit stated."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 
 if TYPE_CHECKING:
+    from pipelines.live.serve.params import ServeParams
     from pipelines.records.domain import DomainSchema
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-CLOCKS_DIFFER = timedelta(hours=1)  # a client's clock may be ahead of ours by this much
+CLOCK_SKEW = timedelta(hours=1)  # a client's clock may be ahead by this much
 NO_NULL = r"^[^\x00]*$"
 MAX_ID, MAX_CATEGORY = 200, 500
 
 
 class Strict(BaseModel):
-    """A request part: unknown fields and silent conversions refused."""
+    """A part of a request: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,44 +41,44 @@ class Answers(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request was not answered: one sentence, and where in the request."""
+    """Why a request was not answered: one sentence, or the places in the request and what is wrong there."""
 
     detail: str | list[dict[str, Any]]
 
 
-def _in_range(moment: datetime) -> datetime:
-    if moment < EARLIEST:
-        raise ValueError(f"{moment.isoformat()} is before 1970")
-    if moment > datetime.now(UTC) + CLOCKS_DIFFER:
-        raise ValueError(f"{moment.isoformat()} is in the future; leave it out for now")
-    return moment.astimezone(UTC)
+def request_model(schema: DomainSchema, *, params: ServeParams, clock: Callable[[], datetime]) -> Any:
+    """Return the type of the body of /predict: one record, or `{"records": [...]}`."""
 
+    def in_range(moment: datetime) -> datetime:
+        if moment < EARLIEST:
+            raise ValueError("the time is before 1970")
+        if moment > clock() + CLOCK_SKEW:
+            raise ValueError("the time is in the future; leave it out for the current time")
+        return moment.astimezone(UTC)
 
-def request_model(schema: DomainSchema, *, max_records: int, max_text_chars: int) -> Any:
-    """The body of /predict: one record, or `{"records": [...]}`."""
-    least = 1 if schema.requires_text else 0
-    text = Annotated[str, Field(strict=True, min_length=least, max_length=max_text_chars, pattern=NO_NULL)]
+    min_length = 1 if schema.requires_text else 0
+    text = Annotated[str, Field(strict=True, min_length=min_length, max_length=params.max_text_chars, pattern=NO_NULL)]
     name = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_ID, pattern=NO_NULL)]
-    moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
+    moment = Annotated[AwareDatetime, AfterValidator(in_range)]
     category = Annotated[str, Field(strict=True, max_length=MAX_CATEGORY, pattern=NO_NULL)]
     number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
     fields: dict[str, Any] = {
         "text": (text, ... if schema.requires_text else ""),
-        "id": (name | None, Field(None, description="what late labels refer to; default: a random one")),
+        "id": (name | None, Field(None, description="the id that late labels refer to; default: a random one")),
         "received_at": (moment | None, Field(None, description="with a time zone; default: now")),
     }
     for feature in schema.features:
         kind = category if feature.kind == "category" else number
         fields[feature.name] = (
             kind | None,
-            Field(None, description="null where unknown; what follows from the text is computed from it"),
+            Field(None, description="null where unknown; features that follow from the text are computed from it"),
         )
     record = create_model("Record", __base__=Strict, __doc__="One record.", **fields)
     batch = create_model(
         "Records",
         __base__=Strict,
         __doc__="Several records.",
-        records=(Annotated[list[record], Field(min_length=1, max_length=max_records)], ...),
+        records=(Annotated[list[record], Field(min_length=1, max_length=params.max_records)], ...),
     )
     return Annotated[
         Annotated[record, Tag("record")] | Annotated[batch, Tag("records")],

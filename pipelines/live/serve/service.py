@@ -8,9 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.live.serve.answering import Answerer
 from pipelines.live.serve.journal import Journal, compact
@@ -36,11 +36,12 @@ def journal_folder(live: Path) -> Path:
 class Service:
     """Registry, models, prediction log and app of one process."""
 
-    def __init__(self, project: Project, params: ServeParams) -> None:
+    def __init__(self, project: Project, params: ServeParams, *, clock: Callable[[], datetime]) -> None:
         from pipelines.live.release.registry import Registry
 
         self.live = live_folder(project)
         self.params = params
+        self.clock = clock
         self.domain = Domain(project.domain_folder)
         self.metrics = Metrics()
         self.registry = Registry(project.model_name)
@@ -49,6 +50,14 @@ class Service:
         )
         self.journal = Journal(
             journal_folder(self.live), segment_bytes=params.segment_bytes, fsync_seconds=params.fsync_seconds
+        )
+        self.answer = Answerer(
+            self.models,
+            domain=self.domain,
+            journal=self.journal,
+            metrics=self.metrics,
+            canary_share=lambda: self.params.canary.share,
+            clock=clock,
         )
         self._stopping = threading.Event()
         self._reported = ""
@@ -63,23 +72,15 @@ class Service:
 
     def app(self, *, token: str) -> FastAPI:
         """Return the app; when it stops, it closes the log and compacts it."""
-        from pipelines.live.serve.app import create_app
+        from pipelines.live.serve.app import Backend, create_app
 
-        answerer = Answerer(
-            self.models,
-            domain=self.domain,
-            journal=self.journal,
-            metrics=self.metrics,
-            canary_share=lambda: self.params.canary.share,
-        )
         return create_app(
-            answerer,
+            Backend(answer=self.answer, ready=lambda: self.models.ready, stop=self.stop),
             schema=self.domain.schema,
             params=self.params,
             metrics=self.metrics,
             token=token,
-            ready=lambda: self.models.ready,
-            on_stop=self.stop,
+            clock=self.clock,
         )
 
     def start(self) -> None:
@@ -90,8 +91,12 @@ class Service:
     def stop(self) -> None:
         """End the threads, then close and compact the log."""
         self._stopping.set()
+        self.compact()
+
+    def compact(self) -> dict[str, int]:
+        """Close the open segment of the log and move all finished ones to the predictions; return the counts."""
         self.journal.close()
-        compact(self.journal.folder, schema=self.domain.schema, live=self.live)
+        return compact(self.journal.folder, schema=self.domain.schema, live=self.live)
 
     def follow(self) -> None:
         """Load the versions that the aliases point to now."""
@@ -108,20 +113,22 @@ class Service:
 
     def evaluate(self) -> None:
         """Compact the finished part of the log, then evaluate the canary."""
-        from pipelines.live.serve.trial import evaluate_canary
-
-        self.journal.close()
-        counts = compact(self.journal.folder, schema=self.domain.schema, live=self.live)
+        counts = self.compact()
         if counts["segments"]:
             logger.info("log: %(added)d new predictions, %(broken)d broken lines", counts)
-        today = datetime.now(UTC).date()
-        result = evaluate_canary(
-            self.registry, live=self.live, params=self.params.canary, today=today, metrics=self.metrics
-        )
+        result = self.evaluate_canary(self.clock().date())
         if result["state"] != "none":
             logger.info("canary: %s", result)
         if result["state"] in ("stopped", "completed"):
             self.follow()
+
+    def evaluate_canary(self, today: date) -> dict[str, Any]:
+        """Stop, complete or leave the canary; return its state, see `trial.evaluate_canary`."""
+        from pipelines.live.serve.trial import evaluate_canary
+
+        return evaluate_canary(
+            self.registry, live=self.live, params=self.params.canary, today=today, metrics=self.metrics
+        )
 
     def _every(self, name: str, seconds: float, work: Callable[[], None]) -> None:
         wait = 0.0 if name == "aliases" else seconds
@@ -133,7 +140,7 @@ class Service:
                 logger.exception("%s: failed, next try in %g seconds", name, seconds)
 
 
-def run(project: Project, *, host: str, port: int, token: str | None) -> None:
+def run(project: Project, *, host: str, port: int, token: str | None, clock: Callable[[], datetime]) -> None:
     """Serve until SIGTERM or SIGINT; then answer the requests in the queue and close the log.
 
     Without a token one is generated for this run and written to stderr.
@@ -142,7 +149,7 @@ def run(project: Project, *, host: str, port: int, token: str | None) -> None:
     import uvicorn
 
     torch.set_num_threads(project.resources.threads)
-    service = Service(project, project.section("serve", ServeParams))
+    service = Service(project, project.section("serve", ServeParams), clock=clock)
     if token is None:
         token = secrets.token_urlsafe(24)
         sys.stderr.write(f"serve: PERENNIAL_API_TOKEN is not set; the token of this run is {token}\n")

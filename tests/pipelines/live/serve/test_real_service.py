@@ -17,7 +17,7 @@ from pipelines.gates.verdict import Check, Verdict
 from pipelines.live.release import moves
 from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
 from pipelines.live.score.export import convert, export_folder, with_verdict
-from pipelines.live.serve.commands import TOKEN_VARIABLE
+from pipelines.live.serve.commands import TOKEN_VARIABLE, utc_now
 from pipelines.live.serve.journal import compact
 from pipelines.live.serve.metrics import Metrics
 from pipelines.live.serve.models import Models
@@ -76,7 +76,7 @@ def running(registry, run_app, repository):
     often = params.model_copy(update={"poll_seconds": 0.1, "look_seconds": 0.4, "canary": canary})
 
     def start():
-        service = Service(project, often)
+        service = Service(project, often, clock=utc_now)
         server = run_app(service.app(token=TOKEN))
         service.start()
         until(lambda: service.models.ready)
