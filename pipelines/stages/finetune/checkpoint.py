@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+import pipelines.models
 from pipelines.runtime.state import home, write_atomic
 
 logger = logging.getLogger(__name__)
@@ -37,13 +38,9 @@ def folder_for(key: dict[str, Any]) -> Path:
 
 
 def code_digest() -> str:
-    """sha256 of the code that training runs: another version never takes up this one's checkpoint."""
-    here = Path(__file__).parent
-    files = [
-        *sorted(here.glob("*.py")),
-        here.parents[1] / "models" / "encoder.py",
-        here.parents[1] / "models" / "adapter.py",
-    ]
+    """Return the sha256 of the code that training runs: another version of it never resumes from a checkpoint."""
+    here, models = Path(__file__).parent, Path(pipelines.models.__path__[0])
+    files = [*sorted(here.glob("*.py")), models / "encoder.py", models / "adapter.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
