@@ -28,20 +28,20 @@ setup-orchestrator:
 	@scripts/setup.sh orchestrator
 
 demo: setup-pipeline ## Run the main job on the simulated stream: ingest to a released champion, with a summary
-	@$(PY) -m pipelines.live.release run
+	@$(PY) -m pipelines run
 run: setup-pipeline ## Run the main job with a file of overrides: make run PARAMS=file.yaml
 	@test -n "$$PARAMS" || { echo "PARAMS is missing; for example: make run PARAMS=examples/cfpb_complaints.yaml" >&2; exit 2; }
-	@$(PY) -m pipelines.live.release run --params "$$PARAMS"
+	@$(PY) -m pipelines run --params "$$PARAMS"
 retrain: setup-pipeline ## Run the main job on a window: make retrain START=2025-03-03 END=2026-03-02
 	@test -n "$$END" || { echo "END is missing; for example: make retrain START=2025-03-03 END=2026-03-02" >&2; exit 2; }
-	@$(PY) -m pipelines.live.release run $(if $(START),--start "$$START") --end "$$END"
+	@$(PY) -m pipelines run $(if $(START),--start "$$START") --end "$$END"
 history: setup-pipeline ## Show who moved the champion alias, when and why
-	@$(PY) -m pipelines.live.release history
+	@$(PY) -m pipelines history
 rollback: setup-pipeline ## Go back to the previous champion: make rollback REASON="..."
 	@test -n "$$REASON" || { echo 'REASON is missing; for example: make rollback REASON="wrong answers on loans"' >&2; exit 2; }
-	@$(PY) -m pipelines.live.release rollback --reason "$$REASON"
+	@$(PY) -m pipelines rollback --reason "$$REASON"
 verify: setup-pipeline ## Check the history's chain and every artifact of the champion
-	@$(PY) -m pipelines.live.release verify
+	@$(PY) -m pipelines verify
 serve: setup-pipeline ## Start the REST service on http://127.0.0.1:8000; make serve PORT=9000 HOST=0.0.0.0
 	@$(PY) -m pipelines serve --host $(call given,HOST,127.0.0.1) --port $(call given,PORT,8000)
 score: setup-pipeline ## Score a window with the champion: make score START=2026-03-02 END=2026-03-09
@@ -49,7 +49,7 @@ score: setup-pipeline ## Score a window with the champion: make score START=2026
 score-export: setup-pipeline ## Export the champion's network in a faster form, which score uses once its parity gate is open
 	@$(PY) -m pipelines score-export
 mlflow: setup-pipeline ## Open MLflow's pages on http://127.0.0.1:5000; make mlflow PORT=5001
-	@$(PY) -m pipelines.live.release ui --port $(call given,PORT,5000)
+	@$(PY) -m pipelines mlflow --port $(call given,PORT,5000)
 
 drift: setup-pipeline ## Compare the week before END with the champion's profile, and decide: make drift END=2026-03-16
 	@$(PY) -m pipelines.live.drift measure --end "$$END"

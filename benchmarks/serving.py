@@ -69,11 +69,11 @@ def measure(url: str, *, seconds: int, clients: int, records: int, token: str) -
 @contextlib.contextmanager
 def service() -> Iterator[tuple[str, str]]:
     """Address and token of a service of our own; what it logs is thrown away, so that drift never sees it."""
-    from pipelines.live.release.params import model_name
     from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
+    from pipelines.runtime.project import Project
     from pipelines.runtime.state import home, tracking_uri
 
-    registry = Registry(model_name())
+    registry = Registry.open(Project.open())
     if registry.alias(CHAMPION) is None:
         raise SystemExit(f"{registry.model_name} has no champion yet: release one first (make demo)")
     if registry.alias(CHALLENGER) is not None:

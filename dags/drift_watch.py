@@ -37,7 +37,7 @@ WHAT = ["--model-version={{ params.model_version or 0 }}", "--texts={{ 'yes' if 
 MEASURED = "{{ ti.xcom_pull(task_ids='measure')['%s'] }}"
 DECIDE = [*DRIFT, "decide", f"--verdict={MEASURED % 'key'}"]
 CONFIRM = [*DRIFT, "decide", "--confirm={key}", "--run-id=drift__{key}"]
-ROLLBACK = ["python", "-m", "pipelines.live.release", "rollback", "--reason={reason}"]
+ROLLBACK = ["python", "-m", "pipelines", "rollback", "--reason={reason}"]
 
 with DAG(
     "drift_watch",

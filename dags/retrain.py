@@ -31,7 +31,7 @@ SCHEDULE = CronDataIntervalTimetable("0 0 * * 1", timezone="UTC")
 RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=30), "retry_exponential_backoff": 2.0}
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
 STAGES = read_graph(Path(__file__).with_name("graph.json"))
-RELEASE = ["python", "-m", "pipelines.live.release"]
+RELEASE = ["python", "-m", "pipelines"]
 DECISION = "data/promote/decision.json"
 CHAMPION = Asset("champion", uri="champion://perennial")
 

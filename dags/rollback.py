@@ -22,7 +22,7 @@ from orchestration.operators import CleanupOperator, CommandOperator, PrepareOpe
 from orchestration.project import Project
 
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
-ROLLBACK = ["python", "-m", "pipelines.live.release", "rollback", "--reason={{ params.reason }}"]
+ROLLBACK = ["python", "-m", "pipelines", "rollback", "--reason={{ params.reason }}"]
 CHAMPION = Asset("champion", uri="champion://perennial")
 REASON = Param(type="string", minLength=5, maxLength=1000, title="Reason", description="Why; it stands in the history.")
 

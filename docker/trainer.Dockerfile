@@ -24,4 +24,4 @@ ENV PATH=/opt/perennial/.venv/bin:/opt/perennial/.venv-airflow/bin:$PATH \
     AIRFLOW__CORE__LOAD_EXAMPLES=False \
     DVC_NO_ANALYTICS=1
 ENTRYPOINT ["tini", "--"]
-CMD ["python", "-m", "pipelines.live.release", "--help"]
+CMD ["python", "-m", "pipelines", "--help"]

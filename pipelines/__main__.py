@@ -14,6 +14,7 @@ from pipelines.runtime.errors import PerennialError
 COMMANDS: tuple[str, ...] = (
     "pipelines.gates.commands",
     "pipelines.reporting.commands",
+    "pipelines.live.release.commands",
     "pipelines.models.commands",
     "pipelines.live.score.commands",
     "pipelines.live.serve.commands",

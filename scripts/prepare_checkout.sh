@@ -27,4 +27,4 @@ if [ -f "$page" ] && [ ! -f "$(sed -n 's/^ *html_template = //p' "$local_config"
 fi
 scripts/hide_run_files.sh
 # `split` and `promote` compare with data/champion/; a new checkout has none yet.
-[ -d data/champion ] || PERENNIAL_HOME="$home" .venv/bin/python -m pipelines.live.release pin
+[ -d data/champion ] || PERENNIAL_HOME="$home" .venv/bin/python -m pipelines pin

@@ -73,7 +73,7 @@ def test_drift_one_retraining_clear_again_and_a_bad_model_goes_back(tmp_path: Pa
 
 def history(world: World) -> list[dict]:
     """Lines of the champion's history, their chain checked."""
-    command = [TOOLS / "python", "-m", "pipelines.live.release", "history", "--json"]
+    command = [TOOLS / "python", "-m", "pipelines", "history", "--json"]
     said = subprocess.run(command, check=True, cwd=world.root, env=_own(world), stdout=subprocess.PIPE)
     return json.loads(said.stdout)
 
@@ -81,9 +81,9 @@ def history(world: World) -> list[dict]:
 def aliases(world: World) -> dict[str, int]:
     """Where the registry's aliases point."""
     asked = (
-        "import json; from pipelines.live.release.params import model_name; "
+        "import json; from pipelines.runtime.project import Project; "
         "from pipelines.live.release.registry import Registry; "
-        "found = Registry(model_name()); names = ('champion', 'challenger', 'previous'); "
+        "found = Registry.open(Project.open()); names = ('champion', 'challenger', 'previous'); "
         "print(json.dumps({name: found.alias(name) for name in names if found.alias(name)}))"
     )
     said = subprocess.run(

@@ -82,7 +82,7 @@ class Checkout:
 
     def command(self, *words: str) -> list[str]:
         """A command with this environment's Python in front when it names a module."""
-        return [sys.executable, "-m", *words] if words[0] in ("dvc", "pipelines.live.release") else list(words)
+        return [sys.executable, "-m", *words] if words[0] in ("dvc", "pipelines") else list(words)
 
     def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout and return what it said."""
@@ -97,8 +97,8 @@ class Checkout:
         )
 
     def release(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m pipelines.live.release`."""
-        return self.run("pipelines.live.release", *words, **more)
+        """Run `python -m pipelines`."""
+        return self.run("pipelines", *words, **more)
 
     def dvc(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run DVC."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.live.release import moves
-from pipelines.live.release.package import _digests
+from pipelines.live.release.package import file_digests
 from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
 from pipelines.models.base_model import BaseModelParams
 from pipelines.models.linear import LinearModel, Vocabulary
@@ -56,14 +56,16 @@ def register_tiny(registry: Registry, scratch: Path, *, labels: tuple[str, ...],
     (folder / "MLmodel").write_text("flavors: {}\n")
     for name, content in more.items():
         (package / name).write_bytes(content)
-    manifest = {"git_commit": None, "dvc_lock": None, "model_digest": str(seed), "files": _digests(package)}
+    manifest = {"git_commit": None, "dvc_lock": None, "model_digest": str(seed), "files": file_digests(package)}
     (package / "manifest.json").write_bytes(store.to_json(manifest))
     return registry.register(folder, candidate_digest=f"digest-{seed}", tags={})
 
 
 def release(registry: Registry, version: int) -> None:
     """Make a version champion, as `apply` does after its pre-flight."""
-    moves._move(registry, old=registry.alias(CHAMPION), new=version, action="release", reason="it is the newest")
+    moves.move_champion(
+        registry, old=registry.alias(CHAMPION), new=version, action="release", reason="it is the newest"
+    )
 
 
 def challenge(registry: Registry, version: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipelines.live.drift import ledger
 from pipelines.live.drift.params import DriftParams
+from pipelines.live.release.params import ReleaseParams
 from pipelines.monitoring.live_state import live_folder
 from pipelines.runtime.errors import InputError, ParamsError, StoreError
 from pipelines.runtime.params import PARAMS_FILE
@@ -159,7 +160,7 @@ def audit(project: Project, *, training: Path, start: date, end: date) -> dict[s
         rows = pd.read_parquet(training, columns=["id", "label"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{training} is no parquet with the columns id and label: {error}") from None
-    max_share = project.section("drift", DriftParams).decision.most_self_labeled
+    max_share = project.section("release", ReleaseParams).max_self_labeled_share
     check = feedback_between(live_folder(project), rows, start=start, end=end, max_share=max_share)
     if check.closes:
         raise GateClosed(f"feedback loop: {check.sentence}; at most {check.limit:.0%} may")
@@ -224,7 +225,7 @@ def _version(
         manifest = profile_folder.parent / "manifest.json"
         digest = json.loads(manifest.read_bytes())["model_digest"] if manifest.is_file() else None
         return version, previous, profile_folder, digest
-    registry = Registry(project.model_name)
+    registry = Registry.open(project)
     version = version if version is not None else registry.alias(CHAMPION)
     if version is None:
         raise InputError(f"{registry.model_name} has no champion yet: release one first (make demo)")
@@ -241,7 +242,7 @@ def _in_trial(project: Project, verdict: dict[str, Any], *, account: ledger.Acco
         return None
     from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
 
-    registry = Registry(project.model_name)
+    registry = Registry.open(project)
     return registry.alias(CHALLENGER) if registry.alias(CHAMPION) == version else None
 
 

@@ -43,7 +43,6 @@ class DecisionParams(StageParams):
     cooldown_days: float = Field(ge=0)  # after a retraining, before the next
     retrain_minutes: float = Field(gt=0)  # what a retraining is expected to cost
     minutes_a_month: float = Field(ge=0)  # pre-approved; more is a page and no run
-    most_self_labeled: float = Field(ge=0, le=1)  # share of training rows whose label was the model's own decision
 
 
 class DriftParams(StageParams):

@@ -26,7 +26,7 @@ def read_state(project: "Project", registry: "Registry") -> State:
     found = registry.client.search_model_versions(f"name = '{registry.model_name}'")
     versions = sorted(int(item.version) for item in found)
     return State(
-        moves=read_history(registry.model_name),
+        moves=read_history(registry.state, registry.model_name),
         decisions=list(Account.read(live).decisions),
         verdicts=[read_verdict(file) for file in sorted((live / "drift").glob("*/verdict.json"))],
         canaries=read_lines(root / "canaries.jsonl"),

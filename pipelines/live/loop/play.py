@@ -65,7 +65,7 @@ def play(project: Project, plan_file: Path, *, folder: Path) -> int:
         run.play()
     except PerennialError as error:
         failure = str(error)
-    state = read_state(project, Registry(project.model_name))
+    state = read_state(project, Registry.open(project))
     found = claims(state, scenario=scenario)
     seconds = time.monotonic() - began
     alarm = project.section("drift", DriftParams).alarm

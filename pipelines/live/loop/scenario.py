@@ -55,7 +55,7 @@ class ScenarioRun:
         self._train(
             start=self.scenario.trained_from, end=self.scenario.live_from, why="the first champion", log="first"
         )
-        self._registry = Registry(self.project.model_name)
+        self._registry = Registry.open(self.project)
         self._live = Live(self.project)
         self.record("first champion", f"version {self._registry.alias(CHAMPION)} is released: the registry had none")
         for start, end in self.scenario.weeks():

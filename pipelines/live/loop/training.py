@@ -25,7 +25,7 @@ def train(root: Path, *, start: date, end: date, log: Path, report: Callable[[st
     lay_over(root, window(start.isoformat(), end.isoformat()))
     commit(root, f"Train on [{start}, {end}): {why}")
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pipelines.live.release", "run"]
+    command = [sys.executable, "-m", "pipelines", "run"]
     with (
         log.open("w", encoding="utf-8") as file,
         subprocess.Popen(

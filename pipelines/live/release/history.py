@@ -1,4 +1,4 @@
-"""Who moved the champion alias, when, why, from what to what: an append-only, hash-chained file in the state root."""
+"""Who moved the champion alias, when, why and between which versions: a hash-chained file in the state root."""
 
 from __future__ import annotations
 
@@ -8,49 +8,38 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.runtime.state import append_line, home, verify_chain
+from pipelines.runtime.state import append_line, verify_chain
+
+Move = dict[str, Any]
 
 
-def history_file() -> Path:
-    """Where the history stands."""
-    return home() / "history.jsonl"
+def history_file(state: Path) -> Path:
+    """Return the file of the history in a state root."""
+    return state / "history.jsonl"
 
 
-def read_history(model_name: str) -> list[dict[str, Any]]:
-    """Moves of this model's champion alias, oldest first; StoreError when a line was tampered with."""
-    return [line for line in verify_chain(history_file()) if line["model"] == model_name]
+def read_history(state: Path, model_name: str) -> list[Move]:
+    """Return the moves of a model's champion alias, oldest first; StoreError when a line was tampered with."""
+    return [line for line in verify_chain(history_file(state)) if line["model"] == model_name]
 
 
-def record_move(
-    *, model_name: str, action: str, old: int | None, new: int, reason: str, evidence: dict[str, Any]
-) -> dict[str, Any]:
-    """Append one move of the alias and return its line."""
+def append_move(state: Path, move: Move) -> Move:
+    """Append one move of an alias with its time and return the line."""
     return append_line(
-        history_file(),
-        {
-            "model": model_name,
-            "action": action,
-            "from": old,
-            "to": new,
-            "who": _who(),
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "why": reason,
-            "evidence": evidence,
-        },
-        chained=True,
+        history_file(state), {**move, "when": datetime.now(UTC).isoformat(timespec="seconds")}, chained=True
     )
 
 
-def _who() -> str:
-    """Who acts: `PERENNIAL_ACTOR`, else the user of this process, who has no name in some containers."""
+def user_name() -> str:
+    """Return the name of the user of this process, or `uid N` in containers where the user has no name."""
     try:
-        return os.environ.get("PERENNIAL_ACTOR") or pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid {os.getuid()}"
 
 
-def champions(moves: list[dict[str, Any]]) -> list[int]:
-    """Versions that a rollback can walk back through, the present champion last.
+def champions(moves: list[Move]) -> list[int]:
+    """Return the versions that rollbacks can walk back through, the present champion last.
 
     A release puts its version on top; a rollback takes the present one off. So two rollbacks in a row go two champions
     back, and never to a version that was itself rolled back.
@@ -67,8 +56,8 @@ def champions(moves: list[dict[str, Any]]) -> list[int]:
     return stack
 
 
-def taken_back(moves: list[dict[str, Any]], *, version: int) -> dict[str, Any] | None:
-    """The line that rolled this version back, where that is the last thing that happened to it."""
+def rolled_back(moves: list[Move], *, version: int) -> Move | None:
+    """Return the move that rolled a version back, if that is the last thing that happened to it."""
     own = [move for move in moves if version in (move["from"], move["to"])]
     last = own[-1] if own else None
     return last if last is not None and last["action"] == "rollback" and last["from"] == version else None

@@ -1,10 +1,7 @@
-"""The main job on a laptop: lay parameters over params.yaml, pin, `dvc repro`, apply."""
+"""Parameters of a run on a laptop: a file and a window that override params.yaml, checked before anything starts."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -82,22 +79,6 @@ def overlay_file(path: str | None) -> dict[str, Any]:
     if not Path(path).is_file():
         raise ParamsError(f"PARAMS = {path}: there is no such file; `make run PARAMS=file.yaml` would be right")
     return dict(_days_as_text(read_yaml(Path(path))))
-
-
-def reproduce(root: Path) -> int:
-    """`dvc repro` in the checkout, its output shown as it comes; returns its exit code."""
-    command = [sys.executable, "-m", "dvc", "--cd", str(root), "repro"]
-    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
-
-
-def stale_stages(root: Path) -> set[str]:
-    """Stages whose outputs are not of the present inputs: what a run that stopped did not reach."""
-    command = [sys.executable, "-m", "dvc", "--cd", str(root), "status", "--json"]
-    answer = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    try:
-        return set(json.loads(answer.stdout))
-    except ValueError:
-        return set()
 
 
 def _days_as_text(content: Any) -> Any:

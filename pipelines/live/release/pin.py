@@ -1,4 +1,4 @@
-"""Pin: write `data/champion.json` and `data/champion/` from the registry, so that stages never ask it."""
+"""Pin: write `data/champion.json` and `data/champion/` from the registry, so that no stage reads the registry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOTHING = "No champion is pinned.\n"
 
 
 def pin(registry: Registry, *, root: Path, decisions_used: int) -> int | None:
-    """Pin the champion of the registry (or none) into the checkout `root`; returns its version."""
+    """Pin the champion of the registry into the checkout `root` and return its version, or None without a champion."""
     version = registry.alias(CHAMPION)
     temporary = root / CHAMPION_FOLDER.parent / ".champion.partial"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -47,7 +47,7 @@ def _fetch(registry: Registry, version: int, *, target: Path, decisions_used: in
     manifest = read_manifest(package)
     for part in PARTS:
         if (package / part).is_dir():
-            # The base model is found by its digest on every machine; the pinned copy holds only what was trained.
+            # Every machine finds the base model by its digest; the pinned copy holds only what was trained.
             shutil.copytree(package / part, target / part, ignore=shutil.ignore_patterns("encoder"))
         else:
             shutil.copyfile(package / part, target / part)
@@ -72,7 +72,7 @@ def _fetch(registry: Registry, version: int, *, target: Path, decisions_used: in
 
 
 def _replace(source: Path, target: Path) -> None:
-    """Put the new folder in place; an unchanged one is left alone, so that DVC sees nothing to do."""
+    """Replace a folder; an unchanged one stays as it is, so that DVC finds nothing to do."""
     if target.is_dir():
         if folder_digest(source) == folder_digest(target):
             return
@@ -81,7 +81,7 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def _track(root: Path) -> None:
-    """Let DVC keep `data/champion/`, so that a replay elsewhere has it without the registry."""
+    """Add `data/champion/` to DVC, so that a replay elsewhere has it without the registry."""
     if not (root / ".dvc").is_dir():
         return
     command = [sys.executable, "-m", "dvc", "--cd", str(root), "add", "--quiet", str(CHAMPION_FOLDER)]

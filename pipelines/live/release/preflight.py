@@ -1,4 +1,4 @@
-"""Pre-flight: the model as it will be served, loaded from the files that will be registered, under load."""
+"""Pre-flight check: the model as it will be served, loaded from the files that will be registered, under load."""
 
 from __future__ import annotations
 
@@ -9,16 +9,70 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.gates.verdict import Check
-from pipelines.runtime.errors import InputError
+from pipelines.gates.verdict import Check, Verdict
+from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.imports import PACKAGE, closure
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from pipelines.live.release.params import ReleaseParams
+    from pipelines.records.domain import DomainSchema
+    from pipelines.runtime.store import Store
+
 PREDICTOR = "pipelines.models.predictor"
 BATCHES = {"single": 1, "batch": 64}
+MAX_RECORDS = 256  # recent gold rows that the model answers
+
+
+def run_preflight(
+    saved: Path, *, store: Store, schema: DomainSchema, params: ReleaseParams, candidate: str
+) -> dict[str, Any]:
+    """Load a saved model, compare its answers with the evaluated ones, and measure it under load.
+
+    Returns {"figures": batch name -> latency, "verdict"}. Raises GateClosed, which names the checks that failed.
+    """
+    labels = list(schema.labels)
+    records, expected = _evaluated_records(store, schema=schema, candidate=candidate)
+    model = load_model(saved)
+    same, difference = compare_answers(model.predict(records), expected=expected, labels=labels)
+    seconds, clients = params.preflight_seconds, params.preflight_clients
+    figures = {
+        name: measure(model, records, batch=batch, seconds=seconds, clients=clients) for name, batch in BATCHES.items()
+    }
+    limits = {"single": params.p95_single_ms_at_most, "batch": params.p95_batch_ms_at_most}
+    checks = checks_of(figures, limits=limits, same=same, difference=difference, rows=len(records))
+    verdict = Verdict.of("preflight", checks)
+    if not verdict.passed:
+        closed = "; ".join(check.describe() for check in verdict.closed_by)
+        raise GateClosed(f"pre-flight failed, nothing was registered: {closed}")
+    return {"figures": figures, "verdict": verdict.to_dict()}
+
+
+def _evaluated_records(store: Store, *, schema: DomainSchema, candidate: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return recent gold records as requests, and the probabilities (n, k) that `evaluate` got for them.
+
+    Raises InputError without any, GateClosed when the stored labels are not those of the stored probabilities.
+    """
+    import numpy as np
+
+    rows = store.read_records("evaluate", name="predictions")
+    rows = rows[(rows["part"] == "recent") & (rows["candidate"] == candidate)]
+    if rows.empty:
+        raise InputError(f"pre-flight: evaluate predicted no recent gold row with {candidate}; nothing was released")
+    labels = np.array(schema.labels, dtype=object)
+    columns = [f"p_{label}" for label in schema.labels]
+    edited = int((rows["label"].to_numpy(object) != labels[rows[columns].to_numpy().argmax(axis=1)]).sum())
+    if edited:
+        raise GateClosed(
+            f"pre-flight: data/evaluate/predictions.parquet has another label than its probabilities for {edited} of "
+            f"{len(rows)} recent rows of {candidate}: it was edited; nothing was registered"
+        )
+    split = store.read_records("split")
+    records = split.merge(rows[["id"]], on="id").sort_values("id").head(MAX_RECORDS).reset_index(drop=True)
+    expected = rows.set_index("id").loc[records["id"].tolist(), columns].to_numpy()
+    return records[["text", *(feature.name for feature in schema.features)]], expected
 
 
 def save_model(package: Path, target: Path, *, root: Path, features: Mapping[str, str]) -> None:
@@ -60,7 +114,7 @@ def save_model(package: Path, target: Path, *, root: Path, features: Mapping[str
 
 
 def load_model(folder: Path) -> Any:
-    """The model as MLflow serves it."""
+    """Return the model as MLflow serves it."""
     import warnings
 
     with warnings.catch_warnings():
@@ -71,11 +125,14 @@ def load_model(folder: Path) -> Any:
 
 
 def measure(model: Any, records: pd.DataFrame, *, batch: int, seconds: float, clients: int) -> dict[str, float | int]:
-    """Latency percentiles in milliseconds and throughput in records a second, with `clients` callers at once."""
+    """Return latency percentiles in milliseconds and records per second, with `clients` concurrent callers.
+
+    Raises InputError without records, and when the model fails.
+    """
     import numpy as np
 
     if records.empty:
-        raise InputError("pre-flight: there is no record to predict")
+        raise InputError("pre-flight: no records to predict")
     laps: list[float] = []
     errors: list[BaseException] = []
     until = time.monotonic() + seconds
@@ -115,12 +172,17 @@ def measure(model: Any, records: pd.DataFrame, *, batch: int, seconds: float, cl
 
 
 def compare_answers(answer: pd.DataFrame, *, expected: np.ndarray, labels: list[str]) -> tuple[float, float]:
-    """Share of records with the evaluated label, and largest difference of a probability; InputError for NaN."""
+    """Return the share of records with the evaluated label, and the largest difference of a probability.
+
+    `expected` holds the evaluated probabilities, (n, k) in the order of `labels`. Raises InputError for NaN.
+    """
     import numpy as np
 
     served = answer[[f"p_{label}" for label in labels]].to_numpy()
     if not np.isfinite(served).all():
-        raise InputError("pre-flight: the model answers a probability that is not a number; nothing was released")
+        raise InputError(
+            "pre-flight: the model returns a probability that is not a finite number; nothing was released"
+        )
     same = float((served.argmax(axis=1) == expected.argmax(axis=1)).mean())
     return same, float(np.abs(served - expected).max())
 
@@ -128,7 +190,7 @@ def compare_answers(answer: pd.DataFrame, *, expected: np.ndarray, labels: list[
 def checks_of(
     figures: dict[str, dict[str, Any]], *, limits: dict[str, float], same: float, difference: float, rows: int
 ) -> list[Check]:
-    """The pre-flight as checks: served answers equal the evaluated ones, and latency stays within its limits."""
+    """Return the pre-flight as checks: served answers equal the evaluated ones, latency stays within its limits."""
     rest: dict[str, Any] = {"rows": rows, "min_rows": 1, "required": True}
     checks = [
         Check.at_least(
@@ -138,7 +200,7 @@ def checks_of(
             sentence="share of records that get the evaluated label",
             **rest,
         ),
-        # Batches of another make-up round differently in bfloat16, so equal bytes are not to be had here.
+        # Batches of another composition round differently in bfloat16, so equal bytes cannot be required here.
         Check.at_most(
             "served_differs_from_evaluated",
             difference,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from pipelines.live.release.history import user_name
 from pipelines.runtime.errors import InputError, PerennialError
-from pipelines.runtime.state import home, tracking_uri
+from pipelines.runtime.project import Project
 from pipelines.runtime.store import file_digest
 
 if TYPE_CHECKING:
@@ -26,15 +27,29 @@ MANIFEST = "manifest.json"
 
 
 class Registry:
-    """One registered model in the MLflow store of `MLFLOW_TRACKING_URI`, or in the state root."""
+    """One registered model in an MLflow store, and the state root that its moves are recorded in."""
 
-    def __init__(self, model_name: str) -> None:
+    def __init__(self, model_name: str, *, state: Path, tracking_uri: str, actor: str | None = None) -> None:
+        """Connect to the store at `tracking_uri`; `actor` (default: the user of this process) is who moves aliases.
+
+        Raises PerennialError when the store does not answer within seconds.
+        """
         self.model_name = model_name
-        self.uri = tracking_uri()
-        self.client: MlflowClient = connect(self.uri)
+        self.state = state
+        self.uri = tracking_uri
+        self.actor = actor or user_name()
+        if tracking_uri.startswith("sqlite:"):
+            state.mkdir(parents=True, exist_ok=True)
+        self.client: MlflowClient = connect(tracking_uri)
+
+    @classmethod
+    def open(cls, project: Project) -> Registry:
+        """Connect to the registry of a project; `PERENNIAL_ACTOR` names who acts."""
+        actor = project.environment.get("PERENNIAL_ACTOR")
+        return cls(project.model_name, state=project.state, tracking_uri=project.tracking_uri, actor=actor)
 
     def alias(self, name: str) -> int | None:
-        """Version that an alias points to, or None."""
+        """Return the version that an alias points to, or None."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -42,20 +57,20 @@ class Registry:
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
-            said = without_credentials(error.message, uri=self.uri)
-            raise PerennialError(f"registry {_shown(self.uri)} answers: {said}") from error
+            message = without_credentials(error.message, uri=self.uri)
+            raise PerennialError(f"registry {_shown(self.uri)} answers: {message}") from error
 
     def move_alias(self, name: str, version: int) -> None:
         """Point an alias at a version."""
         self.client.set_registered_model_alias(self.model_name, name, str(version))
 
     def drop_alias(self, name: str) -> None:
-        """Remove an alias; nothing happens when there is none."""
+        """Remove an alias, if it exists."""
         if self.alias(name) is not None:
             self.client.delete_registered_model_alias(self.model_name, name)
 
     def version_of(self, candidate_digest: str) -> int | None:
-        """The version registered for this candidate, or None: the same candidate twice is one version."""
+        """Return the version registered for a candidate, or None: the same candidate twice is one version."""
         found = [
             int(item.version)
             for item in self.client.search_model_versions(f"name = '{self.model_name}'")
@@ -64,7 +79,7 @@ class Registry:
         return min(found, default=None)
 
     def register(self, model_folder: Path, *, candidate_digest: str, tags: dict[str, str]) -> int:
-        """Upload a saved model and register it; a version is only made once all of its files are there."""
+        """Upload a saved model and register it; the version is created only after all of its files are stored."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -84,7 +99,10 @@ class Registry:
         return int(version.version)
 
     def package(self, version: int) -> Path:
-        """The version's package folder, local, every file checked: by its manifest, and all by the registry's tag."""
+        """Return the local package folder of a version after checking every file against its manifest and the registry.
+
+        Raises InputError, which names the first file that is missing, added or changed.
+        """
         what = f"version {version} of {self.model_name}"
         model = self.model_folder(version)
         package = model / "artifacts" / "package"
@@ -92,8 +110,8 @@ class Registry:
         known = self.client.get_model_version(self.model_name, str(version)).tags.get(FILES_TAG)
         if (found := files_digest(model)) != known:
             raise InputError(
-                f"{what}: its files have digest {found[:12]}, the registry says {str(known)[:12]}: "
-                f"{MANIFEST} or the code beside it was changed; refused"
+                f"{what}: its files have digest {found[:12]}, the registry has {str(known)[:12]}: "
+                f"{MANIFEST} or the code next to it was changed; refused"
             )
         return package
 
@@ -102,11 +120,11 @@ class Registry:
         self.client.set_model_version_tag(self.model_name, str(version), CANARY_TAG, "stopped")
 
     def is_stopped(self, version: int) -> bool:
-        """Whether the canary of a version was stopped before."""
+        """Return whether the canary of a version was stopped before."""
         return self.client.get_model_version(self.model_name, str(version)).tags.get(CANARY_TAG) == "stopped"
 
     def model_folder(self, version: int) -> Path:
-        """The version's MLflow model folder, downloaded when it is not on this machine."""
+        """Return the MLflow model folder of a version, downloaded when it is not on this machine."""
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
@@ -116,7 +134,7 @@ class Registry:
             if parsed.scheme == "file":
                 folder = Path(url2pathname(parsed.path))
             else:
-                target = home() / "downloads" / f"{self.model_name}-{version}"
+                target = self.state / "downloads" / f"{self.model_name}-{version}"
                 target.mkdir(parents=True, exist_ok=True)
                 folder = Path(download_artifacts(artifact_uri=source, dst_path=str(target), tracking_uri=self.uri))
         except (MlflowException, OSError) as error:
@@ -130,14 +148,14 @@ class Registry:
         if found is not None:
             return str(found.experiment_id)
         if self.uri.startswith("sqlite:"):
-            folder = home() / "artifacts"
+            folder = self.state / "artifacts"
             folder.mkdir(parents=True, exist_ok=True)
             return str(self.client.create_experiment(EXPERIMENT, artifact_location=folder.as_uri()))
         return str(self.client.create_experiment(EXPERIMENT))
 
 
 def connect(uri: str) -> MlflowClient:
-    """An MLflow client that answers within seconds or says which registry does not."""
+    """Return an MLflow client; PerennialError names a registry that does not answer within seconds."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -155,16 +173,16 @@ def connect(uri: str) -> MlflowClient:
         client = MlflowClient(uri)
         client.search_registered_models(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        said = without_credentials(str(error).splitlines()[0], uri=uri)[:200]
+        message = without_credentials(str(error).splitlines()[0], uri=uri)[:200]
         raise PerennialError(
-            f"the registry {_shown(uri)} cannot be reached: {said}. Nothing was released. "
+            f"the registry {_shown(uri)} cannot be reached: {message}. Nothing was released. "
             "Check MLFLOW_TRACKING_URI, or unset it to use the one in the state root"
         ) from error
     return client
 
 
 def files_digest(model_folder: Path) -> str:
-    """sha256 over names and digests of a saved model's files, but for what MLflow and Python leave there in use."""
+    """Return the sha256 over names and digests of a saved model's files, except those that its use leaves there."""
     names = sorted(
         file.relative_to(model_folder).as_posix()
         for file in model_folder.rglob("*")
@@ -175,7 +193,7 @@ def files_digest(model_folder: Path) -> str:
 
 
 def check_manifest(package: Path, *, what: str) -> dict[str, Any]:
-    """The package's manifest; InputError names the first file that is missing, added or changed."""
+    """Return the manifest of a package; InputError names the first file that is missing, added or changed."""
     file = package / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -184,20 +202,20 @@ def check_manifest(package: Path, *, what: str) -> dict[str, Any]:
         raise InputError(f"{what}: {MANIFEST} is missing; the version is not complete") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{what}: {MANIFEST} is broken: {error!r}") from None
-    there = {item.relative_to(package).as_posix() for item in package.rglob("*") if item.is_file()} - {MANIFEST}
-    for name in sorted(there ^ set(wanted)):
-        raise InputError(f"{what}: {name} {'was added' if name in there else 'is missing'}; refused")
+    present = {item.relative_to(package).as_posix() for item in package.rglob("*") if item.is_file()} - {MANIFEST}
+    for name in sorted(present ^ set(wanted)):
+        raise InputError(f"{what}: {name} {'was added' if name in present else 'is missing'}; refused")
     for name, digest in wanted.items():
         found = file_digest(package / name)
         if found != digest:
             raise InputError(
-                f"{what}: {name} has sha256 {found[:12]}, its manifest says {digest[:12]}: it was changed; refused"
+                f"{what}: {name} has sha256 {found[:12]}, its manifest has {digest[:12]}: it was changed; refused"
             )
     return manifest
 
 
 def without_credentials(text: str, *, uri: str) -> str:
-    """The text without what stands before an `@` in the address: libraries repeat it in their messages."""
+    """Return the text without the credentials of the address `uri`: libraries repeat them in their messages."""
     netloc = urlparse(uri).netloc
     return text.replace(netloc.rsplit("@", 1)[0] + "@", "") if "@" in netloc else text
 

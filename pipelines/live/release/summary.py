@@ -1,11 +1,10 @@
-"""What a run did, for a person at a terminal: rows, labels, gates, candidates, the decision, and where to look."""
+"""Summary of a run at a terminal: rows, label quality, gates, candidates, the decision, and where the results are."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -21,9 +20,9 @@ from pipelines.runtime.store import Store
 
 GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate", "promote")
 SHOWN_REASONS = 5  # of rejected rows
-SHOWN_CHECKS = 5  # of a closed gate that are said in full; verdict.json has all
+SHOWN_CHECKS = 5  # of a closed gate that are described in full; verdict.json has all
 MARKS = {"passed": "green", "failed": "red", "undecided": "yellow"}
-FATES = {
+OUTCOMES = {
     "release": ("released", "green"),
     "keep": ("kept: the champion stays", "yellow"),
     "refuse": ("refused", "red"),
@@ -34,24 +33,24 @@ FATES = {
 
 
 def show_summary(
-    root: Path, *, outcome: dict[str, Any] | None, seconds: float | None, stale: Collection[str] = ()
+    store: Store, *, outcome: dict[str, Any] | None, seconds: float | None, stale: Collection[str] = ()
 ) -> None:
-    """Print the summary of what stands in `data/`, but for `stale` stages, which the last run did not reach."""
+    """Print the summary of the outputs in `store`, except those of `stale` stages, which the last run did not reach."""
     console = Console(highlight=False, soft_wrap=False)
-    read = _Evidence(root, stale)
+    read = _Evidence(store, stale)
     console.print()
-    console.rule("[bold]What came in and what fell out", align="left", style="dim")
+    console.rule("[bold]Rows", align="left", style="dim")
     console.print(_rows(read))
     console.rule("[bold]Label quality", align="left", style="dim")
     console.print(_labels(read))
     console.rule("[bold]Gates", align="left", style="dim")
     console.print(_gates(read))
     if (scores := _candidates(read)) is not None:
-        console.rule("[bold]Candidates, on gold labels nobody trained on", align="left", style="dim")
+        console.rule("[bold]Candidates, on gold labels that no training used", align="left", style="dim")
         console.print(scores)
     console.rule("[bold]Decision", align="left", style="dim")
     console.print(_decision(read, outcome))
-    console.rule("[bold]Where to look", align="left", style="dim")
+    console.rule("[bold]Results", align="left", style="dim")
     console.print(_places(read, seconds))
 
 
@@ -67,9 +66,9 @@ def show_history(moves: list[dict[str, Any]]) -> None:
     Console(highlight=False).print(table if moves else "No version has been champion yet.")
 
 
-def closed_gates(root: Path, *, stale: Collection[str] = ()) -> list[str]:
-    """Names of the gates whose verdict on disk is closed and not overridden: behind these nothing starts."""
-    read = _Evidence(root, stale)
+def closed_gates(store: Store, *, stale: Collection[str] = ()) -> list[str]:
+    """Return the gates whose verdict is closed and not overridden: no stage after them starts."""
+    read = _Evidence(store, stale)
     found = {name: verdict for name in GATES if (verdict := read(name, "verdict.json")) is not None}
     return [name for name, verdict in found.items() if not verdict["passed"] and not read.override(name, verdict)]
 
@@ -105,7 +104,7 @@ def _rows(read: _Evidence) -> Table:
 
 
 def _rejections(reasons: dict[str, int]) -> list[tuple[int, str]]:
-    """Why rows were rejected, the most frequent causes first; of many, the rest together."""
+    """Return (rows, cause) of rejected rows, the most frequent first, with rare causes summed up in one line."""
     causes = sorted(
         ((n, cause.removeprefix("rejected: ")) for cause, n in reasons.items() if cause.startswith("rejected: ")),
         key=lambda found: (-found[0], found[1]),
@@ -119,19 +118,19 @@ def _rejections(reasons: dict[str, int]) -> list[tuple[int, str]]:
 def _labels(read: _Evidence) -> Text:
     label = read.metrics("label")
     if not label:
-        return Text("  no labels were made")
+        return Text("  no labels: stage label did not run")
     if label.get("kappa") is None:
         return Text(f"  {label['method'].replace('_', ' ')}; agreement with gold labels could not be measured")
     kappa = f"{label['kappa']:.3f} [{label['kappa_low']:.3f}, {label['kappa_high']:.3f}]"
     rows = _count(label["gold_rows_labeled"])
     method = label["method"].replace("_", " ")
-    return Text(f"  {method}: {label['accuracy']:.1%} right on {rows} gold rows, Cohen's kappa {kappa}")
+    return Text(f"  {method}: {label['accuracy']:.1%} correct on {rows} gold rows, Cohen's kappa {kappa}")
 
 
 def _gates(read: _Evidence) -> Group:
-    """Every gate's verdict, and below them what closed each closed one, over the full width."""
+    """Return the verdict of every gate, followed by the checks that close each closed one."""
     table = _plain_table("gate", "verdict", "checks")
-    why: list[Padding] = []
+    reasons: list[Padding] = []
     for name in GATES:
         content = read(name, "verdict.json")
         if content is None:
@@ -139,27 +138,27 @@ def _gates(read: _Evidence) -> Group:
             continue
         counts = {mark: sum(check["outcome"] == mark for check in content["checks"]) for mark in MARKS}
         line = Text(", ".join(f"{count} {mark}" for mark, count in counts.items() if count))
-        said = Text("open", style="green")
+        status = Text("open", style="green")
         if not content["passed"]:
             record = read.override(name, content)
-            said = Text("overridden", style="yellow") if record else Text("closed", style="bold red")
-            why += _why_closed(name, content, record=record)
-        table.add_row(name, said, line)
-    return Group(table, *why)
+            status = Text("overridden", style="yellow") if record else Text("closed", style="bold red")
+            reasons += _why_closed(name, content, record=record)
+        table.add_row(name, status, line)
+    return Group(table, *reasons)
 
 
 def _why_closed(name: str, content: dict[str, Any], *, record: dict[str, Any] | None) -> list[Padding]:
-    """Who let a closed gate pass, and the checks that close it: value, limit, rows; of many, the first in full."""
+    """Return who overrode a closed gate, and the checks that close it: value, limit, rows; the first ones in full."""
     try:
         closing = read_verdict(content, stage=name).closed_by
     except ValueError as error:
         return [Padding(Text(f"{name}: data/{name}/verdict.json cannot be trusted: {error}"), (0, 0, 0, 2))]
-    lines = [check.describe() for check in closing[:SHOWN_CHECKS]] or ["it made no check at all"]
+    lines = [check.describe() for check in closing[:SHOWN_CHECKS]] or ["no check was made"]
     if rest := [check.name for check in closing[SHOWN_CHECKS:]]:
         lines.append(f"and {len(rest)} more, in data/{name}/verdict.json: {', '.join(rest)}")
     head = f"{name} is closed by"
     if record:
-        head = f"{name}: {record['who']} let it pass on {record['when'][:10]}: {record['why']}. It was closed by"
+        head = f"{name}: overridden by {record['who']} on {record['when'][:10]}: {record['why']}. It was closed by"
     return [Padding(Text(head), (0, 0, 0, 2)), *(Padding(Text(line), (0, 0, 0, 4)) for line in lines)]
 
 
@@ -167,7 +166,7 @@ def _candidates(read: _Evidence) -> Table | None:
     metrics = read.metrics("evaluate")
     if not metrics:
         return None
-    table = _plain_table("candidate", "macro-F1", "accuracy", "log loss", "macro-F1, anchor", "")
+    table = _plain_table("candidate", "macro-F1", "accuracy", "log loss", "macro-F1, anchor (fixed test set)", "")
     chosen = metrics["choice"]["candidate"]
     for name in ("baseline", "finetune"):
         recent, anchor = metrics[name]["recent"], metrics[name]["anchor"]
@@ -185,9 +184,9 @@ def _candidates(read: _Evidence) -> Table | None:
 
 def _decision(read: _Evidence, outcome: dict[str, Any] | None) -> Text:
     decision = read("promote", "decision.json") if outcome else None
-    word, style = FATES[outcome["action"] if outcome else None]
+    words, style = OUTCOMES[outcome["action"] if outcome else None]
     text = Text("  ")
-    text.append(word, style=f"bold {style}")
+    text.append(words, style=f"bold {style}")
     if outcome and outcome["action"] == "release":
         moved = "is champion now" if outcome.get("moved") else "was champion already"
         text.append(f"   version {outcome['version']} {moved}")
@@ -200,10 +199,10 @@ def _decision(read: _Evidence, outcome: dict[str, Any] | None) -> Text:
         text.append(f"\n  {outcome['reason']}")
     elif decision:
         text.append(f"\n  {decision['reason']}")
-    elif not outcome and (closed := closed_gates(read.root, stale=read.stale)):
+    elif not outcome and (closed := closed_gates(read.store, stale=read.stale)):
         text.append(f"   gate {', '.join(closed)} is closed; nothing was released, the champion is untouched")
     elif not outcome:
-        text.append("   a stage failed; its message stands above, nothing was released")
+        text.append("   a stage failed, see its message above; nothing was released")
     return text
 
 
@@ -215,10 +214,10 @@ def _places(read: _Evidence, seconds: float | None) -> Table:
         ("model card", "evaluate", "model_card.html"),
         ("data report", "bias_gate", "data_report.html"),
     ):
-        if stage not in read.stale and (read.root / "data" / "pages" / page).exists():
+        if stage not in read.stale and (read.store.folder / "pages" / page).exists():
             table.add_row(what, f"data/pages/{page}")
     table.add_row("every number", "dvc metrics show; dvc plots show; dvc params diff")
-    table.add_row("history", "make history   (take it back: make rollback REASON=...)")
+    table.add_row("history", "make history   (undo: make rollback REASON=...)")
     table.add_row("training curves and versions", "make mlflow   then http://127.0.0.1:5000")
     if seconds is not None:
         table.add_row("took", f"{seconds:.0f} s")
@@ -233,7 +232,7 @@ def _plain_table(*columns: str) -> Table:
 
 
 def _estimate(scores: dict[str, Any], name: str) -> str:
-    """A metric with its interval."""
+    """Return a metric with its interval as text."""
     if scores.get(name) is None:
         return "-"
     lower, upper = scores.get(f"{name}_lower"), scores.get(f"{name}_upper")
@@ -246,28 +245,28 @@ def _count(number: float) -> str:
 
 
 class _Evidence:
-    """Reads small JSON files of stages that are not stale; None for what is not there."""
+    """Reader of small JSON files of stages that are not stale; None for a file that is missing or broken."""
 
-    def __init__(self, root: Path, stale: Collection[str]) -> None:
-        self.root = root
+    def __init__(self, store: Store, stale: Collection[str]) -> None:
+        self.store = store
         self.stale = stale
 
     def __call__(self, stage: str, name: str) -> Any:
         if stage in self.stale:
             return None
         try:
-            return json.loads((self.root / "data" / stage / name).read_text(encoding="utf-8"))
+            return json.loads((self.store.folder / stage / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
 
     def override(self, stage: str, verdict: dict[str, Any]) -> dict[str, Any] | None:
-        """The record that lets exactly this closed verdict pass; None without one that a stage accepts."""
+        """Return the record that overrides exactly this closed verdict, or None without one that a stage accepts."""
         try:
-            return find_override(Store(self.root / "data"), stage, str(verdict.get("digest")))
+            return find_override(self.store, stage, str(verdict.get("digest")))
         except GateClosed:
             return None
 
     def metrics(self, stage: str) -> Any:
-        """Everything that a stage measured."""
+        """Return everything that a stage measured."""
         content = self(stage, "metrics.json")
         return content["details"][0] if content and "details" in content else None

@@ -96,7 +96,7 @@ def find_package(project: Project, version: int | None) -> tuple[int, Path]:
     """
     from pipelines.live.release.registry import CHAMPION, Registry
 
-    registry = Registry(project.model_name)
+    registry = Registry.open(project)
     version = version if version is not None else registry.alias(CHAMPION)
     if version is None:
         raise InputError(f"{registry.model_name} has no champion yet: release one first (make demo)")

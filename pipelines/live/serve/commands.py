@@ -79,4 +79,4 @@ def canary(today: Today = None) -> None:
     live = live_folder(project)
     journal.compact(journal_folder(live), schema=Domain(project.domain_folder).schema, live=live)
     params = project.section("serve", ServeParams).canary
-    report(trial.evaluate_canary(Registry(project.model_name), live=live, params=params, today=day))
+    report(trial.evaluate_canary(Registry.open(project), live=live, params=params, today=day))

@@ -44,7 +44,7 @@ class Service:
         self.clock = clock
         self.domain = Domain(project.domain_folder)
         self.metrics = Metrics()
-        self.registry = Registry(project.model_name)
+        self.registry = Registry.open(project)
         self.models = Models(
             self.registry, domain=self.domain, threads=project.resources.threads, exports=project.state / "exports"
         )

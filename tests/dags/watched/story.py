@@ -42,7 +42,7 @@ def make(folder: Path) -> None:
     _git(root, "commit", "--quiet", "--all", "--message", "a world that moves")
     environment = os.environ | {"PERENNIAL_MODELS": str(folder / "models"), "HF_HUB_OFFLINE": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run([sys.executable, "-m", "pipelines.live.release", "run"], cwd=root, env=environment, check=True)
+    subprocess.run([sys.executable, "-m", "pipelines", "run"], cwd=root, env=environment, check=True)
     _git(root, "checkout", "--quiet", "--", ".")  # evidence of this run is the registry's; runs clone what is committed
 
 
@@ -50,12 +50,11 @@ def sabotage(folder: Path) -> None:
     """What an operator does who knows better: a broken copy of the champion, and the alias on it."""
     root = enter(folder)
     from pipelines.live.loop.fault_injection import register_faulty_version
-    from pipelines.live.release.params import model_name
     from pipelines.live.release.registry import CHAMPION, Registry
     from pipelines.records.domain import load_domain
     from pipelines.runtime.project import Project
 
-    registry = Registry(model_name())
+    registry = Registry.open(Project.open())
     champion = registry.alias(CHAMPION)
     assert champion is not None
     schema = load_domain().schema

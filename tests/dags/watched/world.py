@@ -155,16 +155,16 @@ class Champion:
     def register(self) -> None:
         """Register it with the profile that `promote` would freeze, and make it champion."""
         from pipelines.live.release import moves
-        from pipelines.live.release.package import _digests
-        from pipelines.live.release.params import model_name
+        from pipelines.live.release.package import file_digests
         from pipelines.live.release.registry import CHAMPION, Registry
         from pipelines.profile.profile import build_profile
         from pipelines.records.domain import load_domain
         from pipelines.runtime import store
         from pipelines.runtime.params import load_params
+        from pipelines.runtime.project import Project
         from pipelines.stages.promote.params import PromoteParams
 
-        schema, registry = load_domain().schema, Registry(model_name())
+        schema, registry = load_domain().schema, Registry.open(Project.open())
         model = Path.cwd() / "made" / str(self.version)
         package = model / "artifacts" / "package"
         freeze = load_params("promote", PromoteParams).profile
@@ -181,11 +181,13 @@ class Champion:
             predictions=self.said(self.reference.drop(self.trained.index)),
         ).write(package / "profile")
         (model / "MLmodel").write_text("flavors: {}\n")
-        manifest = {"git_commit": None, "dvc_lock": None, "model_digest": self.digest, "files": _digests(package)}
+        manifest = {"git_commit": None, "dvc_lock": None, "model_digest": self.digest, "files": file_digests(package)}
         (package / "manifest.json").write_bytes(store.to_json(manifest))
         number = registry.register(model, candidate_digest=self.digest, tags={})
         assert number == self.version
-        moves._move(registry, old=registry.alias(CHAMPION), new=number, action="release", reason="trained for a test")
+        moves.move_champion(
+            registry, old=registry.alias(CHAMPION), new=number, action="release", reason="trained for a test"
+        )
         shutil.rmtree(model)
 
 

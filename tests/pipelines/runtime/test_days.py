@@ -6,7 +6,6 @@ import pytest
 
 from pipelines.__main__ import main as program
 from pipelines.live.drift.__main__ import main as drift
-from pipelines.live.release.__main__ import main as release
 from pipelines.runtime.days import day_of
 from pipelines.runtime.errors import ParamsError
 
@@ -15,7 +14,7 @@ COMMANDS = {
     "score": (program, ["score", "--start=2026-03-02"], "--end"),
     "drift": (drift, ["measure"], "--end"),
     "replay": (drift, ["replay", "--start=2025-01-06"], "--end"),
-    "retrain": (release, ["run", "--start=2026-03-02"], "--end"),
+    "retrain": (program, ["run", "--start=2026-03-02"], "--end"),
     "canary": (program, ["canary"], "--today"),
 }
 

@@ -9,7 +9,7 @@ import pytest
 from pipelines.runtime.errors import ParamsError
 from pipelines.runtime.ports import port_of, require_free
 
-COMMANDS = {"perennial": ["pipelines", "serve"], "release": ["pipelines.live.release", "ui"]}
+COMMANDS = {"perennial": ["pipelines", "serve"], "release": ["pipelines", "mlflow"]}
 HEAVY = "import sys; sys.modules.update(torch=None, mlflow=None); import runpy; sys.argv = sys.argv[1:]; "
 
 

@@ -27,7 +27,7 @@ ALARM = AlarmParams(
 )
 UPSTREAM = UpstreamParams(stale_days=2, least_rows_share=0.5, missing_rise=0.25, unit_factor=5)
 CONCEPT = ConceptParams(label_days=28, min_rows=100, margin=0.03, confidence=0.99)
-DECISION = DecisionParams(cooldown_days=14, retrain_minutes=15, minutes_a_month=30, most_self_labeled=0.2)
+DECISION = DecisionParams(cooldown_days=14, retrain_minutes=15, minutes_a_month=30)
 NO_LABELS: dict[str, Any] = {
     "labels": 0,
     "unknown_labels": 0,

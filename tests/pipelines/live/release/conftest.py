@@ -1,4 +1,4 @@
-"""A real registry of its own for every test, made once and copied."""
+"""A real registry for every test, created once and copied."""
 
 import shutil
 
@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.live.release import moves
 from pipelines.live.release.registry import Registry, connect
-from pipelines.runtime.state import home
-from tests.pipelines.live.release.small import MODEL_NAME, register_small
+from tests.factories.small_release import project_of, register_small
+from tests.factories.state import state_root
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +21,9 @@ def empty_database(tmp_path_factory):
 @pytest.fixture
 def registry(empty_database, tmp_path, monkeypatch):
     """An empty registry in the state root of this test; the working directory is an empty checkout."""
-    home().mkdir(parents=True)
-    shutil.copyfile(empty_database, home() / "mlflow.db")
+    state_root().mkdir(parents=True)
+    shutil.copyfile(empty_database, state_root() / "mlflow.db")
     (tmp_path / "checkout").mkdir()
     monkeypatch.chdir(tmp_path / "checkout")
-    monkeypatch.setattr(moves, "_register", register_small)
-    return Registry(MODEL_NAME)
+    monkeypatch.setattr(moves, "register_candidate", register_small)
+    return Registry.open(project_of())

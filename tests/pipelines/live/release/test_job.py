@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.live.release.__main__ import main
+from pipelines.__main__ import main
 from pipelines.live.release.job import lay_over, overlay_file, prepare, window
+from pipelines.live.release.registry import Registry
 from pipelines.runtime.errors import ParamsError, StoreError
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -90,7 +91,7 @@ def checkout(tmp_path, monkeypatch):
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PERENNIAL_DATA", raising=False)
-    monkeypatch.setattr("pipelines.live.release.__main__._registry", lambda: pytest.fail("something was started"))
+    monkeypatch.setattr(Registry, "open", lambda project: pytest.fail("something was started"))
     return tmp_path
 
 
@@ -185,9 +186,9 @@ def test_wrong_parameters_are_found_where_a_run_begins(checkout, capsys):
 
 
 def test_whole_parameters_and_a_whole_domain_reach_the_registry(domain, monkeypatch, capsys):
-    def unreachable():
+    def unreachable(project):
         raise StoreError("the registry was asked")
 
-    monkeypatch.setattr("pipelines.live.release.__main__._registry", unreachable)
+    monkeypatch.setattr(Registry, "open", unreachable)
     assert main(["pin"]) == StoreError.exit_code
     assert "the registry was asked" in capsys.readouterr().err

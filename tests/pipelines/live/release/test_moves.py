@@ -5,23 +5,18 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from pipelines.live.release import moves
-from pipelines.live.release.registry import CHALLENGER, CHAMPION, PREVIOUS
+from pipelines.live.release.history import user_name
+from pipelines.live.release.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from pipelines.runtime.errors import GateClosed, InputError, StoreError
-from pipelines.runtime.state import home
 from tests.conftest import ROOT
-from tests.pipelines.live.release.small import (
-    BY_CANARY,
-    MODEL_NAME,
-    apply,
-    decide,
-    history,
-    release,
-    steps,
-)
+from tests.factories.small_release import DECISION, MODEL_NAME, apply, decide, history_lines, project_of, release, steps
+from tests.factories.state import state_root
 
 pytestmark = pytest.mark.slow
 
@@ -35,13 +30,13 @@ def aliases(registry):
 
 
 def test_the_same_candidate_twice_is_one_version_and_one_line(registry):
-    decide("a")
+    decide(registry, "a")
     first, second = apply(registry), apply(registry)
     assert (first["version"], first["moved"]) == (1, True)
     assert (second["version"], second["moved"]) == (1, False)
     assert versions(registry) == [1]
     assert steps() == [("release", None, 1)]
-    assert history()[0]["who"]
+    assert history_lines()[0]["who"]
 
 
 def test_rollbacks_go_back_through_the_champions(registry):
@@ -53,12 +48,12 @@ def test_rollbacks_go_back_through_the_champions(registry):
     assert aliases(registry) == {CHAMPION: 2, CHALLENGER: None, PREVIOUS: 1}
     moves.rollback(registry, reason="b is worse as well")
     assert aliases(registry) == {CHAMPION: 1, CHALLENGER: None, PREVIOUS: None}
-    with pytest.raises(InputError, match="there is no champion before version 1"):
+    with pytest.raises(InputError, match="no champion before version 1"):
         moves.rollback(registry, reason="and even this one")
     assert steps()[3:] == [("rollback", 3, 2), ("rollback", 2, 1)]
 
 
-def test_a_rollback_after_a_new_release_passes_over_what_was_rolled_back(registry):
+def test_a_rollback_after_a_new_release_skips_what_was_rolled_back(registry):
     release(registry, "a", "b")
     moves.rollback(registry, reason="b is worse")
     release(registry, "c")
@@ -66,68 +61,70 @@ def test_a_rollback_after_a_new_release_passes_over_what_was_rolled_back(registr
     assert moves.rollback(registry, reason="c is worse too")["version"] == 1
 
 
-def test_what_was_rolled_back_comes_back_only_when_somebody_says_so(registry):
+def test_a_version_that_was_rolled_back_is_released_again_only_on_request(registry):
     release(registry, "a", "b")
     moves.rollback(registry, reason="b is worse on cards")
-    decide("b")
+    decide(registry, "b")
     kept = apply(registry)
     assert (kept["action"], kept["version"]) == ("keep", 1)
     assert "rolled back (b is worse on cards)" in kept["reason"]
     assert aliases(registry)[CHAMPION] == 1
     assert apply(registry, again=True)["moved"]
     assert aliases(registry)[CHAMPION] == 2
-    decide("b")
+    decide(registry, "b")
     assert apply(registry)["action"] == "release", "it is champion again"
 
 
 def test_a_decision_against_another_champion_is_refused(registry):
     release(registry, "a")
-    decide("c")
-    late = moves.Path("data/promote/decision.json").read_text()
+    decide(registry, "c")
+    late = DECISION.read_text()
     release(registry, "b")
-    moves.Path("data/promote/decision.json").write_text(late)
-    with pytest.raises(GateClosed, match="compared the candidate with champion version 1, and there is champion vers"):
+    DECISION.write_text(late)
+    with pytest.raises(
+        GateClosed, match="compared the candidate with champion version 1, but the registry has champion version 2"
+    ):
         apply(registry)
     assert aliases(registry)[CHAMPION] == 2
     assert versions(registry) == [1, 2], "nothing was registered either"
-    moves.Path("data/promote/decision.json").write_text(late.replace('"version": 1', '"version": 7'))
+    DECISION.write_text(late.replace('"version": 1', '"version": 7'))
     with pytest.raises(GateClosed, match="Run again"):
         apply(registry)
 
 
 def test_a_decision_against_a_champion_that_is_gone_is_refused(registry):
-    decide("a")
-    file = moves.Path("data/promote/decision.json")
+    decide(registry, "a")
+    file = DECISION
     file.write_text(file.read_text().replace('"champion": null', '"champion": {"version": 7}'))
-    with pytest.raises(GateClosed, match="with champion version 7, and there is no champion now"):
+    with pytest.raises(GateClosed, match="with champion version 7, but the registry has no champion now"):
         apply(registry)
     assert versions(registry) == []
 
 
 def test_without_a_champion_there_is_nothing_to_roll_back(registry):
-    with pytest.raises(InputError, match="there is no champion yet"):
+    with pytest.raises(InputError, match="no champion yet"):
         moves.rollback(registry, reason="it feels wrong")
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "bad"])
 def test_a_rollback_needs_a_reason(registry, reason):
-    with pytest.raises(InputError, match="needs a reason"):
+    with pytest.raises(InputError, match="a rollback needs at least 5 letters"):
         moves.rollback(registry, reason=reason)
 
 
 @pytest.mark.parametrize("action", ["keep", "refuse"])
 def test_keep_and_refuse_move_nothing(registry, action):
     release(registry, "a")
-    decide("b", action=action, passed=action == "keep")
+    decide(registry, "b", action=action, passed=action == "keep")
     assert apply(registry)["action"] == action
     assert aliases(registry)[CHAMPION] == 1
     assert versions(registry) == [1]
-    assert len(history()) == 1
+    assert len(history_lines()) == 1
 
 
 def test_a_closed_gate_stops_a_decision_that_was_edited(registry):
-    decide("a", action="refuse", passed=False)
-    file = moves.Path("data/promote/decision.json")
+    decide(registry, "a", action="refuse", passed=False)
+    file = DECISION
     file.write_text(file.read_text().replace('"refuse"', '"release"'))
     with pytest.raises(GateClosed, match=r"(?s)promote.*sound"):
         apply(registry)
@@ -137,11 +134,11 @@ def test_a_closed_gate_stops_a_decision_that_was_edited(registry):
 def test_an_edited_decision_is_not_what_promote_wrote(registry):
     import hashlib
 
-    decide("a", action="keep")
-    file = moves.Path("data/promote/decision.json")
+    decide(registry, "a", action="keep")
+    file = DECISION
     digest = hashlib.md5(file.read_bytes()).hexdigest()
     lock = f"stages:\n  promote:\n    outs:\n    - path: data/promote/decision.json\n      md5: {digest}\n"
-    moves.Path("dvc.lock").write_text(lock)
+    Path("dvc.lock").write_text(lock)
     assert apply(registry)["action"] == "keep"
     file.write_text(file.read_text().replace('"keep"', '"release"'))
     with pytest.raises(GateClosed, match="is not what `promote` wrote"):
@@ -150,20 +147,20 @@ def test_an_edited_decision_is_not_what_promote_wrote(registry):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "is missing: nothing was decided"),
         ("{", "is broken"),
         ('{"action": "release"}', "is broken"),
         ("[]", "is broken"),
-        ('{"action": "go", "candidate": "x", "reason": "y", "model_digest": "z"}', "release, keep or refuse"),
+        ('{"action": "go", "candidate": "x", "reason": "y", "model_digest": "z"}', "invalid action 'go'"),
     ],
 )
-def test_a_decision_that_is_none_is_refused(registry, content, said):
+def test_an_invalid_decision_is_refused(registry, content, message):
     if content is not None:
-        decide("a")
-        moves.Path("data/promote/decision.json").write_text(content)
-    with pytest.raises(GateClosed, match=said):
+        decide(registry, "a")
+        DECISION.write_text(content)
+    with pytest.raises(GateClosed, match=message):
         apply(registry)
 
 
@@ -172,8 +169,8 @@ def test_a_decision_that_is_none_is_refused(registry, content, said):
 @pytest.mark.parametrize("champions", [["a"], ["a", "b"]], ids=["first", "second"])
 def test_a_killed_release_is_finished_by_the_next(registry, point, champions):
     release(registry, *champions[:-1])
-    decide(champions[-1])
-    command = [sys.executable, "-m", "tests.pipelines.live.release.small", point]
+    decide(registry, champions[-1])
+    command = [sys.executable, "-m", "tests.factories.small_release", point]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     killed = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert killed.returncode == -9, killed.stderr
@@ -184,55 +181,55 @@ def test_a_killed_release_is_finished_by_the_next(registry, point, champions):
     assert aliases(registry) == {CHAMPION: n, CHALLENGER: None, PREVIOUS: n - 1 or None}
     assert steps() == [("release", None, 1), ("release", 1, 2)][:n]
     apply(registry)
-    assert len(history()) == n
+    assert len(history_lines()) == n
 
 
-def touched(registry, version, name):
+def package_file(registry, version, name):
     return registry.model_folder(version) / "artifacts" / "package" / name
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "message"),
     [
-        ("model/weights", "other", r"model/weights has sha256 \w+, its manifest says \w+: it was changed; refused"),
-        ("model/encoder/model.safetensors", "other", r"encoder/model.safetensors has sha256 \w+, its manifest says"),
+        ("model/weights", "other", r"model/weights has sha256 \w+, its manifest has \w+: it was changed; refused"),
+        ("model/encoder/model.safetensors", "other", r"encoder/model.safetensors has sha256 \w+, its manifest has"),
         ("model/weights", None, "model/weights is missing; refused"),
         ("model/extra.py", "import os", "model/extra.py was added; refused"),
         ("manifest.json", None, "manifest.json is missing; the version is not complete"),
         ("manifest.json", "{", "manifest.json is broken"),
-        ("../../MLmodel", "flavors: {evil}", "manifest.json or the code beside it was changed; refused"),
-        ("../../code/pipelines/models/predictor.py", "import os", "the code beside it was changed; refused"),
+        ("../../MLmodel", "flavors: {evil}", "manifest.json or the code next to it was changed; refused"),
+        ("../../code/pipelines/models/predictor.py", "import os", "the code next to it was changed; refused"),
     ],
 )
-def test_a_version_whose_files_were_touched_is_refused_with_the_reason(registry, name, change, said):
+def test_a_version_whose_files_were_changed_is_refused(registry, name, change, message):
     release(registry, "a", "b")
-    file = touched(registry, 1, name)
+    file = package_file(registry, 1, name)
     if change is None:
         file.unlink()
     else:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(change)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         moves.rollback(registry, reason="b is worse")
-    decide("a")
-    with pytest.raises(InputError, match=said):
+    decide(registry, "a")
+    with pytest.raises(InputError, match=message):
         apply(registry)
     assert aliases(registry)[CHAMPION] == 2
-    assert len(history()) == 2
+    assert len(history_lines()) == 2
 
 
 def test_a_file_and_its_manifest_changed_together_are_refused(registry):
     release(registry, "a", "b")
-    touched(registry, 1, "model/weights").write_text("other")
-    file = touched(registry, 1, "manifest.json")
+    package_file(registry, 1, "model/weights").write_text("other")
+    file = package_file(registry, 1, "manifest.json")
     manifest = json.loads(file.read_text())
     manifest["files"]["model/weights"] = "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
     file.write_text(json.dumps(manifest))
-    with pytest.raises(InputError, match=r"the registry says \w+: manifest.json or the code beside it was changed"):
+    with pytest.raises(InputError, match=r"the registry has \w+: manifest.json or the code next to it was changed"):
         moves.rollback(registry, reason="b is worse")
 
 
-def test_missing_artifacts_are_said(registry):
+def test_missing_artifacts_are_reported(registry):
     import shutil
 
     release(registry, "a", "b")
@@ -253,23 +250,25 @@ def test_missing_artifacts_are_said(registry):
 )
 def test_a_tampered_history_stops_every_move(registry, tamper):
     release(registry, "a", "b")
-    file = home() / "history.jsonl"
+    file = state_root() / "history.jsonl"
     file.write_text("\n".join(tamper(file.read_text().splitlines())) + "\n")
     with pytest.raises(StoreError, match=r"history\.jsonl, line 1: the chain of hashes is broken"):
         moves.rollback(registry, reason="b is worse")
-    decide("c")
+    decide(registry, "c")
     with pytest.raises(StoreError, match="chain of hashes is broken"):
         apply(registry)
     assert aliases(registry)[CHAMPION] == 2
 
 
 def test_a_challenger_waits_for_its_canary_and_becomes_champion(registry):
-    decide("a")
-    assert apply(registry, params=BY_CANARY)["action"] == "release"  # nobody to compare the first with
-    decide("b")
-    assert apply(registry, params=BY_CANARY)["action"] == "challenge"
+    decide(registry, "a")
+    assert (
+        apply(registry, through_canary=True)["action"] == "release"
+    )  # the first version has no champion to be compared with
+    decide(registry, "b")
+    assert apply(registry, through_canary=True)["action"] == "challenge"
     assert aliases(registry) == {CHAMPION: 1, CHALLENGER: 2, PREVIOUS: None}
-    assert len(history()) == 1
+    assert len(history_lines()) == 1
     assert moves.complete_canary(registry, version=2, reason="not worse over 1000 pairs")["action"] == "release"
     assert aliases(registry) == {CHAMPION: 2, CHALLENGER: None, PREVIOUS: 1}
     assert moves.complete_canary(registry, version=2, reason="once more")["action"] == "none"
@@ -278,21 +277,24 @@ def test_a_challenger_waits_for_its_canary_and_becomes_champion(registry):
 
 def test_a_stopped_challenger_leaves_and_is_not_tried_again(registry):
     release(registry, "a")
-    decide("b")
-    apply(registry, params=BY_CANARY)
+    decide(registry, "b")
+    apply(registry, through_canary=True)
     assert moves.stop_canary(registry, version=2, reason="worse on late labels")["action"] == "stop"
     assert aliases(registry) == {CHAMPION: 1, CHALLENGER: None, PREVIOUS: None}
     assert moves.stop_canary(registry, version=2, reason="worse on late labels")["action"] == "none"
-    again = apply(registry, params=BY_CANARY)
+    again = apply(registry, through_canary=True)
     assert (again["action"], again["version"]) == ("keep", 1)
     assert "its canary was stopped" in again["reason"]
     assert aliases(registry)[CHALLENGER] is None
 
 
-def test_who_moved_it_is_known_in_a_container_without_user_names(registry, monkeypatch):
-    monkeypatch.setattr(os, "getuid", lambda: 54321)
+def test_the_history_names_who_moved_the_alias(registry):
     release(registry, "a")
-    assert history()[0]["who"] == "uid 54321"
-    monkeypatch.setenv("PERENNIAL_ACTOR", "drift_watch")
-    release(registry, "b")
-    assert history()[1]["who"] == "drift_watch"
+    assert history_lines()[0]["who"] == user_name()
+    release(Registry.open(replace(project_of(), environment={"PERENNIAL_ACTOR": "drift_watch"})), "b")
+    assert history_lines()[1]["who"] == "drift_watch"
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert user_name() == "uid 54321"

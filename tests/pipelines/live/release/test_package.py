@@ -15,6 +15,7 @@ from pipelines.runtime import store
 from pipelines.runtime.champion import read_champion
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.store import Store
+from tests.factories.projects import make_project
 
 LABELS = ("a", "b")
 
@@ -52,7 +53,7 @@ def decided(tmp_path, monkeypatch):
 def built(decided):
     target = Path("package")
     target.mkdir()
-    return target, build_package(target, decision=decided, schema=Schema, root=Path.cwd())
+    return target, build_package(target, make_project(Path.cwd()), decision=decided, schema=Schema)
 
 
 def test_it_holds_what_later_runs_compare_with(decided):

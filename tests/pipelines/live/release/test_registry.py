@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from pipelines.live.release.__main__ import main
+from pipelines.__main__ import main
 from pipelines.live.release.registry import Registry, _shown
 from pipelines.runtime.errors import PerennialError
-from pipelines.runtime.state import home
+from tests.factories.state import state_root
 
 pytestmark = pytest.mark.slow
 
@@ -22,26 +22,38 @@ def test_a_registry_that_does_not_answer(monkeypatch, repository, capsys, comman
     began = time.monotonic()
     assert main(command) == 1
     assert time.monotonic() - began < 60
-    told = capsys.readouterr().err
-    assert "the registry http://127.0.0.1:9 cannot be reached" in told
-    assert "Nothing was released" in told
-    assert "secret" not in told
-    assert "Traceback" not in told
+    message = capsys.readouterr().err
+    assert "the registry http://127.0.0.1:9 cannot be reached" in message
+    assert "Nothing was released" in message
+    assert "secret" not in message
+    assert "Traceback" not in message
     assert (repository / "data" / "champion.json").read_bytes() == pinned
-    assert not (home() / "history.jsonl").exists()
+    assert not (state_root() / "history.jsonl").exists()
 
 
-def test_an_address_of_nothing_known(monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "carrier-pigeon://loft")
+def connect(state, uri):
+    return Registry("small", state=state, tracking_uri=uri)
+
+
+def test_an_unknown_kind_of_address_is_named(tmp_path):
     with pytest.raises(PerennialError, match="the registry carrier-pigeon://loft cannot be reached"):
-        Registry("small")
+        connect(tmp_path, "carrier-pigeon://loft")
 
 
-def test_a_database_that_is_none(monkeypatch, tmp_path):
+def test_a_broken_database_is_refused(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"this is no database" * 100)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     with pytest.raises(PerennialError, match="cannot be reached"):
-        Registry("small")
+        connect(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def test_two_projects_with_their_own_state_roots_share_nothing(tmp_path):
+    one, two = (connect(tmp_path / name, f"sqlite:///{tmp_path / name / 'mlflow.db'}") for name in ("one", "two"))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors: {}\n")
+    assert one.register(folder, candidate_digest="d", tags={}) == 1
+    assert (one.version_of("d"), two.version_of("d")) == (1, None)
+    assert one.model_folder(1).is_relative_to(tmp_path / "one" / "artifacts")
 
 
 def test_credentials_are_never_shown():

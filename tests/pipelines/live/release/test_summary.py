@@ -7,10 +7,10 @@ import pytest
 
 from pipelines.gates.override import record_override
 from pipelines.gates.verdict import Check, Verdict
-from pipelines.live.release import __main__ as command
-from pipelines.live.release import job
+from pipelines.live.release import run
 from pipelines.runtime import store
 from pipelines.runtime.errors import GateClosed, InputError
+from tests.factories.projects import make_project
 
 FIGURE = {"p50_ms": 4.0, "p95_ms": 9.0, "p99_ms": 11.0, "records_per_second": 250.0}
 RELEASED = {"action": "release", "version": 3, "moved": True, "reason": "", "preflight": {"figures": {"one": FIGURE}}}
@@ -18,25 +18,26 @@ RELEASED = {"action": "release", "version": 3, "moved": True, "reason": "", "pre
 
 @pytest.fixture
 def ended(tmp_path, monkeypatch, capsys):
-    """Runs `run` with a given end; returns its exit code and what it printed, on one line."""
+    """Runs the main job with a given end; returns its exit code and what it printed, on one line."""
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text("domain: d\n")
-    monkeypatch.setattr(command, "_pin", lambda given: None)
-    monkeypatch.setattr(job, "prepare", lambda root, **given: [])
+    monkeypatch.setenv("COLUMNS", "160")
+    project = make_project(tmp_path)
 
-    def run(*, dvc=0, outcome=None, stale=()):
-        def applied():
+    def end(*, dvc=0, outcome=None, stale=()):
+        def applied(project, registry):
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
 
-        monkeypatch.setattr(job, "reproduce", lambda root: dvc)
-        monkeypatch.setattr(job, "stale_stages", lambda root: set(stale))
-        monkeypatch.setattr(command, "_applied", applied)
-        code = command.main(["run"])
+        monkeypatch.setattr(run, "pin_champion", lambda project: None)
+        monkeypatch.setattr(run.Registry, "open", lambda project: None)
+        monkeypatch.setattr(run, "reproduce", lambda root: dvc)
+        monkeypatch.setattr(run, "stale_stages", lambda root: set(stale))
+        monkeypatch.setattr(run, "apply", applied)
+        code = run.run_all(project, seconds=lambda: 1.0)
         return code, re.sub(r"\s+", " ", capsys.readouterr().out)
 
-    return run
+    return end
 
 
 def close(stage):
@@ -119,7 +120,7 @@ def test_a_stage_crashed(ended):
     close("bias_gate")  # of an earlier run
     code, text = ended(dvc=255, stale=["label", "bias_gate"])
     assert code == 1
-    assert "a stage failed; its message stands above, nothing was released" in text
+    assert "a stage failed, see its message above; nothing was released" in text
     assert "bias_gate not reached" in text
 
 
@@ -144,7 +145,7 @@ def test_an_override_is_named_with_who_and_why(ended):
     )
     _, text = ended(outcome=RELEASED)
     assert "bias_gate overridden" in text
-    assert "Dana let it pass on 2026-01-02: reviewed by the fairness board. It was closed by harm failed: 0.4" in text
+    assert "overridden by Dana on 2026-01-02: reviewed by the fairness board. It was closed by harm failed: 0.4" in text
     close("label")
     assert "label closed" in ended(outcome=RELEASED)[1]
 
@@ -156,7 +157,7 @@ def test_a_stage_that_crashes_behind_an_overridden_gate_is_no_closed_gate(ended)
     )
     code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
     assert code == 1
-    assert "a stage failed; its message stands above" in text
+    assert "a stage failed, see its message above" in text
     record.write_text(record.read_text().replace("Dana", "Eve"))
     code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
     assert code == 65

@@ -20,6 +20,7 @@ import yaml
 from pipelines.live.release.registry import Registry
 from pipelines.monitoring import predictions
 from pipelines.records.domain import load_domain
+from pipelines.runtime.project import Project
 from pipelines.runtime.state import home
 from tests.factories.state import live_folder
 from tests.factories.tiny_release import register_tiny, release
@@ -124,7 +125,7 @@ def checkout(tmp_path, repository, schema, monkeypatch):
     params["score"] |= {"workers": 2, "partition_rows": 60}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.chdir(root)
-    registry = Registry("perennial-complaints")
+    registry = Registry.open(Project.open())
     release(registry, register_tiny(registry, tmp_path / "made", labels=schema.labels, seed=1))
     return root
 

@@ -48,7 +48,7 @@ def made(tmp_path_factory, repository):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PERENNIAL_HOME", str(folder / "home"))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        registry = Registry(NAME)
+        registry = Registry.open(Project.open(repository))
         assert [register_tiny(registry, folder / "made", labels=labels, seed=n) for n in range(4)] == [1, 2, 3, 4]
     return folder / "home"
 
@@ -59,7 +59,7 @@ def registry(made, repository, monkeypatch):
     shutil.copyfile(made / "mlflow.db", target := _fresh(home()) / "mlflow.db")
     assert target.exists()
     monkeypatch.chdir(repository)
-    return Registry(NAME)
+    return Registry.open(Project.open(repository))
 
 
 def _fresh(folder):

@@ -1,0 +1,129 @@
+"""Commands of the release: `python -m pipelines run|pin|apply|rollback|history|verify|summary|mlflow`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.runtime.ports import port_of, require_free
+
+logger = logging.getLogger(__name__)
+
+Start = Annotated[str | None, typer.Option(metavar="DAY", help="first UTC day of the window")]
+End = Annotated[str | None, typer.Option(metavar="DAY", help="day after the last day of the window")]
+Params = Annotated[str | None, typer.Option(metavar="FILE", help="YAML file whose values override params.yaml")]
+Again = Annotated[bool, typer.Option("--again", help="release a version that was rolled back once more")]
+Reason = Annotated[str, typer.Option(help="why, for the history")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
+Port = Annotated[int, typer.Option(parser=port_of, metavar="PORT", help="port to listen on")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of the release to the program."""
+    for command in (run, pin, apply, rollback, history, verify, summary, mlflow):
+        app.command()(command)
+
+
+def run(start: Start = None, end: End = None, params: Params = None) -> None:
+    """Run the main job: pin the champion, `dvc repro`, carry out the decision, show the summary.
+
+    Exit codes: 0 released or kept, 65 a gate is closed or the decision is to refuse, 64 wrong parameters, 1 a stage failed.
+    """
+    from pipelines.live.release import job
+    from pipelines.live.release.run import run_all
+    from pipelines.runtime.project import Project
+
+    began = time.monotonic()
+    for line in job.prepare(Path.cwd(), params=params, start=start, end=end):
+        logger.info("params.yaml: %s", line)
+    raise typer.Exit(run_all(Project.open(), seconds=lambda: time.monotonic() - began))
+
+
+def pin() -> None:
+    """Write data/champion.json and data/champion/ from the registry, after checking all parameters and the domain."""
+    from pipelines.live.release.run import pin_champion
+    from pipelines.runtime.project import Project
+    from pipelines.runtime.results import report
+
+    report({"version": pin_champion(Project.open())})
+
+
+def apply(again: Again = False) -> None:
+    """Carry out the decision in data/promote/."""
+    from pipelines.live.release import moves
+    from pipelines.live.release.registry import Registry
+    from pipelines.runtime.project import Project
+    from pipelines.runtime.results import report
+
+    project = Project.open()
+    report(moves.apply(project, Registry.open(project), again=again))
+
+
+def rollback(reason: Reason) -> None:
+    """Make the champion before the present one champion again."""
+    from pipelines.live.release import moves
+    from pipelines.live.release.registry import Registry
+    from pipelines.runtime.project import Project
+    from pipelines.runtime.results import report
+
+    report(moves.rollback(Registry.open(Project.open()), reason=reason))
+
+
+def history(json: AsJson = False) -> None:
+    """Show who moved the champion alias, when and why."""
+    from pipelines.live.release.history import read_history
+    from pipelines.live.release.summary import show_history
+    from pipelines.runtime.project import Project
+    from pipelines.runtime.results import report
+
+    project = Project.open()
+    moves = read_history(project.state, project.model_name)
+    if json:
+        report(moves)
+    else:
+        show_history(moves)
+
+
+def verify() -> None:
+    """Check the hash chain of the history and every file of the champion."""
+    from pipelines.live.release.history import read_history
+    from pipelines.live.release.registry import CHAMPION, Registry
+    from pipelines.runtime.project import Project
+    from pipelines.runtime.results import report
+
+    registry = Registry.open(Project.open())
+    moves = read_history(registry.state, registry.model_name)
+    version = registry.alias(CHAMPION)
+    if version is not None:
+        registry.package(version)
+    report({"history_lines": len(moves), "champion": version, "intact": True})
+
+
+def summary() -> None:
+    """Show the summary of the last run again."""
+    from pipelines.live.release.run import stale_stages
+    from pipelines.live.release.summary import show_summary
+    from pipelines.runtime.project import Project
+
+    project = Project.open()
+    show_summary(project.store, outcome=None, seconds=None, stale=stale_stages(project.root))
+
+
+def mlflow(port: Port = 5000) -> None:
+    """Show MLflow's pages on the loopback interface."""
+    import os
+    import sys
+
+    from pipelines.runtime.project import Project
+
+    require_free("127.0.0.1", port=port)
+    project = Project.open()
+    artifacts = project.state / "artifacts"
+    artifacts.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", project.tracking_uri]
+    command += ["--default-artifact-root", artifacts.as_uri(), "--host", "127.0.0.1", "--port", str(port)]
+    os.execv(command[0], command)  # noqa: S606  an argument list, no shell

@@ -1,0 +1,72 @@
+"""The main job on a laptop: pin the champion, `dvc repro`, carry out the decision, write pages and the summary."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipelines.live.release.decision import decisions_made
+from pipelines.live.release.job import check
+from pipelines.live.release.moves import apply
+from pipelines.live.release.pin import pin
+from pipelines.live.release.registry import Registry
+from pipelines.live.release.summary import closed_gates, show_summary
+from pipelines.reporting.pages import write_pages
+from pipelines.runtime.errors import GateClosed, PerennialError
+from pipelines.runtime.project import Project
+
+logger = logging.getLogger(__name__)
+
+
+def pin_champion(project: Project) -> int | None:
+    """Check all parameters and the domain, then pin the champion of the registry; return its version.
+
+    Every run starts here, on a laptop and under Airflow: what would stop its last stage stops it now.
+    """
+    check(project.root)
+    registry = Registry.open(project)
+    used = decisions_made(registry.state, registry.model_name)
+    return pin(registry, root=project.root, decisions_used=used)
+
+
+def run_all(project: Project, *, seconds: Any) -> int:
+    """Run the main job and return the exit code: 0, 65 for a closed gate, 1 for a failed stage, else the error's.
+
+    `seconds()` returns how long the run has taken so far.
+    """
+    pin_champion(project)
+    code = reproduce(project.root)
+    outcome, exit_code = None, 0
+    try:
+        outcome = apply(project, Registry.open(project)) if code == 0 else None
+    except PerennialError as error:
+        outcome, exit_code = {"action": "stop", "reason": str(error)}, error.exit_code
+    stale = stale_stages(project.root) if outcome is None else set()
+    try:
+        write_pages(project.store, stale=stale)
+    except PerennialError as error:  # a run ends as it ended, with its pages or without
+        logger.warning("the pages were not written: %s", error)
+    show_summary(project.store, outcome=outcome, seconds=seconds(), stale=stale)
+    if outcome is None:
+        return GateClosed.exit_code if closed_gates(project.store, stale=stale) else 1
+    return GateClosed.exit_code if outcome["action"] == "refuse" else exit_code
+
+
+def reproduce(root: Path) -> int:
+    """Run `dvc repro` in a checkout, its output shown as it comes, and return its exit code."""
+    command = [sys.executable, "-m", "dvc", "--cd", str(root), "repro"]
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+
+
+def stale_stages(root: Path) -> set[str]:
+    """Return the stages whose outputs do not belong to the present inputs: what a run that stopped did not reach."""
+    command = [sys.executable, "-m", "dvc", "--cd", str(root), "status", "--json"]
+    answer = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    try:
+        return set(json.loads(answer.stdout))
+    except ValueError:
+        return set()
