@@ -1,4 +1,4 @@
-"""Gates close on what they are for, through DVC, and open when the cause is mended."""
+"""Gates close on the faults they exist for, through DVC, and open when the cause is fixed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def failed(checkout: Checkout, stage: str) -> dict[str, dict]:
     return {check["name"]: check for check in checks if check["outcome"] == "failed"}
 
 
-def test_biased_functions_close_the_bias_gate_and_mended_ones_open_it(checkout) -> None:
+def test_biased_functions_close_the_bias_gate_and_fixed_ones_open_it(checkout) -> None:
     use(checkout, BIASED)
     answer = checkout.dvc("repro", "bias_gate")
     assert answer.returncode == 0, output_of(answer)
@@ -59,7 +59,7 @@ def test_biased_functions_close_the_bias_gate_and_mended_ones_open_it(checkout) 
     assert {check["outcome"] for check in verdict["checks"] if check["required"]} == {"passed"}
 
 
-def test_a_column_that_tells_the_answer_closes_split(checkout) -> None:
+def test_a_column_that_leaks_the_label_closes_split(checkout) -> None:
     leaky = checkout.root / "leaky"
     shutil.copytree(checkout.root / SHIPPED, leaky)
     schema = leaky / "schema.py"

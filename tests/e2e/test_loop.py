@@ -1,4 +1,4 @@
-"""`make loop` as a user runs it: the whole scenario, offline, in a state root of its own."""
+"""`make loop` as a user runs it: the whole scenario, offline, in its own state root."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MINUTES = 60  # two idle cores need a quarter of it
+MINUTES = 60  # two idle cores need a quarter of this
 
 
 @pytest.mark.e2e
@@ -24,7 +24,7 @@ def test_the_loop_closes(tmp_path):
         **os.environ,
         "PERENNIAL_HOME": str(home),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HTTPS_PROXY": "http://127.0.0.1:9",  # whoever asks the network gets a refusal
+        "HTTPS_PROXY": "http://127.0.0.1:9",  # network access is refused
         "HTTP_PROXY": "http://127.0.0.1:9",
     }
     done = subprocess.run(
@@ -38,10 +38,10 @@ def test_the_loop_closes(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-6000:]
 
-    said = json.loads((home / "loop" / "loop.json").read_text())
-    assert said["passed"]
-    assert all(claim["held"] for claim in said["claims"])
-    told = [event["name"] for event in said["events"]]
+    result = json.loads((home / "loop" / "loop.json").read_text())
+    assert result["passed"]
+    assert all(claim["held"] for claim in result["claims"])
+    names = [event["name"] for event in result["events"]]
     order = [
         "first champion",
         "alert",
@@ -55,8 +55,8 @@ def test_the_loop_closes(tmp_path):
         "operator's mistake",
         "rolled back",
     ]
-    assert [told.index(name) for name in order] == sorted(told.index(name) for name in order)
-    assert told.count("retraining") == 1
+    assert [names.index(name) for name in order] == sorted(names.index(name) for name in order)
+    assert names.count("retraining") == 1
     assert (home / "loop" / "timeline.svg").stat().st_size > 1000
-    assert not (home / "history.jsonl").exists()  # nobody's own state was touched
+    assert not (home / "history.jsonl").exists()  # the user's own state was not touched
     assert subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, check=True, capture_output=True).stdout == status

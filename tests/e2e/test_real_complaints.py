@@ -1,4 +1,4 @@
-"""Real complaints through every stage with examples/cfpb_complaints.yaml: an outcome, or a gate that says why."""
+"""Real complaints through every stage with examples/cfpb_complaints.yaml: an outcome, or a closed gate with its reason."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_whole_run(tmp_path, real_data) -> None:
 
 
 def run_to(checkout: Checkout, real_data, *, stage: str) -> Checkout:
-    """Lay the example over params.yaml as `make run` does, and reproduce up to a stage."""
+    """Apply the example to params.yaml as `make run` does, and reproduce up to a stage."""
     from pipelines.live.release.job import lay_over, overlay_file
 
     lay_over(checkout.root, overlay_file(str(checkout.root / OVERLAY)))
@@ -49,7 +49,7 @@ def run_to(checkout: Checkout, real_data, *, stage: str) -> Checkout:
 
 
 def check_gated_data(checkout: Checkout) -> None:
-    """What these 12,689 rows are known to be."""
+    """Check the known facts about these 12,689 rows."""
     rows = checkout.metrics("ingest")["rows"]
     assert rows["read"] == 12_689 == sum(count for name, count in rows.items() if name != "read")
     assert rows["accepted"] == 2_020
@@ -57,7 +57,7 @@ def check_gated_data(checkout: Checkout) -> None:
     assert label["kappa"] > 0.7 and label["coverage"] > 0.75
     assert label["kappa_low"] < label["kappa"] < label["kappa_high"]
     assert all(passed(checkout, stage) for stage in ("ingest", "dedupe", "split", "label", "bias_gate"))
-    # Too few older Americans, and too few of the rare products, to say anything: neither passed nor failed.
+    # Too few older Americans, and too few rows of the rare products: undecided, neither passed nor failed.
     assert outcomes(checkout, "bias_gate")["coverage:older_american"] == "undecided"
     assert outcomes(checkout, "bias_gate")["coverage:servicemember"] == "passed"
     assert outcomes(checkout, "label")["class_coverage:payday_personal_loan"] == "undecided"

@@ -1,4 +1,4 @@
-"""YouTube comments: another problem is one folder and one changed line, through every stage."""
+"""YouTube comments through every stage: another domain is one folder and one changed line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.realdata, pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 @pytest.fixture
 def checkout(tmp_path) -> Checkout:
-    """A checkout in which one line was changed, and nothing else."""
+    """A checkout in which only one line was changed."""
     made = Checkout(tmp_path).make()
     params = made.root / "params.yaml"
     lines = params.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -46,7 +46,7 @@ def test_every_stage(checkout, real_data) -> None:
 
 
 def check_gated_data(checkout: Checkout) -> None:
-    """The five files hold 1,956 comments, 245 of them without a date."""
+    """Check the known facts: five files with 1,956 comments, 245 of them without a date."""
     rows = checkout.metrics("ingest")["rows"]
     assert (rows["read"], rows["rejected"]) == (1_956, 245)
     label = checkout.metrics("label")

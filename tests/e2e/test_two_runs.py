@@ -1,4 +1,4 @@
-"""Two `dvc repro` at once in one checkout: the second says who is in the way, the first is not disturbed."""
+"""Two `dvc repro` at once in one checkout: the second reports the lock, the first is not disturbed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.factories.checkout import Checkout, output_of
 @pytest.mark.e2e
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_second_run_says_who_is_in_the_way(tmp_path) -> None:
+def test_the_second_run_reports_the_lock(tmp_path) -> None:
     checkout = Checkout(tmp_path).make()
     assert checkout.release("pin").returncode == 0
     first = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""docs/your-own-domain.md followed from its text alone: a toy library through every stage, up to a decision."""
+"""docs/your-own-domain.md followed word for word: a toy library through every stage, up to a decision."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_page_leads_to_a_decision(tmp_path) -> None:
     params = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)[0]
     (domain / "params.yaml").write_text(params, encoding="utf-8")
     write_messages(tmp_path / "data" / "messages")
-    # The page's one changed line; the tiny base model and few resamples only save this test's time.
+    # The page's one changed line; the tiny base model and the few resamples only shorten this test.
     checkout.edit("params.yaml", lambda params: params.update(domain="my_domain"))
     checkout.edit("params.yaml", lambda params: save_time(params, checkout))
 

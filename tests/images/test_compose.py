@@ -46,7 +46,7 @@ def test_ports_are_open_on_the_loopback_only():
         assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-def test_no_secret_stands_in_the_file():
+def test_the_file_holds_no_secret():
     for line in FILE.read_text().splitlines():
         found = re.match(r"\s+\w*(PASSWORD|SECRET|TOKEN|FERNET_KEY): *(\S+)", line)
         if found:

@@ -1,1 +1,1 @@
-"""Loop: the whole scenario on simulated time, from the first champion to a rollback; no stage, and nobody's own state."""
+"""Loop: the life of a model on simulated time, from the first champion to a rollback, in a checkout and state root of its own."""

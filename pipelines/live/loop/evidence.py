@@ -1,4 +1,4 @@
-"""What must have happened, held against the state files: a claim holds by what stands there, not by what was called."""
+"""Claims: what must have happened, checked against the state files, not against the calls that were made."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +26,7 @@ class State:
 
 @dataclass(frozen=True)
 class Claim:
-    """One thing that must have happened, and what was seen of it."""
+    """One thing that must have happened, whether the state files show it, and what they contain."""
 
     name: str
     held: bool
@@ -34,7 +34,7 @@ class Claim:
 
 
 def claims(state: State, *, scenario: Scenario) -> list[Claim]:
-    """Every expected event, in order, with whether the state files show it."""
+    """Return every expected event, in order, with whether the state files show it."""
     first = state.moves[0]["to"] if state.moves and state.moves[0]["from"] is None else None
     stopped = [line["version"] for line in state.canaries]
     second = next((m["to"] for m in state.moves[1:] if m["action"] == "release" and m["to"] not in stopped), None)
@@ -43,7 +43,7 @@ def claims(state: State, *, scenario: Scenario) -> list[Claim]:
         Claim("first champion", first is not None, f"version {first} from none" if first else "history.jsonl has none"),
         _quiet(state, scenario=scenario),
         _alert(state, scenario=scenario),
-        Claim("breach", second_week.get("outcome") == "breach", _said(second_week)),
+        Claim("breach", second_week.get("outcome") == "breach", _outcome(second_week)),
         _one_retraining(state, key=second_week.get("key")),
         _window(state, version=_challenger(state, first=first, stopped=stopped)),
         _canary(state, first=first, second=second),
@@ -58,26 +58,26 @@ def _challenger(state: State, *, first: int | None, stopped: list[int]) -> int |
 
 def _quiet(state: State, *, scenario: Scenario) -> Claim:
     quiet = [v for v in state.verdicts if v["window"]["end"] <= scenario.drift_from.isoformat()]
-    loud = [v["key"] for v in quiet if v["outcome"] == "breach"]
+    breached = [v["key"] for v in quiet if v["outcome"] == "breach"]
     weeks = (scenario.drift_from - scenario.live_from).days // 7
-    held = len(quiet) == weeks and not loud and all(v["outcome"] != "undecided" for v in quiet)
-    return Claim("quiet weeks", held, f"{len(quiet)} of {weeks} measured, breaches: {', '.join(loud) or 'none'}")
+    held = len(quiet) == weeks and not breached and all(v["outcome"] != "undecided" for v in quiet)
+    return Claim("quiet weeks", held, f"{len(quiet)} of {weeks} measured, breaches: {', '.join(breached) or 'none'}")
 
 
 def _alert(state: State, *, scenario: Scenario) -> Claim:
     found = _verdict(state, start=scenario.drift_from)
-    return Claim("alert", bool(found.get("alerts")), _said(found))
+    return Claim("alert", bool(found.get("alerts")), _outcome(found))
 
 
 def _one_retraining(state: State, *, key: str | None) -> Claim:
     asked = [d for d in state.decisions if d["kind"] == "decision" and d["retrain"]]
     keys = {d["key"] for d in asked}
-    begun = [d for d in state.decisions if d["kind"] == "confirmed"]
+    started = [d for d in state.decisions if d["kind"] == "confirmed"]
     again = [d for d in state.decisions if d["kind"] == "decision" and d["outcome"] == "breach" and not d["retrain"]]
-    held = len(keys) == len(begun) == len(state.requests) == 1 and bool(asked) and asked[0]["verdict"] == key
-    held = held and begun[0]["key"] in keys and state.requests[0]["key"] in keys and bool(again)
-    seen = f"{len(asked)} decision(s) to retrain, {len(keys)} key(s), {len(begun)} run(s) begun; "
-    return Claim("one retraining", held, seen + f"{len(again)} later decision(s) on a breach began none")
+    held = len(keys) == len(started) == len(state.requests) == 1 and bool(asked) and asked[0]["verdict"] == key
+    held = held and started[0]["key"] in keys and state.requests[0]["key"] in keys and bool(again)
+    seen = f"{len(asked)} decision(s) to retrain, {len(keys)} key(s), {len(started)} run(s) started; "
+    return Claim("one retraining", held, seen + f"{len(again)} later decision(s) on a breach started none")
 
 
 def _window(state: State, *, version: int | None) -> Claim:
@@ -101,9 +101,9 @@ def _canary(state: State, *, first: int | None, second: int | None) -> Claim:
 
 def _clear(state: State, *, version: int | None, weeks: int) -> Claim:
     own = [v for v in state.verdicts if v["model_version"] == version]
-    loud = [v["key"] for v in own if v["outcome"] in ("breach", "undecided")]
-    seen = f"{len(own)} week(s) against the profile of version {version}, breaches: {', '.join(loud) or 'none'}"
-    return Claim("drift is clear", version is not None and len(own) >= weeks and not loud, seen)
+    breached = [v["key"] for v in own if v["outcome"] in ("breach", "undecided")]
+    seen = f"{len(own)} week(s) against the profile of version {version}, breaches: {', '.join(breached) or 'none'}"
+    return Claim("drift is clear", version is not None and len(own) >= weeks and not breached, seen)
 
 
 def _bad(state: State, *, second: int | None, stopped: list[int]) -> list[Claim]:
@@ -127,7 +127,7 @@ def _verdict(state: State, *, start: Any) -> Line:
     return next((v for v in state.verdicts if v["window"]["start"] == start.isoformat()), {})
 
 
-def _said(verdict: Line) -> str:
+def _outcome(verdict: Line) -> str:
     if not verdict:
         return "that week was not measured"
     names = ", ".join(verdict["breaches"] or verdict["alerts"]) or "no column"

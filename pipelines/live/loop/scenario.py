@@ -18,7 +18,7 @@ from pipelines.runtime.project import Project
 if TYPE_CHECKING:
     from collections import Counter
 
-REASON = "made champion by hand past gates and canary; its answers are wrong"
+REASON = "made champion by hand, bypassing gates and canary; its answers are wrong"
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class ScenarioRun:
     _registry: Registry | None = None
     _live: Live | None = None
     _day: date = date.min
-    _retrained: int | None = None  # the version that the drift brought
-    _bad: int | None = None
-    _clear: int = 0
-    _over: bool = False  # the rollback was seen
-    _stuck: bool = False  # something expected did not happen, and what comes after builds on it
+    _retrained: int | None = None  # the version that was trained because of drift
+    _bad: int | None = None  # the faulty version
+    _clear: int = 0  # weeks without a breach against the retrained version's profile
+    _over: bool = False  # the rollback happened
+    _stuck: bool = False  # an expected event did not happen, and everything after depends on it
 
     def play(self) -> None:
-        """Train the first champion, then live through the weeks until everything was seen or the weeks are over."""
+        """Train the first champion, then play the weeks until every event has happened or the weeks are over."""
         self._day = self.scenario.live_from
         self._train(
             start=self.scenario.trained_from, end=self.scenario.live_from, why="the first champion", log="first"
@@ -75,13 +75,13 @@ class ScenarioRun:
     def _week(self, start: date, end: date) -> None:
         registry, now = self._known()
         if registry.alias(CHALLENGER) is None:
-            said = now.score(start, end)
-            traffic = f"{said['records']} records scored by version {said['model_version']}"
+            scored = now.score(start, end)
+            traffic = f"{scored['records']} records scored by version {scored['model_version']}"
         else:
             answered = now.serve(start, end, request_records=self.scenario.request_records)
             traffic = f"{sum(answered.values())} requests answered by {_by_version(answered)}"
         labels = now.labels(end, live_from=self.scenario.live_from)
-        self.report(f"{end}  week of {start}: {traffic}; {labels} late labels came in")
+        self.report(f"{end}  week of {start}: {traffic}; {labels} late labels arrived")
         if registry.alias(CHALLENGER) is not None:
             self._evaluate_canary(end)
         elif self._bad is not None and not self._over:
@@ -96,11 +96,11 @@ class ScenarioRun:
         tried = registry.alias(CHALLENGER)
         result = now.evaluate_canary(today)
         if result["state"] == "running":
-            self.report(f"{today}  canary of version {tried}: {result['pairs']} labeled pairs, it goes on")
+            self.report(f"{today}  canary of version {tried}: {result['pairs']} labeled pairs, still running")
         elif result["state"] == "completed":
             self.record("canary completed", f"version {tried} is champion: {result['reason']}")
         elif result["state"] == "stopped":
-            self.record("canary stopped", f"version {tried} is taken back: {result['reason']}")
+            self.record("canary stopped", f"version {tried} is withdrawn: {result['reason']}")
             self._stuck = tried != self._bad
 
     def _measure(self, start: date, end: date) -> None:
@@ -126,15 +126,14 @@ class ScenarioRun:
             self._retrain(verdict, decision)
 
     def _retrain(self, verdict: dict[str, Any], decision: dict[str, Any]) -> None:
-        """Begin the run of the decision's key once, however often it is asked for."""
+        """Begin the run of the decision's key once, however often it is requested."""
         end = date.fromisoformat(decision["request"]["end"])
         request = {**decision["request"], "start": (end - timedelta(days=self._window_days())).isoformat()}
         if self._retrained is not None or not live.begin_run(self.project.state, request):
-            self.record("retraining asked again", f"key {decision['key']}; nothing more is begun")
+            self.record("retraining requested again", f"key {decision['key']}: no further run is started")
             return
-        twin = live.decide(
-            self.project, verdict, minutes_later=1
-        )  # another scheduler, before the first one's trigger is recorded
+        # Another scheduler decides before the trigger of the first one is recorded.
+        twin = live.decide(self.project, verdict, minutes_later=1)
         if twin["retrain"] and live.begin_run(self.project.state, {**request, "key": twin["key"]}):
             self.record("second retraining", f"key {twin['key']}: one cause must have one key")
         run_id = f"drift__{decision['key']}"
@@ -149,7 +148,7 @@ class ScenarioRun:
         self._retrained = self._known()[0].alias(CHALLENGER)
         self._stuck = self._retrained is None
         if self._retrained is not None:
-            self.record("challenger", f"version {self._retrained} sees the traffic; its canary decides")
+            self.record("challenger", f"version {self._retrained} receives traffic; its canary decides")
 
     def _register_bad(self) -> None:
         registry, now = self._known()
@@ -160,10 +159,12 @@ class ScenarioRun:
             registry, of=champion, schema=now.service.domain.schema, project=self.project
         )
         registry.move_alias(CHALLENGER, self._bad)
-        self.record("bad challenger", f"version {self._bad}, registered by hand past the gates, answers wrongly")
+        self.record(
+            "bad challenger", f"version {self._bad}, registered by hand, bypassing the gates; its answers are wrong"
+        )
 
     def _mistake_and_rollback(self, today: date) -> None:
-        """An operator points the alias at the bad version; it answers a request; it is taken back in one command."""
+        """Point the champion alias at the faulty version, serve a day with it, and roll back with one command."""
         registry, now = self._known()
         if self._bad is None:
             return
@@ -189,7 +190,7 @@ class ScenarioRun:
 
     def _known(self) -> tuple[Registry, Live]:
         if self._registry is None or self._live is None:
-            raise RuntimeError("the first champion comes first")
+            raise RuntimeError("no champion has been trained yet")
         return self._registry, self._live
 
 

@@ -1,4 +1,4 @@
-"""The scenario as a table for a terminal, a drawing, and a file for programs."""
+"""The scenario's timeline as a table for the terminal, a drawing, and a JSON file."""
 
 import io
 from collections.abc import Sequence
@@ -14,26 +14,26 @@ from pipelines.runtime.state import write_atomic
 from pipelines.runtime.store import to_json
 
 RED, GREY, BLUE, GREEN = "#b3261e", "#6b7280", "#1d4ed8", "#15803d"
-QUIET = ("decision", "decided again", "alert")  # told, but no mark in the drawing: they crowd it
+UNMARKED = ("decision", "decided again", "alert")  # in the table only: they would crowd the drawing
 
 
 def show(events: Sequence[Event], claims: Sequence[Claim], *, folder: Path, seconds: float) -> None:
-    """Print the timeline, what was expected, and where to look."""
+    """Print the timeline, the expected events, and where the results are."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
-    table = Table(box=SIMPLE_HEAD, title="The scenario, on simulated time", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, title="Timeline, on simulated time", title_justify="left")
     for name in ("day", "event", "champion", "what"):
         table.add_column(name, no_wrap=name == "day")
     for event in events:
         answers = "-" if event.champion is None else f"v{event.champion}"
-        answers += "" if event.challenger is None else f" (tries v{event.challenger})"
+        answers += "" if event.challenger is None else f" (challenger v{event.challenger})"
         table.add_row(event.day.isoformat(), event.name, answers, Text(event.what))
     console.print(table)
-    expected = Table(box=SIMPLE_HEAD, title="Expected, as the state files show it", title_justify="left")
+    expected = Table(box=SIMPLE_HEAD, title="Expected events, checked in the state files", title_justify="left")
     for name in ("", "expected", "seen"):
         expected.add_column(name)
     for claim in claims:
@@ -46,7 +46,7 @@ def show(events: Sequence[Event], claims: Sequence[Claim], *, folder: Path, seco
     console.print(f"Checkout  {folder / 'checkout'} (code, params and data/ of the last training)", soft_wrap=True)
     pages = sorted((folder / "home" / "live").glob("*/drift/*/drift.html"))
     if pages:
-        console.print(f"Read      {pages[-1]} and its neighbors, one page a week", soft_wrap=True)
+        console.print(f"Read      {pages[-1]} and its neighbors, one page per week", soft_wrap=True)
     console.print(f"Took      {seconds / 60:.1f} minutes", soft_wrap=True)
 
 
@@ -65,7 +65,7 @@ def write_data(
 
 
 def draw(events: Sequence[Event], state: State, *, scenario: Scenario, limits: dict[str, float], folder: Path) -> None:
-    """Draw `timeline.svg` and `timeline.png`: what moved each week, who answered, and what was done."""
+    """Draw `timeline.svg` and `timeline.png`: input drift per week, the versions that answered, and the events."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -87,29 +87,29 @@ def draw(events: Sequence[Event], state: State, *, scenario: Scenario, limits: d
 
 
 def _draw_weeks(axes: Any, state: State, *, scenario: Scenario, limits: dict[str, float]) -> None:
-    """One dot a week: how far the column that moved most is above its median, in the color of the verdict."""
+    """Draw one dot per week: PSI above its median of the input that drifted most, in the color of the verdict."""
     colors = {"breach": RED, "alert": "#d97706", "steady": GREEN, "undecided": GREY}
     for outcome, color in colors.items():
         found = [verdict for verdict in state.verdicts if verdict["outcome"] == outcome]
         if found:
             days = [_middle(verdict) for verdict in found]
-            axes.plot(days, [_moved(verdict) for verdict in found], "o", color=color, label=f"{outcome} week")
+            axes.plot(days, [_largest_excess(verdict) for verdict in found], "o", color=color, label=f"{outcome} week")
     for name, limit in limits.items():
         axes.axhline(limit, color=GREY, linewidth=0.8, linestyle=":" if name == "alert" else "--")
         axes.annotate(f"{name} from {limit}", (1, limit), xycoords=("axes fraction", "data"), ha="right", va="bottom")
     axes.set_ylim(top=axes.get_ylim()[1] * 1.6)  # room for the names of events
     axes.axvline(_number(scenario.drift_from), color=RED, linewidth=1.2)
     axes.annotate(
-        "the world moves", (_number(scenario.drift_from), 0.93), xycoords=("data", "axes fraction"), color=RED
+        "input drift begins", (_number(scenario.drift_from), 0.93), xycoords=("data", "axes fraction"), color=RED
     )
-    axes.set_ylabel("PSI above its median,\ninput that moved most")
+    axes.set_ylabel("PSI above its median,\ninput that drifted most")
     if state.verdicts:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
-    axes.set_title("A champion's life, on simulated time", loc="left")
+    axes.set_title("A year of a model on simulated time", loc="left")
 
 
 def _draw_versions(axes: Any, events: Sequence[Event]) -> None:
-    """A bar for each version: solid while it is champion, light while it is tried."""
+    """Draw a bar per version: dark while it is champion, light while it is challenger."""
     known = [event for event in events if event.champion is not None]
     if not known:
         return
@@ -119,7 +119,7 @@ def _draw_versions(axes: Any, events: Sequence[Event]) -> None:
         for version, color in ((event.champion, BLUE), (event.challenger, "#93c5fd")):
             if version is not None and width:
                 axes.barh(f"v{version}", width, left=_number(event.day), height=0.5, color=color)
-    axes.set_ylabel("version: dark answers,\nlight is tried")
+    axes.set_ylabel("version: dark = champion,\nlight = challenger")
     axes.invert_yaxis()
 
 
@@ -128,7 +128,7 @@ def _mark_events(above: Any, below: Any, events: Sequence[Event]) -> None:
     seen: set[str] = set()
     for event in events:
         repeated = event.name == "breach" and "breach" in seen
-        if event.name not in QUIET and not repeated:
+        if event.name not in UNMARKED and not repeated:
             shown.setdefault(event.day, []).append(event.name)
         seen.add(event.name)
     for turn, (day, names) in enumerate(sorted(shown.items())):
@@ -138,7 +138,7 @@ def _mark_events(above: Any, below: Any, events: Sequence[Event]) -> None:
         above.annotate("\n".join(names), place, xycoords=("data", "axes fraction"), fontsize=8, va="top")
 
 
-def _moved(verdict: dict[str, Any]) -> float:
+def _largest_excess(verdict: dict[str, Any]) -> float:
     inputs = [facts["excess"] for facts in verdict["columns"].values() if facts["source"] == "input"]
     return max((float(excess) for excess in inputs if excess is not None), default=0.0)
 

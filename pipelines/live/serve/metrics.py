@@ -22,7 +22,11 @@ class Metrics:
             "perennial_requests", "Requests by path and status", ["path", "status"], registry=self.registry
         )
         self._latency = Histogram(
-            "perennial_request_seconds", "Seconds a request took", ["path"], buckets=LATENCY, registry=self.registry
+            "perennial_request_seconds",
+            "Duration of requests in seconds",
+            ["path"],
+            buckets=LATENCY,
+            registry=self.registry,
         )
         self._confidence = Histogram(
             "perennial_confidence", "Confidence of the answers", buckets=CONFIDENCE, registry=self.registry

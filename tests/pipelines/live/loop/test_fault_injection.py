@@ -1,4 +1,4 @@
-"""The bad model of the scenario: every digest honest, every answer the next label."""
+"""The faulty version of the scenario: every digest is correct, every answer is the next label."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def manifest(repository):
     return make
 
 
-def test_a_baseline_says_the_next_label(tmp_path, manifest):
+def test_a_baseline_answers_the_next_label(tmp_path, manifest):
     texts = ["cat cat", "dog dog", "owl owl"]
     words = Vocabulary.fit(texts, ngrams=1, min_records=1, max_terms=9, max_characters=99)
     model = LinearModel(words, np.eye(3), np.zeros((0, 3)), np.zeros(3))
@@ -46,10 +46,10 @@ def test_a_baseline_says_the_next_label(tmp_path, manifest):
     after = LinearModel.load(tmp_path).logits(texts, np.zeros((3, 0))).argmax(axis=1)
     assert (after == (before + 1) % 3).all()
     assert (tmp_path / "boosting.txt").read_text() == ""
-    Manifest.read(tmp_path)  # every digest is honest
+    Manifest.read(tmp_path)  # every digest is correct
 
 
-def test_a_fine_tuned_head_is_turned_too(tmp_path, manifest):
+def test_a_fine_tuned_head_answers_the_next_label(tmp_path, manifest):
     save_file({"weight": np.eye(3, dtype=np.float32), "bias": np.arange(3.0)}, tmp_path / "head.safetensors")
     manifest("finetune").write(tmp_path)
 

@@ -1,4 +1,4 @@
-"""The scenario drawn, shown and written."""
+"""The timeline: drawing, table and JSON file."""
 
 import json
 from datetime import date
@@ -46,13 +46,13 @@ def test_a_drawing_is_made_of_whatever_happened(tmp_path, events):
 def test_passed_means_every_claim_and_no_failure(tmp_path, held, failure, passed):
     claims = [Claim("breach", True, "seen"), Claim("rolled back", held, "seen")]
     timeline.write_data(tmp_path / "loop.json", EVENTS, claims, seconds=1.23, failure=failure)
-    said = json.loads((tmp_path / "loop.json").read_text())
-    assert said["passed"] is passed
-    assert [event["day"] for event in said["events"]][:2] == ["2026-01-05", "2026-01-05"]
+    content = json.loads((tmp_path / "loop.json").read_text())
+    assert content["passed"] is passed
+    assert [event["day"] for event in content["events"]][:2] == ["2026-01-05", "2026-01-05"]
 
 
 def test_the_table_names_what_is_missing_and_where_to_look(tmp_path, capsys):
     timeline.show(EVENTS, [Claim("rolled back", False, "no move")], folder=tmp_path, seconds=60)
-    said = capsys.readouterr().out
-    assert "NO" in said and "rolled back" in said and "timeline.svg" in said
-    assert "v1 (tries v2)" in said
+    shown = capsys.readouterr().out
+    assert "NO" in shown and "rolled back" in shown and "timeline.svg" in shown
+    assert "v1 (challenger v2)" in shown
