@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.live.serve.canary import is_canary
 from pipelines.monitoring.predictions import SCHEMA_VERSION
-from pipelines.records.conversion import as_training_sees
+from pipelines.records.conversion import to_live_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ class Answerer:
         import pandas as pd
 
         pair = self._models.pair
-        frame = as_training_sees(pd.DataFrame(records), domain=self._domain)
+        frame = to_live_records(pd.DataFrame(records), domain=self._domain)
         champion = self._ask(pair.champion, frame)
         challenger = None if pair.challenger is None else self._try(pair.challenger, frame)
         seen = self._seen(frame)

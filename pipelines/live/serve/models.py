@@ -128,9 +128,9 @@ class Models:
     def _probe(self) -> pd.DataFrame:
         import pandas as pd
 
-        from pipelines.records.conversion import as_training_sees
+        from pipelines.records.conversion import to_live_records
 
-        return as_training_sees(pd.DataFrame({"id": ["probe"], "text": [PROBE]}), domain=self._domain)
+        return to_live_records(pd.DataFrame({"id": ["probe"], "text": [PROBE]}), domain=self._domain)
 
 
 def _versions(pair: Pair) -> tuple[int, int | None]:

@@ -12,11 +12,11 @@ import pandas as pd
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.records.domain import Domain
 from pipelines.stages.ingest import checks
+from pipelines.stages.ingest.batches import RowOutcomes, batches, convert_batch
 from pipelines.stages.ingest.checks import LastGood
 from pipelines.stages.ingest.params import IngestParams
 from pipelines.stages.ingest.sources.chunk import Source
 from pipelines.stages.ingest.spool import RowGroups, Spool, quarantine_types, record_types
-from pipelines.stages.ingest.validation import Sorted, batches, sort_out
 from pipelines.stages.ingest.weekly import Profile, RawDigest, add_week
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Tally:
         self.groups: dict[str, dict[str, int]] = {}
         self.shown: list[dict[str, Any]] = []
 
-    def add(self, result: Sorted) -> None:
+    def add(self, result: RowOutcomes) -> None:
         """Take the counts of one batch."""
         _add(self.counts, result.counts)
         _add(self.redactions, result.redactions)
@@ -80,7 +80,7 @@ def ingest(
     chunks = source.read(start=params.start, end=params.end, chunk_rows=params.chunk_rows)
     for number, batch in enumerate(batches(chunks, chunk_rows=params.chunk_rows), start=1):
         raw_digest.add(batch.table)
-        result = sort_out(
+        result = convert_batch(
             batch,
             domain=domain,
             start=params.start,

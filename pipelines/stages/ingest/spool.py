@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.records.domain import DomainSchema
-from pipelines.stages.ingest.validation import QUARANTINE
+from pipelines.stages.ingest import quarantine
 
 PIECE_ROWS = 250_000
 PIECE_BYTES = 96 * 2**20
@@ -38,7 +38,7 @@ def record_types(schema: DomainSchema) -> pa.Schema:
 
 def quarantine_types() -> pa.Schema:
     """Arrow types of `quarantine.parquet`."""
-    return pa.schema([(name, pa.int64() if name == "row" else pa.large_string()) for name in QUARANTINE])
+    return pa.schema([(name, pa.int64() if name == "row" else pa.large_string()) for name in quarantine.COLUMNS])
 
 
 @dataclass
@@ -189,7 +189,7 @@ def _batch(file: Path, number: int) -> pa.RecordBatch:
 
 
 def _no_rows() -> pd.DataFrame:
-    return pd.DataFrame(columns=list(QUARANTINE))
+    return pd.DataFrame(columns=list(quarantine.COLUMNS))
 
 
 def names_of(files: Sequence[str], codes: np.ndarray) -> np.ndarray:

@@ -15,15 +15,9 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines.records.raw import cell_of, refuse_duplicated_columns, strings_of, whole_characters
 from pipelines.runtime.errors import InputError
-from pipelines.stages.ingest.sources.chunk import (
-    CHUNK_BYTES,
-    RawChunk,
-    UnreadableRow,
-    refuse_duplicated_columns,
-    strings_of,
-    whole_characters,
-)
+from pipelines.stages.ingest.sources.chunk import CHUNK_BYTES, RawChunk, UnreadableRow
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -204,7 +198,7 @@ def _json_lines(name: str, stream: IO[bytes], encoding: str, chunk_rows: int, *,
     for number, line in enumerate(_text_of(name, stream, encoding), start=1):
         row = _object(line)
         if isinstance(row, dict):
-            chunk.add(number, [_cell(row.get(key)) for key in keys])
+            chunk.add(number, [cell_of(row.get(key)) for key in keys])
         elif row is not None:
             chunk.refuse(number, row, line)
         if chunk.full(chunk_rows):
@@ -221,13 +215,6 @@ def _object(line: str) -> dict[str, Any] | str | None:
     except (ValueError, RecursionError) as error:
         return f"not JSON: {error}"
     return row if isinstance(row, dict) else "no JSON object"
-
-
-def _cell(value: Any) -> str | None:
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return whole_characters(text) or None
 
 
 class _Chunk:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines.records.raw import refuse_duplicated_columns, strings_of
 from pipelines.runtime.errors import InputError
-from pipelines.stages.ingest.sources.chunk import RawChunk, refuse_duplicated_columns, strings_of
+from pipelines.stages.ingest.sources.chunk import RawChunk
 
 
 @dataclass(frozen=True)

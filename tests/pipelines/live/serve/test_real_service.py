@@ -25,7 +25,7 @@ from pipelines.live.serve.params import ServeParams
 from pipelines.live.serve.service import Service
 from pipelines.models.predictor import Predictor
 from pipelines.monitoring import predictions
-from pipelines.records.conversion import as_training_sees
+from pipelines.records.conversion import to_live_records
 from pipelines.runtime.project import Project
 from pipelines.runtime.state import home
 from tests.factories.service import TOKEN, Load, kill, post
@@ -186,7 +186,7 @@ def test_an_export_answers_for_its_version_only_where_its_gate_is_open(registry,
     line = f'perennial_export{{verdict="{record["verdict"]["digest"]}",version="1"}} 1.0'
     assert (line in metrics.render().decode()) is (agreement == 1.0)
     assert loaded.export == (record["verdict"]["digest"] if agreement == 1.0 else None)
-    records = as_training_sees(
+    records = to_live_records(
         pd.DataFrame({"id": ["a", "b"], "text": ["my card", "a debt of the bank"]}), domain=complaints
     )
     released = Predictor.load(model).predict(records)

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
+from pipelines.records.validation import Origin
 from pipelines.runtime.params import section
-from pipelines.stages.ingest.validation import Batch, sort_out
+from pipelines.stages.ingest.batches import Batch, convert_batch
 from tests.factories.service import AUTHORIZED, FakePredictor
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server, pytest.mark.slow]
@@ -35,8 +36,10 @@ def test_the_model_is_given_what_training_was_given(make_set, complaints, reposi
     raw.loc[raw.index[:2], text_column] = hard
     table = pa.Table.from_pandas(raw.astype("object").where(raw.notna(), None).astype("string"), preserve_index=False)
     table = table.cast(pa.schema([(name, pa.large_string()) for name in table.column_names]))
-    batch = Batch(table, np.array(["a.csv"] * len(raw)), np.arange(1, len(raw) + 1), ())
-    trained = sort_out(batch, domain=complaints, start=START, end=END, max_text_chars=200_000, keep_without_text=False)
+    batch = Batch(table, Origin.of("a.csv", rows=len(raw)))
+    trained = convert_batch(
+        batch, domain=complaints, start=START, end=END, max_text_chars=200_000, keep_without_text=False
+    )
     records = trained.records.head(60).reset_index(drop=True)
     by_id = raw.set_index(raw.columns[[name.lower().replace(" ", "_") == "complaint_id" for name in raw.columns]][0])
     names = [feature.name for feature in complaints.schema.features]
