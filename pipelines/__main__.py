@@ -12,6 +12,7 @@ from pipelines.runtime.errors import PerennialError
 
 # Modules that add their commands to the program; heavy libraries are imported by the commands that need them.
 COMMANDS: tuple[str, ...] = (
+    "pipelines.runtime.commands",
     "pipelines.gates.commands",
     "pipelines.reporting.commands",
     "pipelines.live.release.commands",

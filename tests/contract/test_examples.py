@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.live.release.job import lay_over, overlay_file
+from pipelines.runtime.overrides import edit_file, read_overrides
 from pipelines.runtime.params import overlay, read_yaml
 from pipelines.runtime.sections import check_sections
 from pipelines.stages.finetune.params import FinetuneParams
@@ -20,7 +20,7 @@ FILES = [file for file in OVERLAYS if "finetune" in yaml.safe_load(file.read_tex
 def test_the_parameters_of_fine_tuning_are_taken(file, tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     changes = yaml.safe_load(file.read_text())
-    lay_over(tmp_path, changes)
+    edit_file(tmp_path / "params.yaml", changes)
     laid_over = yaml.safe_load((tmp_path / "params.yaml").read_text())["finetune"]
     params = FinetuneParams.model_validate(laid_over)
     for name, value in changes["finetune"].items():
@@ -32,7 +32,7 @@ def test_the_parameters_of_fine_tuning_are_taken(file, tmp_path):
 
 @pytest.mark.parametrize("file", OVERLAYS, ids=lambda file: file.stem)
 def test_every_section_is_right_with_it(file):
-    check_sections(overlay(read_yaml(ROOT / "params.yaml"), overlay_file(str(file))), root=ROOT)
+    check_sections(overlay(read_yaml(ROOT / "params.yaml"), read_overrides(file)), root=ROOT)
 
 
 def test_there_is_one_for_a_gpu():

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from pipelines.live.release.job import lay_over, overlay_file
+from pipelines.runtime.overrides import edit_file, read_overrides
 from pipelines.runtime.params import load_params
 from pipelines.stages.ingest.params import IngestParams
 from tests.factories.checkout import ROOT
@@ -18,7 +18,7 @@ EXAMPLES = [ROOT / "examples" / f"{name}.yaml" for name in ("cfpb_complaints", "
 def test_its_parameters_are_taken(example, tmp_path) -> None:
     shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
     shutil.copytree(ROOT / "pipelines/domains/complaints", tmp_path / "pipelines/domains/complaints")
-    moved = lay_over(tmp_path, overlay_file(str(example)))
+    moved = edit_file(tmp_path / "params.yaml", read_overrides(example))
     assert any(line.startswith("ingest.source") for line in moved)
     params = load_params("ingest", IngestParams, tmp_path)
-    assert params.source == overlay_file(str(example))["ingest"]["source"]
+    assert params.source == read_overrides(example)["ingest"]["source"]

@@ -38,9 +38,9 @@ def test_the_whole_run(tmp_path, real_data) -> None:
 
 def run_to(checkout: Checkout, real_data, *, stage: str) -> Checkout:
     """Apply the example to params.yaml as `make run` does, and reproduce up to a stage."""
-    from pipelines.live.release.job import lay_over, overlay_file
+    from pipelines.runtime.overrides import edit_file, read_overrides
 
-    lay_over(checkout.root, overlay_file(str(checkout.root / OVERLAY)))
+    edit_file(checkout.root / "params.yaml", read_overrides(checkout.root / OVERLAY))
     pinned = checkout.release("pin")
     assert pinned.returncode == 0, output_of(pinned)
     answer = checkout.dvc("repro", stage, PERENNIAL_DATA=str(real_data))

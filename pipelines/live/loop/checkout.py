@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.live.loop.params import Plan
-from pipelines.live.release.job import lay_over
 from pipelines.runtime.errors import InputError, PerennialError
-from pipelines.runtime.params import domain_path
+from pipelines.runtime.overrides import edit_file
+from pipelines.runtime.params import PARAMS_FILE, domain_path
 
 AUTHOR = ("-c", "user.name=perennial loop", "-c", "user.email=loop@localhost")
 
@@ -38,11 +38,11 @@ def make_checkout(source: Path, target: Path, *, environment: Mapping[str, str],
     )
     if done.returncode:
         raise PerennialError(f"set-up of the scenario's checkout {target} failed:\n{done.stderr.strip()}")
-    lay_over(target, {name: value for name, value in plan.params.items() if name == "domain"})
-    lay_over(target, {name: value for name, value in plan.params.items() if name != "domain"})
+    edit_file(target / PARAMS_FILE, {name: value for name, value in plan.params.items() if name == "domain"})
+    edit_file(target / PARAMS_FILE, {name: value for name, value in plan.params.items() if name != "domain"})
     drift_date = {"simulator": {"drift_date": plan.scenario.drift_from.isoformat()}}
-    lay_over(domain_path(target), plan.domain)
-    lay_over(domain_path(target), drift_date)
+    edit_file(domain_path(target) / PARAMS_FILE, plan.domain)
+    edit_file(domain_path(target) / PARAMS_FILE, drift_date)
     _git(target, "add", "--all")
     commit(target, "Start of the scenario")
 

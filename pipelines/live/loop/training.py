@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.live.loop.checkout import commit
-from pipelines.live.release.job import lay_over, window
 from pipelines.runtime.errors import PerennialError
+from pipelines.runtime.overrides import set_parameters
 
 STAGE = re.compile(r"^Running stage '([a-z_]+)'")
 SHOWN_LINES = 8
@@ -22,7 +22,7 @@ def train(root: Path, *, start: date, end: date, log: Path, report: Callable[[st
 
     Raises PerennialError, with the last lines of the log, when the command fails.
     """
-    lay_over(root, window(start.isoformat(), end.isoformat()))
+    set_parameters(root, {}, start=start.isoformat(), end=end.isoformat())
     commit(root, f"Train on [{start}, {end}): {why}")
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pipelines", "run"]

@@ -33,12 +33,12 @@ def make(folder: Path) -> None:
 
     write_checkout(folder)
     root = enter(folder)
-    from pipelines.live.release.job import lay_over
+    from pipelines.runtime.overrides import edit_file
     from pipelines.runtime.params import domain_path
 
-    lay_over(root, KNOBS)
+    edit_file(root / "params.yaml", KNOBS)
     moved = {"simulator": {"rows_per_day": 20, "drift_date": MOVED, "drift": {"covariate": 0.8}}}
-    lay_over(domain_path(root), moved)
+    edit_file(domain_path(root) / "params.yaml", moved)
     _git(root, "commit", "--quiet", "--all", "--message", "a world that moves")
     environment = os.environ | {"PERENNIAL_MODELS": str(folder / "models"), "HF_HUB_OFFLINE": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -12,8 +12,8 @@ import yaml
 from pipelines.live.loop.checkout import checkout_environment, commit, make_checkout
 from pipelines.live.loop.params import read_plan
 from pipelines.live.loop.training import reason_of
-from pipelines.live.release.job import lay_over
 from pipelines.runtime.errors import InputError, ParamsError
+from pipelines.runtime.overrides import edit_file
 from pipelines.runtime.params import load_params
 from pipelines.runtime.sections import models
 
@@ -65,8 +65,8 @@ def test_what_the_plan_lays_over_is_what_each_part_takes(tmp_path, name, model):
     domain.mkdir(parents=True)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (domain / "params.yaml").write_bytes((ROOT / plan.params["domain"] / "params.yaml").read_bytes())
-    lay_over(tmp_path, plan.params)
-    lay_over(domain, plan.domain)
+    edit_file(tmp_path / "params.yaml", plan.params)
+    edit_file(domain / "params.yaml", plan.domain)
     found = load_params(name, model, tmp_path)
     assert isinstance(found, model)
     for parameter, value in plan.params.get(name, {}).items():
