@@ -23,20 +23,23 @@ from pipelines.live.serve.journal import Journal
 from pipelines.live.serve.metrics import Metrics
 from pipelines.live.serve.models import Loaded, Pair
 
+PATIENCE_S = 120  # of every wait: a busy machine is slow
 TOKEN = "a-token-for-tests"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class FakePredictor:
-    """Answers by a hash of the text; can be slow, wrong or broken."""
+    """Answers by a hash of the text; can be slow, broken, or wait for an event before each batch."""
 
-    def __init__(self, labels, *, seconds=0.0, fail=lambda records: False):
-        self.labels, self.seconds, self.fail = tuple(labels), seconds, fail
+    def __init__(self, labels, *, seconds=0.0, fail=lambda records: False, go=None):
+        self.labels, self.seconds, self.fail, self.go = tuple(labels), seconds, fail, go
         self.seen: list[int] = []
 
     def predict(self, records):
         if self.seconds:
             time.sleep(self.seconds)
+        if self.go is not None:
+            assert self.go.wait(PATIENCE_S)
         if self.fail(records):
             raise RuntimeError("the fake model fails")
         self.seen.append(len(records))
@@ -59,7 +62,7 @@ class FixedModels:
 
 
 class Set:
-    """An app with its parts at hand."""
+    """An app and its parts."""
 
     def __init__(self, folder: Path, *, domain, params, champion=None, challenger=None):
         self.metrics = Metrics()
@@ -122,8 +125,16 @@ def post(url: str, body, *, token=TOKEN, timeout=30.0) -> tuple[int, dict]:
         return error.code, json.loads(error.read())
 
 
+def until(true, *, seconds=PATIENCE_S):
+    """Wait for what must become true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not become true in time"
+        time.sleep(0.02)
+
+
 class Load:
-    """Threads that keep posting records with ids of their own, and what came back."""
+    """Threads that keep posting records with unique ids, and what came back."""
 
     def __init__(self, url: str, *, clients: int):
         self.url, self.answers, self.failures = url, [], []
@@ -148,6 +159,11 @@ class Load:
                 self.answers.append(answer["predictions"][0])
             else:
                 self.failures.append((name, status, answer))
+
+    def answered_by(self, version):
+        """Wait until an answer comes from a version that was requested after this call."""
+        seen = len(self.answers)
+        until(lambda: any(answer["model_version"] == version for answer in self.answers[seen:]))
 
     def stop(self):
         self._stop.set()

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
@@ -28,14 +27,13 @@ from pipelines.monitoring import predictions
 from pipelines.records.conversion import to_live_records
 from pipelines.runtime.project import Project
 from pipelines.runtime.state import home
-from tests.factories.service import TOKEN, Load, kill, post
+from tests.factories.service import TOKEN, Load, kill, post, until
 from tests.factories.state import live_folder
 from tests.factories.tiny_release import challenge, register_tiny, release
 from tests.pipelines.live.serve.test_under_load import free_port
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server, pytest.mark.slow]
 NAME = "perennial-complaints"
-PATIENCE_S = 120
 
 
 @pytest.fixture(scope="module")
@@ -85,30 +83,16 @@ def running(registry, run_app, repository):
     return start
 
 
-def until(true, *, seconds=PATIENCE_S):
-    """Wait for what must become true."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not become true in time"
-        time.sleep(0.02)
-
-
-def answered_by(load, version):
-    """Wait until an answer comes from a version that was asked for after this call."""
-    seen = len(load.answers)
-    until(lambda: any(answer["model_version"] == version for answer in load.answers[seen:]))
-
-
 @pytest.mark.timeout(600)
 def test_no_request_fails_in_a_reload_a_stopped_canary_and_a_rollback(registry, running, complaints):
     release(registry, 1)
     service, url = running()
     load = Load(url, clients=4)
-    answered_by(load, 1)
+    load.answered_by(1)
     release(registry, 2)  # a reload
-    answered_by(load, 2)
+    load.answered_by(2)
     challenge(registry, 3)
-    answered_by(load, 3)
+    load.answered_by(3)
 
     def stopped():  # by late labels that say: the challenger is worse
         add_labels_against(3)
@@ -116,10 +100,10 @@ def test_no_request_fails_in_a_reload_a_stopped_canary_and_a_rollback(registry, 
 
     until(stopped)
     until(lambda: service.models.pair.challenger is None)
-    answered_by(load, 2)
+    load.answered_by(2)
     moves.rollback(registry, reason="it answers nonsense")
     until(lambda: service.models.pair.champion.version == 1)
-    answered_by(load, 1)
+    load.answered_by(1)
     load.stop()
     assert not load.failures
     assert registry.is_stopped(3)
@@ -153,7 +137,7 @@ def test_an_alias_on_a_broken_version_or_on_another_domains_changes_nothing(regi
     other = register_tiny(registry, tmp_path / "made", labels=("spam", "ham"), seed=9)
     service, url = running()
     load = Load(url, clients=2)
-    answered_by(load, 1)
+    load.answered_by(1)
     try:
         folder.write_bytes(content[:-1] + b"x")
         registry.move_alias(CHAMPION, 2)
@@ -162,7 +146,7 @@ def test_an_alias_on_a_broken_version_or_on_another_domains_changes_nothing(regi
         until(lambda: other in service.models.refused)
     finally:
         folder.write_bytes(content)
-    answered_by(load, 1)
+    load.answered_by(1)
     load.stop()
     assert not load.failures
     assert "was changed" in service.models.refused[2]

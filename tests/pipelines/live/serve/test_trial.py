@@ -1,4 +1,4 @@
-"""A look at the canary: the right records are paired, and the alias moves as the test says."""
+"""An evaluation of the canary: the right records are paired, and the alias moves by the result of the test."""
 
 from datetime import date, timedelta
 
@@ -39,7 +39,7 @@ def moved(monkeypatch):
 
 
 def write(live, schema, *, right_old, right_new, labels=("mortgage", "card")):
-    """Both versions answer the same records; the challenger's share is said in the roles."""
+    """Write the answers of both versions to the same records, the challenger's share by role, and their labels."""
     n = len(right_old)
     received = pd.date_range("2026-02-01", periods=n, freq="min", tz="UTC")
     for version, right in ((1, right_old), (2, right_new)):
@@ -61,9 +61,9 @@ def write(live, schema, *, right_old, right_new, labels=("mortgage", "card")):
             }
         )
         predictions.add_predictions(live, predictions.as_predictions(frame, schema=schema))
-    told = pd.DataFrame({"record_id": [f"r{i}" for i in range(n)], "label": labels[0]})
-    told["labeled_at"] = pd.date_range("2026-02-10", periods=n, freq="min", tz="UTC")
-    predictions.add_labels(live, told)
+    labels_frame = pd.DataFrame({"record_id": [f"r{i}" for i in range(n)], "label": labels[0]})
+    labels_frame["labeled_at"] = pd.date_range("2026-02-10", periods=n, freq="min", tz="UTC")
+    predictions.add_labels(live, labels_frame)
 
 
 def answers(n, share, seed):
@@ -72,10 +72,10 @@ def answers(n, share, seed):
 
 def test_a_worse_challenger_is_stopped(tmp_path, complaints, serve_params, moved):
     write(tmp_path, complaints.schema, right_old=answers(1200, 0.85, 1), right_new=answers(1200, 0.70, 2))
-    said = trial.evaluate_canary(
+    result = trial.evaluate_canary(
         FakeRegistry(champion=1, challenger=2), live=tmp_path, params=serve_params.canary, today=TODAY
     )
-    assert said["state"] == "stopped"
+    assert result["state"] == "stopped"
     ((what, version, reason),) = moved
     assert (what, version) == ("stop", 2)
     assert "worse" in reason
@@ -83,24 +83,24 @@ def test_a_worse_challenger_is_stopped(tmp_path, complaints, serve_params, moved
 
 def test_an_equal_challenger_completes(tmp_path, complaints, serve_params, moved):
     write(tmp_path, complaints.schema, right_old=answers(1200, 0.85, 3), right_new=answers(1200, 0.85, 4))
-    said = trial.evaluate_canary(
+    result = trial.evaluate_canary(
         FakeRegistry(champion=1, challenger=2), live=tmp_path, params=serve_params.canary, today=TODAY
     )
-    assert said["state"] == "completed"
-    assert said["pairs"] == 1000
+    assert result["state"] == "completed"
+    assert result["pairs"] == 1000
     assert [what for what, *_ in moved] == ["complete"]
 
 
 def test_too_few_labels_decide_nothing(tmp_path, complaints, serve_params, moved):
     write(tmp_path, complaints.schema, right_old=answers(100, 0.85, 3), right_new=answers(100, 0.85, 4))
-    said = trial.evaluate_canary(
+    result = trial.evaluate_canary(
         FakeRegistry(champion=1, challenger=2), live=tmp_path, params=serve_params.canary, today=TODAY
     )
-    assert (said["state"], said["pairs"]) == ("running", 100)
+    assert (result["state"], result["pairs"]) == ("running", 100)
     assert not moved
 
 
-def test_a_trial_without_a_verdict_ends_when_it_outlasts_what_it_looks_back_on(
+def test_a_trial_without_a_result_ends_when_its_first_answers_are_out_of_view(
     tmp_path, complaints, serve_params, moved
 ):
     write(tmp_path, complaints.schema, right_old=answers(100, 0.85, 3), right_new=answers(100, 0.85, 4))
@@ -118,7 +118,7 @@ def test_a_trial_without_a_verdict_ends_when_it_outlasts_what_it_looks_back_on(
 
 
 @pytest.mark.parametrize("aliases", [{}, {"champion": 1}, {"champion": 1, "challenger": 1}, {"challenger": 2}])
-def test_without_a_challenger_there_is_nothing_to_look_at(tmp_path, serve_params, aliases):
+def test_without_a_challenger_there_is_nothing_to_evaluate(tmp_path, serve_params, aliases):
     assert (
         trial.evaluate_canary(FakeRegistry(**aliases), live=tmp_path, params=serve_params.canary, today=TODAY)["state"]
         == "none"
@@ -135,7 +135,7 @@ def test_labels_of_unknown_ids_and_answers_without_labels_are_left_out(tmp_path,
     assert trial.paired(tmp_path, champion=1, challenger=7, days=90, today=TODAY).empty
 
 
-def test_the_pairs_stand_in_the_order_in_which_their_labels_came(tmp_path, complaints):
+def test_pairs_are_in_the_order_in_which_their_labels_arrived(tmp_path, complaints):
     write(tmp_path, complaints.schema, right_old=np.array([True, False, True]), right_new=np.array([True, True, False]))
     pairs = trial.paired(tmp_path, champion=1, challenger=2, days=90, today=TODAY)
     assert pairs["right_old"].tolist() == [True, False, True]
@@ -151,10 +151,10 @@ def test_a_challenger_that_fails_or_is_slow_is_stopped_without_any_label(tmp_pat
     if fault == "fails":
         for _ in range(10):
             metrics.failed(2)
-    said = trial.evaluate_canary(
+    result = trial.evaluate_canary(
         FakeRegistry(champion=1, challenger=2), live=tmp_path, params=serve_params.canary, today=TODAY, metrics=metrics
     )
-    assert said["state"] == "stopped"
+    assert result["state"] == "stopped"
     assert ("failed" if fault == "fails" else "ms per record") in moved[0][2]
 
 

@@ -12,7 +12,7 @@ import pytest
 from pipelines.live.serve.canary import is_canary
 from pipelines.live.serve.journal import compact
 from pipelines.live.serve.models import Loaded, Pair
-from tests.factories.service import TOKEN, FakePredictor, Load, kill, post
+from tests.factories.service import TOKEN, FakePredictor, Load, kill, post, until
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server, pytest.mark.slow]
 
@@ -23,9 +23,8 @@ def test_no_request_fails_while_the_model_is_exchanged_and_rolled_back(make_set,
     load = Load(server.url, clients=4)
     labels = complaints.schema.labels
     for version in (2, 3, 2, 1, 4):
-        time.sleep(0.3)
         app.models.pair = Pair(Loaded(version, FakePredictor(labels)), None)
-    time.sleep(0.3)
+        load.answered_by(version)
     load.stop()
     assert not load.failures
     assert {answer["model_version"] for answer in load.answers} == {1, 2, 3, 4}
@@ -38,9 +37,11 @@ def test_no_request_fails_while_a_canary_begins_and_is_stopped(make_set, complai
     old = app.models.pair.champion
     load = Load(server.url, clients=4)
     new = FakePredictor(complaints.schema.labels)
-    for challenger in (None, Loaded(2, new), None):
-        app.models.pair = Pair(old, challenger)
-        time.sleep(0.7)
+    load.answered_by(1)
+    app.models.pair = Pair(old, Loaded(2, new))
+    load.answered_by(2)
+    app.models.pair = Pair(old, None)
+    load.answered_by(1)
     load.stop()
     assert not load.failures
     by_canary = {answer["id"] for answer in load.answers if answer["model_version"] == 2}
@@ -57,7 +58,7 @@ def test_a_challenger_that_fails_costs_no_request(make_set, complaints, run_app)
     app.share = 0.5
     server = run_app(app.app)
     load = Load(server.url, clients=2)
-    time.sleep(0.5)
+    load.answered_by(1)
     load.stop()
     assert not load.failures
     assert {answer["model_version"] for answer in load.answers} == {1}
@@ -102,11 +103,11 @@ def free_port():
 
 
 @pytest.mark.chaos
-def test_every_answer_before_a_kill_stands_in_the_log(tmp_path, repository, complaints):
+def test_every_answer_before_a_kill_is_in_the_log(tmp_path, repository, complaints):
     port = free_port()
     process = start(tmp_path, repository, port)
     load = Load(f"http://127.0.0.1:{port}", clients=4)
-    time.sleep(1.5)
+    until(lambda: len(load.answers) > 100)
     process.send_signal(signal.SIGKILL)
     process.wait(20)
     load.stop()
