@@ -177,8 +177,8 @@ answered_by_bureau = expression(
     abstains_on={"company": "WELLS FARGO & COMPANY"},
 )
 
-answered_by_specializt = expression(
-    "answered_by_specializt",
+answered_by_specialist = expression(
+    "answered_by_specialist",
     None,
     pl.coalesce(
         pl.when(pl.col("company").str.contains(lenders)).then(pl.lit(label)) for lenders, label in LENDERS.items()
