@@ -142,7 +142,7 @@ def cheap_probabilities(
     from pipelines.runtime.state import home
     from pipelines.stages.baseline import candidate as baseline
     from pipelines.stages.baseline.params import BaselineParams
-    from pipelines.stats.calibration import apply_temperature
+    from pipelines.stats.temperature import apply_temperature
 
     params, data = parameters("baseline", BaselineParams), split_for(train, labels=labels)
     key = [params.model_dump_json(), seed, *train["id"], "", *test["id"]]

@@ -90,7 +90,7 @@ class Predictor:
 
     def predict_proba(self, records: pd.DataFrame, *, progress: str = "") -> Floats:
         """Return probabilities in the order of `labels`, shape (n, labels); needs columns `text` and the features."""
-        from pipelines.stats.calibration import apply_temperature
+        from pipelines.stats.temperature import apply_temperature
 
         logits = self.predict_logits(records, progress=progress)
         return apply_temperature(logits, temperature=self.manifest.temperature)

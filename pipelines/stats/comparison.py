@@ -22,7 +22,7 @@ MOST_CLUSTERS = 5000  # independent clusters beyond these are drawn together, wh
 
 
 @dataclass(frozen=True)
-class Estimate:
+class BootstrapEstimate:
     """A metric with its interval: `lower` and `upper` are one-sided bounds, each at `confidence`."""
 
     value: float
@@ -85,6 +85,11 @@ def macro_f1(sums: Floats) -> Floats:
     return _mean_f1(*np.split(np.asarray(sums), 3, axis=-1))
 
 
+def macro_f1_score(gold: Codes, scores: Floats) -> float:
+    """Return `macro_f1` of the highest of each row's scores (n, k) against gold codes (n,); NaN without rows."""
+    return float(macro_f1(class_sums(gold, scores.argmax(axis=1), n_labels=scores.shape[1]).sum(axis=0)))
+
+
 def share(sums: Floats) -> Floats:
     """The ratio of the first sum to the second (accuracy: right rows to rows); NaN where the second is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -112,7 +117,9 @@ class Resampling:
         draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples) if n else np.zeros(0)
         return cls(clusters=codes, weights=draws.reshape(resamples, n).astype(np.float64), seed=seed)
 
-    def estimate(self, sums: Floats, statistic: Statistic, *, confidence: float, rows: Codes | None = None) -> Estimate:
+    def estimate(
+        self, sums: Floats, statistic: Statistic, *, confidence: float, rows: Codes | None = None
+    ) -> BootstrapEstimate:
         """A metric with its interval; with `rows`, of those rows only (then `sums` holds just theirs)."""
         codes = self.clusters if rows is None else self.clusters[rows]
         by_cluster = np.zeros((self.weights.shape[1], sums.shape[1]))
@@ -125,11 +132,11 @@ class Resampling:
             if len(draws) >= 0.9 * len(self.weights):
                 lower, upper = _bounds(draws, confidence=confidence, clusters=n_clusters)
         value = float(statistic(by_cluster.sum(axis=0)))
-        return Estimate(value, lower, upper, confidence, len(sums), n_clusters, len(self.weights), self.seed)
+        return BootstrapEstimate(value, lower, upper, confidence, len(sums), n_clusters, len(self.weights), self.seed)
 
     def paired_difference(
         self, sums: Floats, other: Floats, statistic: Statistic, *, confidence: float, rows: Codes | None = None
-    ) -> Estimate:
+    ) -> BootstrapEstimate:
         """First model minus other on the same rows, both taken from the same resamples."""
         width = sums.shape[1]
 

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.stats.intervals import wilson
+
 Interval = tuple[float, float]
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RateEstimate:
     """A value with its interval; `rows` are those of the smaller group (or all, for one rate)."""
 
     value: float
@@ -69,21 +71,9 @@ def count(outcome: np.ndarray, *, where: np.ndarray) -> Count:
     return Count(hits=int(np.sum(outcome[where])), rows=int(np.sum(where)))
 
 
-def rate(group: Count, *, confidence: float) -> Estimate:
+def rate(group: Count, *, confidence: float) -> RateEstimate:
     """The rate of one group with its Wilson interval."""
-    return Estimate(group.rate, wilson(group, confidence=confidence), int(group.rows))
-
-
-def wilson(group: Count, *, confidence: float) -> Interval:
-    """Score interval of a proportion (Wilson 1927): sensible at 0, at 1 and in small groups."""
-    if group.rows <= 0:
-        return (NAN, NAN)
-    z, n, p = _z(confidence), group.rows, group.rate
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low = 0.0 if group.hits == 0 else max(0.0, middle - half)
-    high = 1.0 if group.hits == group.rows else min(1.0, middle + half)
-    return (low, high)
+    return RateEstimate(group.rate, wilson(group.hits, group.rows, confidence=confidence), int(group.rows))
 
 
 def newcombe(member: Count, rest: Count, *, confidence: float) -> Interval:
@@ -91,14 +81,14 @@ def newcombe(member: Count, rest: Count, *, confidence: float) -> Interval:
     return stratified_difference([member], [rest], weights=[1.0], confidence=confidence).interval
 
 
-def difference(member: Count, rest: Count, *, confidence: float) -> Estimate:
+def difference(member: Count, rest: Count, *, confidence: float) -> RateEstimate:
     """Statistical parity difference: the members' rate minus that of the rest, with Newcombe's interval."""
     return stratified_difference([member], [rest], weights=[1.0], confidence=confidence)
 
 
 def stratified_difference(
     members: Sequence[Count], rests: Sequence[Count], *, weights: Sequence[float], confidence: float
-) -> Estimate:
+) -> RateEstimate:
     """Difference of rates standardized over strata, which takes out that the groups are mixed differently.
 
     sum w_s (p_s - q_s) over the strata that both groups have, weights renormalized; the interval recovers the variances
@@ -107,17 +97,17 @@ def stratified_difference(
     shared = [(a, b, w) for a, b, w in zip(members, rests, weights, strict=True) if a.rows > 0 and b.rows > 0 and w > 0]
     rows = int(min(sum(a.rows for a in members), sum(b.rows for b in rests)))
     if not shared:
-        return Estimate(NAN, (NAN, NAN), rows)
+        return RateEstimate(NAN, (NAN, NAN), rows)
     total = sum(w for _, _, w in shared)
     value, below, above = 0.0, 0.0, 0.0
     for a, b, w in shared:
         weight = w / total
-        (low_a, high_a), (low_b, high_b) = wilson(a, confidence=confidence), wilson(b, confidence=confidence)
+        (low_a, high_a), (low_b, high_b) = (wilson(side.hits, side.rows, confidence=confidence) for side in (a, b))
         value += weight * (a.rate - b.rate)
         below += weight**2 * ((a.rate - low_a) ** 2 + (high_b - b.rate) ** 2)
         above += weight**2 * ((high_a - a.rate) ** 2 + (b.rate - low_b) ** 2)
     interval = (max(-1.0, value - math.sqrt(below)), min(1.0, value + math.sqrt(above)))
-    return Estimate(value, interval, rows)
+    return RateEstimate(value, interval, rows)
 
 
 def katz(member: Count, rest: Count, *, confidence: float) -> Interval:
@@ -132,17 +122,17 @@ def katz(member: Count, rest: Count, *, confidence: float) -> Interval:
     return (ratio_ / factor, ratio_ * factor)
 
 
-def disparate_impact(member: Count, rest: Count, *, confidence: float) -> Estimate:
+def disparate_impact(member: Count, rest: Count, *, confidence: float) -> RateEstimate:
     """Disparate impact: the members' rate over that of the rest; undefined when the rest's rate is 0."""
     rows = int(min(member.rows, rest.rows))
     if not rows or rest.hits == 0:
-        return Estimate(NAN, (NAN, NAN), rows)
+        return RateEstimate(NAN, (NAN, NAN), rows)
     value = member.rate / rest.rate
     low, high = katz(member, rest, confidence=confidence)
-    return Estimate(value, (min(low, value), max(high, value)), rows)
+    return RateEstimate(value, (min(low, value), max(high, value)), rows)
 
 
-def four_fifths(impact: Estimate) -> Estimate:
+def four_fifths(impact: RateEstimate) -> RateEstimate:
     """The lower rate over the higher one (29 CFR 1607.4 D compares with the highest group), from a disparate impact."""
     if not impact.defined:
         return impact
@@ -152,12 +142,12 @@ def four_fifths(impact: Estimate) -> Estimate:
 
     low, high = impact.interval
     top = 1.0 if low <= 1 <= high else max(fold(low), fold(high))
-    return Estimate(fold(impact.value), (min(fold(low), fold(high)), top), impact.rows)
+    return RateEstimate(fold(impact.value), (min(fold(low), fold(high)), top), impact.rows)
 
 
 def equal_opportunity(
     truth: np.ndarray, predicted: np.ndarray, *, group: np.ndarray, n_labels: int, confidence: float
-) -> Estimate:
+) -> RateEstimate:
     """Difference of true-positive rates, standardized over the classes of both groups (two classes of one: as ever).
 
     `truth` and `predicted` are class codes, -1 predicted means none; each class weighs what it weighs in all rows.
@@ -179,7 +169,7 @@ def equalized_odds(
     n_labels: int,
     confidence: float,
     min_class_rows: int,
-) -> Estimate:
+) -> RateEstimate:
     """The largest |difference| of true- and false-positive rates over the classes (never their average, which cancels).
 
     The interval is simultaneous (Bonferroni over the differences). Classes need `min_class_rows` in both groups; where
@@ -188,11 +178,11 @@ def equalized_odds(
     kept = odds_pairs(truth, predicted, group=group, n_labels=n_labels, min_class_rows=min_class_rows)
     rows = int(min(np.sum(group == 1), np.sum(group == 0)))
     if not kept:
-        return Estimate(NAN, (NAN, NAN), rows)
+        return RateEstimate(NAN, (NAN, NAN), rows)
     shared_confidence = 1 - (1 - confidence) / len(kept)
     sizes = [absolute(difference(p.member, p.rest, confidence=shared_confidence)) for p in kept]
     bounds = (max(size.interval[0] for size in sizes), max(size.interval[1] for size in sizes))
-    return Estimate(max(size.value for size in sizes), bounds, rows)
+    return RateEstimate(max(size.value for size in sizes), bounds, rows)
 
 
 def odds_pairs(
@@ -208,22 +198,13 @@ def odds_pairs(
     return [pair for pair in shared if pair.smaller >= min_class_rows] or shared
 
 
-def absolute(signed: Estimate) -> Estimate:
+def absolute(signed: RateEstimate) -> RateEstimate:
     """The size of a signed difference, its interval folded at 0."""
     if not signed.defined:
         return signed
     low, high = signed.interval
     least = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-    return Estimate(abs(signed.value), (least, max(abs(low), abs(high))), signed.rows)
-
-
-def bootstrap_interval(draws: np.ndarray, *, confidence: float) -> Interval:
-    """Percentile interval of bootstrap draws; undefined as soon as one draw is."""
-    if draws.size == 0 or not np.isfinite(draws).all():
-        return (NAN, NAN)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return (float(low), float(high))
+    return RateEstimate(abs(signed.value), (least, max(abs(low), abs(high))), signed.rows)
 
 
 def _z(confidence: float) -> float:

@@ -74,15 +74,3 @@ def class_weights(targets: Floats, weights: Floats) -> Floats:
     mass = (targets * weights[:, None]).sum(axis=0)
     factor = np.divide(mass.sum(), mass * (mass > 0).sum(), out=np.zeros_like(mass), where=mass > 0)
     return np.asarray(targets @ factor)
-
-
-def macro_f1(probabilities: Floats, gold: NDArray[np.int64]) -> float:
-    """Mean F1 over the labels that occur in gold or in the answers; NaN without rows."""
-    if not len(gold):
-        return float("nan")
-    answers = np.asarray(probabilities).argmax(axis=1)
-    scores = []
-    for label in np.union1d(answers, gold):
-        hits = float(((answers == label) & (gold == label)).sum())
-        scores.append(2 * hits / float((answers == label).sum() + (gold == label).sum()))
-    return float(np.mean(scores))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.profile.profile import Performance, losses_of_being_right
+from pipelines.stats.fairness import Count, newcombe
 
 
 def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, *, model_version: int) -> tuple[pd.DataFrame, int]:
@@ -43,7 +44,7 @@ def against_release(
     right = answers["right"].to_numpy(dtype=bool)
     losses = losses_of_being_right(right, confidence=answers["confidence"].to_numpy(dtype=np.float64))
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    low, high = newcombe(int(right.sum()), rows, release.right, release.rows, z=z)
+    low, high = newcombe(Count(int(right.sum()), rows), Count(release.right, release.rows), confidence=confidence)
     spread = z * math.sqrt(losses.var() / rows + release.log_loss_sd**2 / release.rows)
     more = float(losses.mean()) - release.log_loss
     result |= {
@@ -90,20 +91,3 @@ def against_previous(
     bounds = [(2 * float(bound) - 1) * differ / rows for bound in (interval.low, interval.high)]
     outcome = "worse" if bounds[1] < 0 else "steady"
     return result | {"accuracy_interval": bounds, "p": float(test.pvalue), "outcome": outcome}
-
-
-def newcombe(right: int, rows: int, right_before: int, rows_before: int, *, z: float) -> tuple[float, float]:
-    """Interval of the difference of two shares from their Wilson intervals (Newcombe 1998, method 10)."""
-    (p, low, high), (q, low_q, high_q) = wilson(right, rows, z=z), wilson(right_before, rows_before, z=z)
-    return (
-        p - q - math.hypot(p - low, high_q - q),
-        p - q + math.hypot(high - p, q - low_q),
-    )
-
-
-def wilson(count: int, rows: int, *, z: float) -> tuple[float, float, float]:
-    """A share and its Wilson interval."""
-    share = count / rows
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
-    return share, middle - half, middle + half

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.stats.histogram import psi
+from pipelines.stats.association import cramers_v
 
 Counts = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -60,7 +60,7 @@ def kolmogorov_smirnov(reference: Values, current: Values, *, rows: int, alpha: 
 @category_metric
 def chi_square(reference: Counts, current: Counts, *, alpha: float, least_effect: float) -> Opinion:
     """Pearson's test of two rows of counts, bins with an expected count below 5 pooled; the effect is Cramer's V."""
-    from scipy.stats import chi2
+    from scipy.stats import chi2, chi2_contingency
 
     table = np.array([reference, current], dtype=np.float64)
     n = table.sum()
@@ -83,36 +83,7 @@ def chi_square(reference: Counts, current: Counts, *, alpha: float, least_effect
     if len(pooled) < 2:
         return Opinion(0.0, math.nan, 0.0, drifted=False)
     observed = np.array(pooled).T
-    expected = observed.sum(axis=1, keepdims=True) * observed.sum(axis=0) / n
-    statistic = float(((observed - expected) ** 2 / expected).sum())
+    statistic = float(chi2_contingency(observed, correction=False).statistic)
     critical = float(chi2.ppf(1 - alpha, df=observed.shape[1] - 1))
-    effect = math.sqrt(statistic / n)  # Cramer's V: one of the two dimensions has two rows
+    effect = cramers_v(statistic, rows=n, shape=(2, observed.shape[1]))
     return Opinion(statistic, critical, effect, drifted=statistic > critical and effect >= least_effect)
-
-
-def jensen_shannon(reference: Counts, current: Counts) -> float:
-    """Jensen-Shannon distance: the square root of the divergence in base 2, between 0 and 1."""
-    if reference.sum() == 0 or current.sum() == 0:
-        return math.nan
-    p, q = reference / reference.sum(), current / current.sum()
-    middle = (p + q) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        left = np.where(p > 0, p * np.log2(p / middle), 0.0).sum()
-        right = np.where(q > 0, q * np.log2(q / middle), 0.0).sum()
-    return float(math.sqrt(max(0.0, min(1.0, (left + right) / 2))))
-
-
-def kendall_trend(values: Values) -> tuple[float, float]:
-    """Kendall's tau of values against their order, and the chance of one as high without a trend (exact, no ties)."""
-    n = len(values)
-    if n < 4:
-        return math.nan, math.nan
-    rises = sum(int(values[later] > values[sooner]) for sooner in range(n) for later in range(sooner + 1, n))
-    pairs = n * (n - 1) // 2
-    ways = np.ones(1)  # permutations of k by their number of rises: Mahonian numbers
-    for size in range(2, n + 1):
-        ways = np.convolve(ways, np.ones(size))
-    return 2 * rises / pairs - 1, float(ways[rises:].sum() / ways.sum())
-
-
-__all__ = ["Opinion", "chi_square", "jensen_shannon", "kendall_trend", "kolmogorov_smirnov", "psi"]

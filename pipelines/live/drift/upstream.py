@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from pipelines.gates.verdict import Check
 from pipelines.live.drift.live import Live
 from pipelines.profile.profile import SKETCH_LEVELS, Profile
 from pipelines.stats.histogram import to_numbers
+from pipelines.stats.intervals import wilson
 
 LEVELS = np.arange(1, 10) / 10
 CHANCE = 0.01  # of a rise by chance alone, over all columns and stretches of one look
@@ -123,7 +123,6 @@ def missing_rises(profile: Profile, live: Live, *, min_rows: int) -> dict[str, f
     """
     rises = {}
     looks = (1 + LOOKED_AT) * max(sum(column.source == "input" for column in profile.columns), 1)
-    z = NormalDist().inv_cdf(1 - CHANCE / looks)
     for column in profile.columns:
         counts = live.counts.get(column.name)
         if counts is None or column.source != "input":
@@ -135,16 +134,9 @@ def missing_rises(profile: Profile, live: Live, *, min_rows: int) -> dict[str, f
         enough = rows >= min_rows
         if enough.any():
             missing, rows = stretches[enough, -1], rows[enough]
-            sure = lower_bound(missing, rows, z=z) > before
+            sure = wilson(missing, rows, confidence=1 - 2 * CHANCE / looks)[0] > before
             rises[column.name] = round(float(np.where(sure, missing / rows - before, 0.0).max()), 6)
     return rises
-
-
-def lower_bound(count: NDArray[np.int64], rows: NDArray[np.int64], *, z: float) -> NDArray[np.float64]:
-    """Wilson's lower bound of shares."""
-    share = count / rows
-    half = z * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
-    return (share + z**2 / (2 * rows) - half) / (1 + z**2 / rows)
 
 
 def unit_factors(profile: Profile, live: Live, *, min_rows: int, unit_factor: float) -> dict[str, float]:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from pipelines.gates.verdict import Verdict
 from pipelines.live.drift.judgement import alerts, judge_weeks, weeks_in_a_row
 from pipelines.live.drift.live import Live
-from pipelines.live.drift.metrics import chi_square, jensen_shannon, kendall_trend, kolmogorov_smirnov
+from pipelines.live.drift.metrics import chi_square, kolmogorov_smirnov
 from pipelines.live.drift.params import AlarmParams, UpstreamParams
 from pipelines.live.drift.upstream import nothing_yet, upstream_checks
 from pipelines.live.drift.weeks import LEAST_WEEKS, RANK_WEEKS, Scored, draw_weeks, rank_week, undecided_week
 from pipelines.profile.profile import Column, Profile
+from pipelines.stats.association import jensen_shannon, kendall_trend
 from pipelines.stats.histogram import psi, stack
 
 FORMAT = 1

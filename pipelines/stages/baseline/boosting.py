@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from pipelines.models.manifest import FeatureColumn, Floats
 from pipelines.runtime.progress import advancing
-from pipelines.stats.calibration import apply_temperature, fit_temperature, log_losses
-from pipelines.training.training_set import macro_f1
+from pipelines.stats.calibration import log_losses
+from pipelines.stats.comparison import macro_f1_score
+from pipelines.stats.temperature import apply_temperature, fit_temperature
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +144,7 @@ def fit_boosting(
     gain = without - with_trees
     if gain.mean() <= parameters["evidence"] * gain.std() / np.sqrt(len(gain)):
         return Boosted("", 0, "no evidence that trees lower gold validation log loss", float(without.mean()))
-    if macro_f1(ours, gold) < macro_f1(seen_start, gold):
+    if macro_f1_score(gold, ours) < macro_f1_score(gold, seen_start):
         return Boosted("", 0, "the trees lower gold validation macro-F1", float(without.mean()))
     return Boosted(text, kept, why, float(with_trees.mean()))
 

@@ -16,8 +16,10 @@ from pipelines.models.scorers import boosting_matrix
 from pipelines.stages.baseline.boosting import Boosted, feature_columns, fit_boosting, tuned
 from pipelines.stages.baseline.linear import fit_mean, out_of_fold_logits
 from pipelines.stages.baseline.params import BaselineParams
-from pipelines.stats.calibration import apply_temperature, fit_temperature, log_loss
-from pipelines.training.training_set import TrainingSet, macro_f1
+from pipelines.stats.calibration import log_loss
+from pipelines.stats.comparison import macro_f1_score
+from pipelines.stats.temperature import apply_temperature, fit_temperature
+from pipelines.training.training_set import TrainingSet
 
 
 def train(
@@ -90,8 +92,8 @@ def train(
         "temperature": temperature,
         "validation": {
             "rows": len(data.gold),
-            "macro_f1": macro_f1(logits, data.gold) if has_gold else None,
-            "macro_f1_linear": macro_f1(seen_linear, data.gold) if has_gold else None,
+            "macro_f1": macro_f1_score(data.gold, logits) if has_gold else None,
+            "macro_f1_linear": macro_f1_score(data.gold, seen_linear) if has_gold else None,
             "log_loss": log_loss(apply_temperature(logits, temperature=temperature), data.gold) if has_gold else None,
         },
     }
@@ -120,7 +122,7 @@ def _fit_linear(
         {
             "vectors": with_vectors,
             "strength": strength,
-            "validation_macro_f1": macro_f1(logits, data.gold) if len(data.gold) else None,
+            "validation_macro_f1": macro_f1_score(data.gold, logits) if len(data.gold) else None,
         }
         for (with_vectors, strength), logits in zip(recipes, alone, strict=True)
     ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.records.labeling import ABSTAIN
 from pipelines.records.majority import Ties, majority_vote
-from pipelines.stats.fairness import Estimate, count, stratified_difference
+from pipelines.stats.fairness import RateEstimate, count, stratified_difference
 
 LEAST_SHRINK = 0.05  # of the disparity: a function that takes away less is no cause
 MOST_CAUSES = 5
@@ -96,7 +96,7 @@ def suspects(matrix: np.ndarray, *, group: np.ndarray, gold: np.ndarray, harmed:
     return found
 
 
-def _gap(outcome: np.ndarray, strata: Sequence[np.ndarray], side: np.ndarray) -> Estimate:
+def _gap(outcome: np.ndarray, strata: Sequence[np.ndarray], side: np.ndarray) -> RateEstimate:
     members = [count(outcome, where=stratum & (side == 1)) for stratum in strata]
     rests = [count(outcome, where=stratum & (side == 0)) for stratum in strata]
     weights = [a.rows + b.rows for a, b in zip(members, rests, strict=True)]

@@ -25,7 +25,7 @@ from pipelines.stages.bias_gate.measure import Rows, compare_rates, group_codes,
 from pipelines.stages.bias_gate.params import BiasGateParams
 from pipelines.stages.bias_gate.reweighing import effective_share, fit_weights
 from pipelines.stages.bias_gate.row_outcomes import kept
-from pipelines.stats.fairness import Estimate
+from pipelines.stats.fairness import RateEstimate
 from pipelines.stats.slices import comparable_strata
 
 
@@ -242,7 +242,7 @@ def _mitigate(
     return weights, checks, summary
 
 
-def _too_few(estimate: Estimate, *, wanted: int) -> str:
+def _too_few(estimate: RateEstimate, *, wanted: int) -> str:
     if not estimate.defined:
         return ": undefined, a group has no such row"
     few = f": the smaller group has {estimate.rows} rows, {wanted} wanted: undecided"

@@ -15,7 +15,7 @@ from pipelines.records.labeling import ABSTAIN
 from pipelines.records.majority import Ties
 from pipelines.stages.bias_gate.causes import Cause, find_causes
 from pipelines.stages.bias_gate.measure import GroupRates, Rows, compare_errors, compare_rates, labeled_right
-from pipelines.stats.fairness import Estimate, absolute, equal_opportunity, equalized_odds
+from pipelines.stats.fairness import RateEstimate, absolute, equal_opportunity, equalized_odds
 from pipelines.stats.slices import Slice
 
 N_SHOWN = 3
@@ -285,7 +285,7 @@ def _impact_finding(
     return Finding(check, on, disparity, 1.0 - limits.disparate_impact_at_least, harmed)
 
 
-def _check(name: str, estimate: Estimate, *, sentence: str, limits: Limits, **bound: float) -> Check:
+def _check(name: str, estimate: RateEstimate, *, sentence: str, limits: Limits, **bound: float) -> Check:
     """A check that closes on evidence of harm; one with a group too small is undecided and says so."""
     side, limit = next(iter(bound.items()))
     if not estimate.defined:
@@ -324,7 +324,7 @@ def _rates_sentence(rates: GroupRates, attribute: ProtectedAttribute, what: str)
     return f"{_percent(rates.member)} of {attribute.member} against {_percent(rates.rest)} of {attribute.rest} {what}"
 
 
-def _difference_sentence(estimate: Estimate, attribute: ProtectedAttribute, *, favor: bool) -> str:
+def _difference_sentence(estimate: RateEstimate, attribute: ProtectedAttribute, *, favor: bool) -> str:
     if not estimate.defined:
         return f"{attribute.member} and {attribute.rest} share no class with gold rows that have a label"
     side = "less" if estimate.value < 0 else "more"
@@ -339,7 +339,9 @@ def _difference_sentence(estimate: Estimate, attribute: ProtectedAttribute, *, f
     )
 
 
-def _odds_sentence(estimate: Estimate, attribute: ProtectedAttribute, *, worst: str | None, kind: str | None) -> str:
+def _odds_sentence(
+    estimate: RateEstimate, attribute: ProtectedAttribute, *, worst: str | None, kind: str | None
+) -> str:
     if not estimate.defined:
         return f"{attribute.member} and {attribute.rest} share no class with gold rows that have a label"
     rate_name = "true-positive" if kind == "tpr" else "false-positive"
@@ -348,7 +350,7 @@ def _odds_sentence(estimate: Estimate, attribute: ProtectedAttribute, *, worst: 
     )
 
 
-def _percent(estimate: Estimate) -> str:
+def _percent(estimate: RateEstimate) -> str:
     return f"{estimate.value:.1%}" if estimate.defined else "none"
 
 

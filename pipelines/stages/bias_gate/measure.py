@@ -13,7 +13,7 @@ from pipelines.records.labeling import ABSTAIN
 from pipelines.stages.bias_gate.fairness import error_gaps, parity
 from pipelines.stats.fairness import (
     Count,
-    Estimate,
+    RateEstimate,
     absolute,
     count,
     difference,
@@ -50,11 +50,11 @@ class Rows:
 class GroupRates:
     """How often members and the rest have an outcome, and AIF360's two comparisons with our intervals."""
 
-    member: Estimate
-    rest: Estimate
-    difference: Estimate
-    impact: Estimate
-    folded: Estimate
+    member: RateEstimate
+    rest: RateEstimate
+    difference: RateEstimate
+    impact: RateEstimate
+    folded: RateEstimate
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -72,11 +72,11 @@ def compare_rates(outcome: np.ndarray, *, group: np.ndarray, confidence: float) 
     measured = parity(outcome, group=group)
     gap = difference(member, rest, confidence=confidence)
     ratio = disparate_impact(member, rest, confidence=confidence)
-    impact = Estimate(measured.impact, ratio.interval, ratio.rows)
+    impact = RateEstimate(measured.impact, ratio.interval, ratio.rows)
     return GroupRates(
         member=rate(member, confidence=confidence),
         rest=rate(rest, confidence=confidence),
-        difference=Estimate(measured.difference, gap.interval, gap.rows),
+        difference=RateEstimate(measured.difference, gap.interval, gap.rows),
         impact=impact,
         folded=four_fifths(impact),
     )
@@ -91,8 +91,8 @@ def labeled_right(rows: Rows) -> np.ndarray:
 class ErrorParity:
     """Equal opportunity (signed) and equalized odds of labels against gold, and where the odds differ most."""
 
-    opportunity: Estimate
-    odds: Estimate
+    opportunity: RateEstimate
+    odds: RateEstimate
     average_odds: float
     worst_label: int | None
     worst_rate: str | None
@@ -118,10 +118,10 @@ def compare_errors(rows: Rows, *, n_labels: int, confidence: float, min_class_ro
     worst = max(sizes, key=lambda place: sizes[place]) if sizes else (None, None)
     weights = np.array([(both.gold == label).sum() for label in range(n_labels)], dtype=np.float64)
     return ErrorParity(
-        opportunity=Estimate(
+        opportunity=RateEstimate(
             _weighted_mean([gap.equal_opportunity for gap in gaps], weights), opportunity.interval, opportunity.rows
         ),
-        odds=Estimate(max(sizes.values()) if sizes else NAN, odds.interval, odds.rows),
+        odds=RateEstimate(max(sizes.values()) if sizes else NAN, odds.interval, odds.rows),
         average_odds=_weighted_mean([gap.average_odds for gap in gaps], weights),
         worst_label=worst[0],
         worst_rate=worst[1],
@@ -139,7 +139,7 @@ def label_shares(rows: Rows, *, labels: Sequence[str], confidence: float) -> dic
 
 def weighted_gap(
     outcomes: Sequence[np.ndarray], *, group: np.ndarray, weights: np.ndarray, confidence: float
-) -> Estimate:
+) -> RateEstimate:
     """The largest |weighted statistical parity difference| over several outcomes, with a simultaneous interval.
 
     Values by AIF360; the interval counts (sum w)^2 / sum w^2 rows a group (Kish 1965), Bonferroni's over outcomes.
@@ -148,7 +148,7 @@ def weighted_gap(
     sizes = [float(w.sum() ** 2 / (w**2).sum()) if len(w) else 0.0 for w in (weights[side] for side in sides)]
     rows = int(min(side.sum() for side in sides))
     if not outcomes or min(sizes) <= 0:
-        return Estimate(NAN, (NAN, NAN), rows)
+        return RateEstimate(NAN, (NAN, NAN), rows)
     gaps = []
     for outcome in outcomes:
         measured = parity(outcome, group=group, weights=weights)
@@ -157,9 +157,9 @@ def weighted_gap(
             for share, size in zip((measured.member_rate, measured.rest_rate), sizes, strict=True)
         )
         closed = difference(member, rest, confidence=1 - (1 - confidence) / len(outcomes))
-        gaps.append(absolute(Estimate(measured.difference, closed.interval, rows)))
+        gaps.append(absolute(RateEstimate(measured.difference, closed.interval, rows)))
     bounds = (max(gap.interval[0] for gap in gaps), max(gap.interval[1] for gap in gaps))
-    return Estimate(max(gap.value for gap in gaps), bounds, rows)
+    return RateEstimate(max(gap.value for gap in gaps), bounds, rows)
 
 
 def _weighted_mean(values: Sequence[float], weights: np.ndarray) -> float:

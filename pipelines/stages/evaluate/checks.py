@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.gates.verdict import Check
 from pipelines.stages.evaluate.scores import Answers, Scores
-from pipelines.stats.comparison import Estimate
+from pipelines.stats.comparison import BootstrapEstimate
 
 
 def soundness_checks(candidate: str, answers: Answers, *, min_rows: int) -> list[Check]:
@@ -60,7 +60,7 @@ def evidence_check(written: int, *, asked: int, metrics: str) -> Check:
     )
 
 
-def prior_check(lift: Estimate, *, limit: float, min_rows: int) -> Check:
+def prior_check(lift: BootstrapEstimate, *, limit: float, min_rows: int) -> Check:
     """The candidate has learned something: it is far above always answering the most frequent class."""
     return Check.at_least(
         "recent_macro_f1_above_prior",
@@ -169,6 +169,6 @@ def fairness_checks(fairness: Sequence[Mapping[str, Any]], *, min_group_rows: in
     return checks
 
 
-def _interval(estimate: Estimate) -> tuple[float, float]:
+def _interval(estimate: BootstrapEstimate) -> tuple[float, float]:
     """Without an interval (one cluster) nothing is proven: NaN bounds make the check undecided."""
     return estimate.interval or (float("nan"), float("nan"))

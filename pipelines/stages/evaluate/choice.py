@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.stages.evaluate.scores import Answers
-from pipelines.stats.comparison import Estimate, Resampling, macro_f1
+from pipelines.stats.comparison import BootstrapEstimate, Resampling, macro_f1
 
 CHEAP, DEAR = "baseline", "finetune"
 
@@ -14,7 +14,7 @@ class Choice:
     """Which candidate goes on, and the paired comparison that says why."""
 
     candidate: str
-    difference: Estimate | None  # macro-F1, fine-tuned minus cheap, on the recent rows
+    difference: BootstrapEstimate | None  # macro-F1, fine-tuned minus cheap, on the recent rows
     margin: float
     sentence: str
 

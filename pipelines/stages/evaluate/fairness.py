@@ -13,7 +13,7 @@ from pipelines.records.domain import DomainSchema
 from pipelines.stages.evaluate.params import FairnessParams
 from pipelines.stages.evaluate.scores import Answers, rounded
 from pipelines.stats.fairness import (
-    Estimate,
+    RateEstimate,
     absolute,
     count,
     disparate_impact,
@@ -123,7 +123,7 @@ def as_metrics(fairness: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return kept
 
 
-def _row(attribute: str, metric: str, found: Estimate, *, side: str, limit: float, sentence: str) -> dict[str, Any]:
+def _row(attribute: str, metric: str, found: RateEstimate, *, side: str, limit: float, sentence: str) -> dict[str, Any]:
     return {
         "attribute": attribute,
         "metric": metric,

@@ -22,7 +22,7 @@ from pipelines.stages.evaluate.choice import CHEAP, DEAR, Choice, choose
 from pipelines.stages.evaluate.fairness import as_metrics, group_rates, measure_fairness
 from pipelines.stages.evaluate.params import EvaluateParams
 from pipelines.stages.evaluate.scores import Answers, Scores, by_slice, score, slices_far_below
-from pipelines.stats.comparison import Estimate, Resampling, class_sums, cluster_rows, macro_f1
+from pipelines.stats.comparison import BootstrapEstimate, Resampling, class_sums, cluster_rows, macro_f1
 from pipelines.stats.slices import slice_rows
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Measurement:
     far_below: list[str]  # slices that the chosen one answers far worse than the rest, on `recent`
     fairness: dict[str, list[dict[str, Any]]]  # by candidate, on `recent`
     groups: list[dict[str, Any]]  # of the chosen one, on `recent`
-    lift: Estimate  # macro-F1 of the chosen one above always answering the most frequent class
+    lift: BootstrapEstimate  # macro-F1 of the chosen one above always answering the most frequent class
 
     def as_metrics(self) -> dict[str, Any]:
         """The content of `metrics.json` that comes from gold rows."""
@@ -143,11 +143,11 @@ def checks_of(
     ]
 
 
-def _lift(answers: Answers, redraw: Resampling, *, confidence: float) -> Estimate:
+def _lift(answers: Answers, redraw: Resampling, *, confidence: float) -> BootstrapEstimate:
     """The chosen model against a model that always gives the most frequent gold label."""
     nothing = float("nan")
     if not answers.usable:
-        return Estimate(nothing, nothing, nothing, confidence, len(answers.gold), 0, 0, redraw.seed)
+        return BootstrapEstimate(nothing, nothing, nothing, confidence, len(answers.gold), 0, 0, redraw.seed)
     k = len(answers.labels)
     most_frequent = np.bincount(answers.gold, minlength=k).argmax()
     prior = class_sums(answers.gold, np.full(len(answers.gold), most_frequent), n_labels=k)

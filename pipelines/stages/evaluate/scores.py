@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.stats import calibration
-from pipelines.stats.comparison import Estimate, Resampling, class_sums, macro_f1, share, share_sums
+from pipelines.stats.comparison import BootstrapEstimate, Resampling, class_sums, macro_f1, share, share_sums
+from pipelines.stats.intervals import wilson
 from pipelines.stats.slices import GOLD_SLICE, Slice
 
 Floats = NDArray[np.float64]
@@ -57,7 +58,7 @@ class Scores:
 
     rows: int
     usable: bool
-    estimates: dict[str, Estimate]  # accuracy, macro_f1, log_loss, brier, lowest_recall
+    estimates: dict[str, BootstrapEstimate]  # accuracy, macro_f1, log_loss, brier, lowest_recall
     classes: tuple[dict[str, Any], ...]
     confusion: tuple[tuple[int, ...], ...]  # gold by predicted
     calibration_error: float
@@ -123,7 +124,7 @@ def by_class(answers: Answers) -> tuple[list[dict[str, Any]], tuple[tuple[int, .
                 "predicted": said,
                 "precision": right / said if said else None,
                 "recall": right / true if true else None,
-                "recall_interval": calibration.wilson(right, true) if true else None,
+                "recall_interval": wilson(right, true) if true else None,
                 "f1": 2 * right / (said + true) if true else None,
             }
         )
@@ -200,7 +201,7 @@ def rounded(value: Any, digits: int = 6) -> Any:
     return value
 
 
-def _lowest_recall(answers: Answers, *, resampling: Resampling, confidence: float) -> Estimate:
+def _lowest_recall(answers: Answers, *, resampling: Resampling, confidence: float) -> BootstrapEstimate:
     """Recall of the class that is answered worst, with that class's own interval."""
     found = []
     for index in range(len(answers.labels)):
@@ -212,7 +213,7 @@ def _lowest_recall(answers: Answers, *, resampling: Resampling, confidence: floa
 
 def _unusable(answers: Answers) -> Scores:
     nothing = float("nan")
-    empty = Estimate(nothing, nothing, nothing, nothing, len(answers.gold), 0, 0, 0)
+    empty = BootstrapEstimate(nothing, nothing, nothing, nothing, len(answers.gold), 0, 0, 0)
     return Scores(
         rows=len(answers.gold),
         usable=False,

@@ -21,8 +21,10 @@ from pipelines.stages.finetune.batches import ActivationSource, TokenSource
 from pipelines.stages.finetune.network import Classifier, build
 from pipelines.stages.finetune.params import FinetuneParams
 from pipelines.stages.finetune.training import Recipe, Source, Trainer
-from pipelines.stats.calibration import apply_temperature, fit_temperature, log_loss
-from pipelines.training.training_set import TrainingSet, macro_f1
+from pipelines.stats.calibration import log_loss
+from pipelines.stats.comparison import macro_f1_score
+from pipelines.stats.temperature import apply_temperature, fit_temperature
+from pipelines.training.training_set import TrainingSet
 
 RECIPE = tuple(Recipe.__dataclass_fields__)
 
@@ -168,7 +170,7 @@ def _metrics(
     temperature = fit_temperature(logits, data.gold)
     validation = {
         "rows": len(data.gold),
-        "macro_f1": macro_f1(logits, data.gold),
+        "macro_f1": macro_f1_score(data.gold, logits),
         "log_loss": log_loss(apply_temperature(logits, temperature=temperature), data.gold),
     }
     return {**metrics, "temperature": temperature, "validation": validation}

@@ -19,7 +19,7 @@ from pipelines.runtime.progress import advancing
 from pipelines.stages.finetune import checkpoint
 from pipelines.stages.finetune.batches import epoch_batches
 from pipelines.stages.finetune.checkpoint import Standing, Tensors
-from pipelines.training.training_set import macro_f1
+from pipelines.stats.comparison import macro_f1_score
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class Trainer:
         """Measure on gold validation, keep the best weights, and write a checkpoint."""
         standing = self.standing
         since = standing.step - (int(standing.curve[-1]["step"] or 0) if standing.curve else 0)
-        score = macro_f1(self.logits(validation), gold) if validation is not None else None
+        score = macro_f1_score(gold, self.logits(validation)) if validation is not None else None
         point = {"step": standing.step, "loss": standing.loss_sum / since, "validation_macro_f1": score}
         standing.curve.append(point)
         standing.loss_sum = 0.0

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines.gates.verdict import Check
 from pipelines.stages.ingest.weekly import Profile, Week
+from pipelines.stats.intervals import wilson
 
 Z = 1.959964  # two-sided 95 %
 
@@ -219,11 +220,3 @@ def checks_against_last_good(
 def rows_per_week(profile: Profile) -> float | None:
     """Rows of the usual (median) week."""
     return float(median(week.rows for week in profile.weeks.values())) if profile.weeks else None
-
-
-def wilson(count: int, total: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share."""
-    share, scale = count / total, 1 + Z * Z / total
-    middle = (share + Z * Z / (2 * total)) / scale
-    half = Z / scale * math.sqrt(share * (1 - share) / total + Z * Z / (4 * total * total))
-    return middle - half, middle + half

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.records.labeling import ABSTAIN, LabelingFunction
-from pipelines.stats.fairness import Count, Estimate, Interval, difference, rate
+from pipelines.stats.fairness import Count, Interval, RateEstimate, difference, rate
 
 NAN = float("nan")
 
@@ -108,5 +108,5 @@ def _by_group(
     return columns
 
 
-def _spread(name: str, estimate: Estimate) -> dict[str, float]:
+def _spread(name: str, estimate: RateEstimate) -> dict[str, float]:
     return {name: estimate.value, f"{name}_low": estimate.interval[0], f"{name}_high": estimate.interval[1]}

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from pipelines.gates.verdict import Check
 from pipelines.records.domain import DomainSchema
 from pipelines.stages.promote.params import PromoteParams
-from pipelines.stats.comparison import Estimate, Resampling, class_sums, cluster_rows, macro_f1, share, share_sums
+from pipelines.stats.comparison import (
+    BootstrapEstimate,
+    Resampling,
+    class_sums,
+    cluster_rows,
+    macro_f1,
+    share,
+    share_sums,
+)
 from pipelines.stats.slices import slice_rows
 
 Codes = NDArray[np.int64]
@@ -45,7 +53,7 @@ class Comparison:
     against: str
     candidate: float
     rival: float
-    difference: Estimate
+    difference: BootstrapEstimate
     limit: float
     better: bool  # the candidate may be called better
     details: dict[str, Any]

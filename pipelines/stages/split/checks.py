@@ -13,7 +13,7 @@ from pipelines.gates.verdict import Check
 from pipelines.records.records import PARTS
 from pipelines.stages.split.params import LeakParams, RowsAtLeast
 from pipelines.stages.split.timeline import Timeline
-from pipelines.stats.calibration import wilson
+from pipelines.stats.intervals import wilson
 
 GOLD_PARTS = ("validation", "recent", "anchor")
 

@@ -6,16 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from pipelines.stats.calibration import (
-    apply_temperature,
-    brier,
-    calibration_error_null,
-    expected_calibration_error,
-    fit_temperature,
-    log_loss,
-    reliability,
-    wilson,
-)
+from pipelines.stats.calibration import brier, calibration_error_null, expected_calibration_error, log_loss, reliability
+from pipelines.stats.temperature import apply_temperature, fit_temperature
 
 
 def scored(n=2000, k=4, seed=0):
@@ -104,11 +96,3 @@ def test_without_rows_everything_is_undefined():
     assert np.isnan(expected_calibration_error(nothing, nothing.astype(bool), bins=15))
     assert np.isnan(calibration_error_null(nothing, bins=15, simulations=50, seed=1)).all()
     assert np.isnan(log_loss(np.zeros((0, 3)), nothing.astype(int)))
-
-
-@given(st.integers(1, 500), st.data())
-def test_wilson_holds_the_share(n, data):
-    hits = data.draw(st.integers(0, n))
-    low, high = wilson(hits, n)
-    assert 0 <= low <= hits / n + 1e-12
-    assert hits / n - 1e-12 <= high <= 1

@@ -14,6 +14,7 @@ from pipelines.stats.comparison import (
     cluster_rows,
     expanded_tail,
     macro_f1,
+    macro_f1_score,
     share,
     share_sums,
 )
@@ -162,3 +163,10 @@ def test_equal_models_are_called_better_at_most_one_time_in_twenty():
         found = Resampling.of(day, resamples=500, seed=1).paired_difference(*sums, macro_f1, confidence=0.975)
         called += found.lower > 0
     assert called / 200 <= 0.05
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
+def test_macro_f1_is_scikit_learns_over_the_classes_with_gold_rows(pairs):
+    predicted, gold = (np.array(column) for column in zip(*pairs, strict=True))
+    expected = f1_score(gold, predicted, labels=np.unique(gold), average="macro", zero_division=0)
+    assert macro_f1_score(gold, np.eye(4)[predicted]) == pytest.approx(expected)

@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
 
 from pipelines.runtime.errors import InputError
-from pipelines.training.training_set import class_weights, macro_f1, training_set
+from pipelines.training.training_set import class_weights, training_set
 
 LABELS = ("a", "b")
 
@@ -62,9 +61,3 @@ def test_class_weights_give_every_present_class_the_same_total(codes):
     totals = np.bincount(codes, weights=factor, minlength=4)
     present = totals[totals > 0]
     np.testing.assert_allclose(present, len(codes) / len(present))
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
-def test_macro_f1_is_that_of_scikit_learn(pairs):
-    answers, gold = (np.array(column) for column in zip(*pairs, strict=True))
-    assert macro_f1(np.eye(4)[answers], gold) == pytest.approx(f1_score(gold, answers, average="macro"))
