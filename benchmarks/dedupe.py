@@ -78,7 +78,7 @@ def ours(texts: list[str]) -> list[tuple[int, int]]:
     from pipelines.stages.dedupe.duplicates import split_duplicates
     from pipelines.stages.dedupe.params import DedupeParams
 
-    near, resources = load_params("dedupe", DedupeParams, ROOT).near, load_resources(ROOT)
+    near, resources = load_params("dedupe", DedupeParams, ROOT).near_duplicates, load_resources(ROOT)
     times = pd.Timestamp("2025-01-01", tz="UTC") + pd.to_timedelta(np.arange(len(texts)), unit="s")
     records = pd.DataFrame({"id": [f"{n:07d}" for n in range(len(texts))], "text": texts, "received_at": times})
     dropped = split_duplicates(records, near=near, seed=resources.seed, threads=resources.threads).dropped

@@ -21,7 +21,7 @@ HUB_PATTERNS = ["*.safetensors", "*.safetensors.index.json", TOKENIZER, CONFIG]
 
 
 class BaseModelParams(StageParams):
-    """The base model in params.yaml, stored in predictor.json as `encoder`."""
+    """params.yaml: base_model. Stored in predictor.json as `encoder`."""
 
     name: str = Field(min_length=1)  # as on the hub
     revision: str = Field(min_length=1)  # commit on the hub

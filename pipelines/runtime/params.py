@@ -1,11 +1,12 @@
-"""Parameters: `params.yaml` over the domain's `params.yaml`, validated by a frozen model with no defaults."""
+"""Parameters: `params.yaml` overrides the domain's `params.yaml`; each section is validated by its frozen model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,12 +17,14 @@ PARAMS_FILE = "params.yaml"
 
 
 class StageParams(BaseModel):
-    """Parameters of one stage: frozen, unknown keys refused, every value stated in a file."""
+    """Parameters of one stage: frozen, unknown names rejected, NaN and infinity rejected."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Fields filled from a section of the same name that several stages share, such as base_model.
+    shared: ClassVar[tuple[str, ...]] = ()
 
     def unresolved(self, *, root: Path, environment: Mapping[str, str]) -> list[str]:
-        """What the parameters name outside the repository and is not there, a line each; most stages name nothing."""
+        """Return one line per thing outside the repository that the parameters name and that does not exist."""
         return []
 
 
@@ -35,63 +38,63 @@ class ResourceParams(StageParams):
     seed: int = Field(ge=0)  # root of every random generator
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one where there is one
-    """YAML in which a key that stands twice is an error: else the first one's values vanish."""
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader if it is built
+    """YAML in which a repeated key is an error; PyYAML silently keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping whose keys differ."""
+        """Return a mapping whose keys differ."""
         seen: set[Any] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+                    raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping; ParamsError names the file and the line where it is none."""
+    """Return the mapping in a YAML file; ParamsError names the file and the line that is wrong."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParamsError(
-            f"{path} is missing; run from the repository root, with a domain that has one (docs/your-own-domain.md)"
+            f"{path} is missing: run from the repository root, with a domain that has one (docs/your-own-domain.md)"
         ) from None
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, OSError) as error:
         raise ParamsError(f"{path} is not readable as YAML: {error}") from None
     return parse_yaml(text, name=str(path))
 
 
 def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
-    """The mapping that a YAML text holds; ParamsError gives it `name` and says the line where it is none."""
+    """Return the mapping in a YAML text; ParamsError names the file `name` and the line that is wrong."""
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
     except yaml.YAMLError as error:
         raise ParamsError(f"{name} is not readable as YAML: {error}") from None
     if not isinstance(content, dict):
-        raise ParamsError(f"{name} holds {type(content).__name__}; a mapping of sections would be right")
+        raise ParamsError(f"{name} contains {type(content).__name__}: expected a mapping of sections")
     return content
 
 
 def domain_path(root: Path | None = None) -> Path:
-    """Folder of the domain that `params.yaml: domain` names, relative to the repository root or absolute."""
+    """Return the domain's folder (transitional: use `Project.domain_folder`)."""
     root = root or Path.cwd()
     return domain_folder(read_yaml(root / PARAMS_FILE), root=root)
 
 
 def domain_folder(content: Mapping[str, Any], *, root: Path) -> Path:
-    """Folder of the domain that `content`, a whole params.yaml, names."""
+    """Return the absolute folder of the domain that `content`, a whole params.yaml, names."""
     value = content.get("domain")
     if not isinstance(value, str) or not value:
-        raise ParamsError(f"{PARAMS_FILE}: domain = {value!r}; the path of a domain folder would be right")
+        raise ParamsError(f"{PARAMS_FILE}: invalid domain = {value!r}: expected the path of a domain folder")
     folder = (root / value).resolve()
     if not folder.is_dir():
-        raise ParamsError(f"{PARAMS_FILE}: domain = {value!r}: there is no folder {folder}")
+        raise ParamsError(f"{PARAMS_FILE}: invalid domain = {value!r}: folder {folder} does not exist")
     return folder
 
 
 def overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` with every value of `over` that is not null laid over it, mappings key by key."""
+    """Return `base` overridden by every value of `over` that is not null, mappings key by key."""
     merged = dict(base)
     for key, value in over.items():
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
@@ -113,68 +116,88 @@ class Parameters:
     @classmethod
     def read(cls, root: Path) -> Parameters:
         """Read both files below the checkout `root`; ParamsError names the file and the line that is wrong."""
-        ours = read_yaml(root / PARAMS_FILE)
-        folder = domain_folder(ours, root=root)
-        return cls(root=root, ours=ours, theirs=read_yaml(folder / PARAMS_FILE), domain_folder=folder)
+        return cls.of(read_yaml(root / PARAMS_FILE), root=root)
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], *, root: Path) -> Parameters:
+        """Return the parameters of `content`, a whole params.yaml, with the domain that it names."""
+        folder = domain_folder(content, root=root)
+        return cls(root=root, ours=content, theirs=read_yaml(folder / PARAMS_FILE), domain_folder=folder)
 
     def section(self, name: str) -> dict[str, Any]:
         """Return the effective section: the domain's values, overridden by all values in `params.yaml` but null."""
         return section_of(name, ours=self.ours, theirs=self.theirs)
 
     def load(self, name: str, model: type[Model]) -> Model:
-        """Return a section as its model; ParamsError lists every parameter that is missing, unknown or out of range."""
+        """Return a section as its model, with the sections that it shares with other stages.
+
+        Raises ParamsError that lists every parameter that is missing, unknown or out of range.
+        """
         try:
-            return model.model_validate(self.section(name))
+            return self.validated(name, model)
         except ValidationError as error:
-            raise ParamsError("\n".join([f"{PARAMS_FILE} is wrong:", *explain(name, error, model=model)])) from None
+            lines = explain(name, error, model=model)
+        raise ParamsError("\n".join([f"{PARAMS_FILE} is invalid:", *lines]))
 
-
-def section(name: str, root: Path | None = None) -> dict[str, Any]:
-    """The effective section `name`: the domain's, overlaid by every value in `params.yaml` that is not null."""
-    root = root or Path.cwd()
-    return section_of(name, ours=read_yaml(root / PARAMS_FILE), theirs=read_yaml(domain_path(root) / PARAMS_FILE))
+    def validated(self, name: str, model: type[Model]) -> Model:
+        """Return a section as its model; raises pydantic's ValidationError."""
+        values = self.section(name)
+        for shared in model.shared:
+            if shared in values:
+                raise ParamsError(f"{PARAMS_FILE}: invalid {name}.{shared}: it is a section of its own, {shared}")
+            values[shared] = self.section(shared)
+        return model.model_validate(values)
 
 
 def section_of(name: str, *, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """The effective section `name` of a whole params.yaml over a whole domain's."""
+    """Return the effective section of a whole params.yaml, `ours`, over a whole domain's params.yaml, `theirs`."""
     for file, content in ((PARAMS_FILE, ours), (f"the domain's {PARAMS_FILE}", theirs)):
         if not isinstance(content.get(name) or {}, dict):
-            raise ParamsError(f"{file}: {name} = {content[name]!r}; a mapping of parameters would be right")
+            raise ParamsError(f"{file}: invalid {name} = {content[name]!r}: expected a mapping of parameters")
     return overlay(theirs.get(name) or {}, ours.get(name) or {})
 
 
+def section(name: str, root: Path | None = None) -> dict[str, Any]:
+    """Return an effective section (transitional: use `Parameters.section`)."""
+    return Parameters.read(root or Path.cwd()).section(name)
+
+
 def load_params(name: str, model: type[Model], root: Path | None = None) -> Model:
-    """Section `name` as a `model`; ParamsError lists every parameter that is missing, unknown or out of range."""
-    values = section(name, root)
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise ParamsError("\n".join([f"{PARAMS_FILE} is wrong:", *explain(name, error, model=model)])) from None
+    """Return a section as its model (transitional: use `Project.section`)."""
+    return Parameters.read(root or Path.cwd()).load(name, model)
 
 
 def load_resources(root: Path | None = None) -> ResourceParams:
-    """Section `resources` of `params.yaml`."""
+    """Return section `resources` (transitional: use `Project.resources`)."""
     return load_params("resources", ResourceParams, root)
 
 
-def explain(name: str, error: ValidationError, *, model: type[BaseModel]) -> list[str]:
-    """A line for each parameter of section `name` that is wrong: its value, and what would be right."""
+def explain(name: str, error: ValidationError, *, model: type[StageParams]) -> list[str]:
+    """Return one line per parameter of section `name` that is wrong: its value and what is accepted."""
     lines = []
     for item in error.errors():
-        parameter = ".".join([name, *(str(part) for part in item["loc"])])
+        place = [str(part) for part in item["loc"]]
+        parameter = ".".join(place if place and place[0] in model.shared else [name, *place])
         if item["type"] == "missing":
-            lines.append(f"  {parameter} is missing: give it a value there or in the domain's {PARAMS_FILE}")
+            lines.append(f"  {parameter} is missing: set it in {PARAMS_FILE} or in the domain's {PARAMS_FILE}")
         elif item["type"] == "extra_forbidden":
-            lines.append(f"  {parameter} is unknown; there are: {', '.join(_fields(model, item['loc'][:-1]))}")
-        elif item["type"] == "value_error":  # about several parameters together, or it says the value itself
+            lines.append(f"  unknown parameter {parameter}: {nearest(place[-1], _fields(model, item['loc'][:-1]))}")
+        elif item["type"] == "value_error":  # about several parameters together, or the message names the value itself
             lines.append(f"  {parameter}: {item['msg'].removeprefix('Value error, ')}")
         else:
-            lines.append(f"  {parameter} = {item['input']!r}: {item['msg']}")
+            accepted = item["msg"].removeprefix("Input should be ")
+            lines.append(f"  invalid {parameter} = {item['input']!r}: expected {accepted}")
     return lines
 
 
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return a hint for a misspelled name: the nearest known one, else all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+
+
 def _fields(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """Names of the parameters at a place within a model."""
+    """Return the names of the parameters at a place within a model."""
     for part in place:
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
         kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]

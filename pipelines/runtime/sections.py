@@ -1,4 +1,4 @@
-"""All of params.yaml at once: every section is held to its own model before anything is written or started."""
+"""All sections of params.yaml at once: each is validated by its model before anything is written or started."""
 
 from __future__ import annotations
 
@@ -13,53 +13,50 @@ from pydantic import ValidationError
 
 import pipelines
 from pipelines.runtime.errors import ParamsError
-from pipelines.runtime.params import (
-    PARAMS_FILE,
-    ResourceParams,
-    StageParams,
-    domain_folder,
-    explain,
-    read_yaml,
-    section_of,
-)
+from pipelines.runtime.params import PARAMS_FILE, Parameters, ResourceParams, StageParams, explain, nearest
 
 PACKAGE = Path(pipelines.__path__[0])
-WITHOUT_MODEL = ("domain", "owner", "resources", "simulator")  # sections that no folder below pipelines/ has
+WITHOUT_MODEL = ("domain", "owner", "simulator")
+# Sections that several stages share; their models are in the library folder that uses them.
+SHARED = {
+    "near_duplicates": ("pipelines.text.shingles", "NearDuplicateParams"),
+    "base_model": ("pipelines.models.base_model", "BaseModelParams"),
+}
 
 
-def check_sections(content: Mapping[str, Any], *, root: Path, moved: Collection[str] = ()) -> None:
-    """Refuse (ParamsError) a whole params.yaml that some stage would refuse later; says all that is wrong at once.
+def check_sections(
+    content: Mapping[str, Any], *, root: Path, moved: Collection[str] = (), environment: Mapping[str, str] | None = None
+) -> None:
+    """Raise ParamsError that lists everything in a whole params.yaml that a stage would reject later.
 
-    Sections that have `moved` are also asked whether what they name is there; outputs of the others may be used again.
+    For sections that `moved` it is also checked that the sources they name exist; outputs of other sections may be
+    reused. `environment` holds the variables that sources use (default: those of this process).
     """
-    theirs = read_yaml(domain_folder(content, root=root) / PARAMS_FILE)
-    folders = (item.name for group in ("stages", "live") for item in (PACKAGE / group).iterdir())
-    known = {*WITHOUT_MODEL, *(name for name in folders if name.isidentifier() and not name.startswith("__"))}
-    lines = [
-        f"  {file} has no section {name!r}; there are: {', '.join(sorted(known))}"
-        for file, sections in ((PARAMS_FILE, content), (f"the domain's {PARAMS_FILE}", theirs))
-        for name in sections
-        if name not in known
-    ]
-    for name, model in models():
+    environment = os.environ if environment is None else environment
+    parameters = Parameters.of(content, root=root)
+    known = section_models()
+    lines = _unknown_sections(parameters, known=[*WITHOUT_MODEL, *known])
+    for name, model in known.items():
         if name not in content:
-            lines.append(
-                f"  section {name} is missing in {PARAMS_FILE}; `{name}: {{}}` and its parameters would be right"
-            )
+            lines.append(f"  section {name} is missing in {PARAMS_FILE}: add `{name}: {{}}` or its parameters")
         else:
-            lines += _wrong(
-                name, model, ours=content, theirs=theirs, root=root, asked=bool({name, "domain"} & {*moved})
-            )
-    lines += _unknown_to_simulator(content, theirs=theirs)
+            lines += _wrong(parameters, name, model, environment if {name, "domain"} & {*moved} else None)
+    lines += _unknown_to_simulator(parameters)
     lines += _bare_days(content)
     if lines:
-        head = "would be wrong, and stays as it is" if moved else "is wrong"
+        head = "would be invalid and is unchanged" if moved else "is invalid"
         raise ParamsError("\n".join([f"{PARAMS_FILE} {head}:", *lines]))
 
 
-def models() -> Iterator[tuple[str, type[StageParams]]]:
-    """Yield every section that has a model, with it: `BiasGateParams` of `stages/bias_gate/params.py`."""
+def section_models() -> dict[str, type[StageParams]]:
+    """Return the model of every section that has one: `BiasGateParams` of `stages/bias_gate/params.py`."""
+    return dict(_models())
+
+
+def _models() -> Iterator[tuple[str, type[StageParams]]]:
     yield "resources", ResourceParams
+    for name, (module, model) in SHARED.items():
+        yield name, getattr(importlib.import_module(module), model)
     for file in sorted(PACKAGE.glob("*/*/params.py"), key=lambda file: file.parent.name):
         name = file.parent.name
         module = importlib.import_module(f"pipelines.{file.parent.parent.name}.{name}.params")
@@ -68,32 +65,51 @@ def models() -> Iterator[tuple[str, type[StageParams]]]:
             yield name, model
 
 
+def _unknown_sections(parameters: Parameters, *, known: Collection[str]) -> list[str]:
+    files = ((PARAMS_FILE, parameters.ours), (f"the domain's {PARAMS_FILE}", parameters.theirs))
+    return [
+        f"  {file}: unknown section {name!r}: {nearest(str(name), sorted(known))}"
+        for file, sections in files
+        for name in sections
+        if name not in known
+    ]
+
+
 def _wrong(
-    name: str, model: type[StageParams], *, ours: Mapping[str, Any], theirs: Mapping[str, Any], root: Path, asked: bool
+    parameters: Parameters, name: str, model: type[StageParams], environment: Mapping[str, str] | None
 ) -> list[str]:
-    """What is wrong with one section."""
+    """Return what is wrong with one section; an error in a section that it shares is reported for that one only."""
     try:
-        params = model.model_validate(section_of(name, ours=ours, theirs=theirs))
+        params = parameters.validated(name, model)
     except ValidationError as error:
-        return explain(name, error, model=model)
+        prefixes = tuple(f"{shared}." for shared in model.shared)
+        return [line for line in explain(name, error, model=model) if not _names(line, prefixes)]
     except ParamsError as error:
         return [f"  {error}"]
-    return [f"  {line}" for line in params.unresolved(root=root, environment=os.environ)] if asked else []
+    return (
+        []
+        if environment is None
+        else [f"  {line}" for line in params.unresolved(root=parameters.root, environment=environment)]
+    )
+
+
+def _names(line: str, prefixes: tuple[str, ...]) -> bool:
+    return any(word.startswith(prefixes) for word in line.split()[:3])
 
 
 def _bare_days(content: Any, parameter: str = "") -> list[str]:
-    """Days without quotes, which YAML reads as dates, and DVC refuses without a word on what would be right."""
+    """Return a line for each day without quotes: YAML reads it as a date, which DVC rejects without naming the fix."""
     if isinstance(content, date):
-        return [f'  {parameter} = {content} is a date to YAML, which DVC does not take; "{content}" would be right']
+        return [f'  invalid {parameter} = {content}: expected quotes, "{content}", because DVC rejects YAML dates']
     inner = content.items() if isinstance(content, Mapping) else enumerate(content) if isinstance(content, list) else ()
     return [line for name, value in inner for line in _bare_days(value, f"{parameter}.{name}".lstrip("."))]
 
 
-def _unknown_to_simulator(content: Mapping[str, Any], *, theirs: Mapping[str, Any]) -> list[str]:
-    """The domain's own section says what parameters its simulator has."""
+def _unknown_to_simulator(parameters: Parameters) -> list[str]:
+    """Return a line for each parameter of the simulator that the domain's own section does not have."""
     try:
-        section_of("simulator", ours=content, theirs=theirs)
+        parameters.section("simulator")
     except ParamsError as error:
         return [f"  {error}"]
-    ours, known = content.get("simulator") or {}, theirs.get("simulator") or {}
-    return [f"  simulator.{name} is unknown; there are: {', '.join(known)}" for name in ours if name not in known]
+    ours, known = parameters.ours.get("simulator") or {}, parameters.theirs.get("simulator") or {}
+    return [f"  unknown parameter simulator.{name}: {nearest(name, known)}" for name in ours if name not in known]

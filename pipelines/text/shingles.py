@@ -29,7 +29,7 @@ LETTERS = np.array([b if b > 127 else ord(chr(b).lower()) if chr(b).isalnum() el
 
 
 class NearDuplicateParams(StageParams):
-    """What makes two texts one, and how thoroughly such pairs are looked for."""
+    """params.yaml: near_duplicates. Which texts are duplicates, and how thoroughly the search is."""
 
     threshold: float = Field(gt=0, le=1)  # Jaccard similarity from which two texts are one
     words: int = Field(ge=1, le=50)  # words a shingle

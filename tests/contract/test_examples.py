@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipelines.runtime.overrides import edit_file, read_overrides
-from pipelines.runtime.params import overlay, read_yaml
+from pipelines.runtime.params import Parameters, overlay, read_yaml
 from pipelines.runtime.sections import check_sections
 from pipelines.stages.finetune.params import FinetuneParams
 
@@ -21,18 +21,16 @@ def test_the_parameters_of_fine_tuning_are_taken(file, tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     changes = yaml.safe_load(file.read_text())
     edit_file(tmp_path / "params.yaml", changes)
-    laid_over = yaml.safe_load((tmp_path / "params.yaml").read_text())["finetune"]
-    params = FinetuneParams.model_validate(laid_over)
+    params = Parameters.of(read_yaml(tmp_path / "params.yaml"), root=ROOT).load("finetune", FinetuneParams)
     for name, value in changes["finetune"].items():
-        if name != "base_model":
-            assert getattr(params, name) == value
-    for name, value in changes["finetune"].get("base_model", {}).items():
+        assert getattr(params, name) == value
+    for name, value in changes.get("base_model", {}).items():
         assert getattr(params.base_model, name) == value
 
 
 @pytest.mark.parametrize("file", OVERLAYS, ids=lambda file: file.stem)
 def test_every_section_is_right_with_it(file):
-    check_sections(overlay(read_yaml(ROOT / "params.yaml"), read_overrides(file)), root=ROOT)
+    check_sections(overlay(read_yaml(ROOT / "params.yaml"), read_overrides(file)), root=ROOT, environment={})
 
 
 def test_there_is_one_for_a_gpu():

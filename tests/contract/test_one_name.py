@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.runtime.sections import section_models
+
 ROOT = Path(__file__).resolve().parents[2]
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -53,6 +55,7 @@ def test_a_section_is_followed_in_both_files(name):
         for section in item["${domain}/params.yaml"]
     }
     assert ours - {"domain", "resources"} == theirs
+    assert {name, *section_models()[name].shared} <= theirs
     assert ours <= set(PARAMS)
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.runtime.params import overlay
-from pipelines.runtime.sections import models
+from pipelines.runtime.params import Parameters
+from pipelines.runtime.sections import SHARED, section_models
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
-SECTIONS = [name for name in PARAMS if any((ROOT / "pipelines").glob(f"*/{name}/params.py"))]
-MODELS = dict(models())
+SECTIONS = [name for name in PARAMS if name in SHARED or any((ROOT / "pipelines").glob(f"*/{name}/params.py"))]
+MODELS = section_models()
 DOMAINS = sorted(
     file.parent.relative_to(ROOT).as_posix()
     for folder in ("pipelines/domains", "tests/domains", "examples")
@@ -33,7 +33,7 @@ def test_a_domain_has_every_section(domain):
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_section_is_what_its_model_takes(section):
-    theirs = yaml.safe_load((ROOT / PARAMS["domain"] / "params.yaml").read_text())
-    stated = overlay(theirs.get(section) or {}, PARAMS[section])
-    taken = MODELS[section].model_validate(stated)
-    assert set(stated) == set(type(taken).model_fields), "a value that no file states, or a parameter that nobody reads"
+    parameters, model = Parameters.read(ROOT), MODELS[section]
+    assert isinstance(parameters.load(section, model), model)
+    stated = {*parameters.section(section), *model.shared}
+    assert stated == set(model.model_fields), "a value that no file states, or a parameter that nobody reads"

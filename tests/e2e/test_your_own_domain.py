@@ -73,8 +73,7 @@ def test_the_page_leads_to_a_decision(tmp_path) -> None:
 def save_time(params: dict, checkout: Checkout) -> None:
     from tests.factories.tiny_base_model import write_tiny_base_model
 
-    for stage in ("baseline", "finetune"):
-        params[stage]["base_model"].update(write_tiny_base_model(checkout.models))
+    params["base_model"].update(write_tiny_base_model(checkout.models))
     params["finetune"].update(train_layers=1, epochs=1)
     params["evaluate"]["resamples"] = params["promote"]["resamples"] = 300
     params["release"]["preflight_seconds"] = 0.2

@@ -41,9 +41,7 @@ class Checkout:
         for domain in ("pipelines/domains/complaints", "tests/domains/complaints_biased"):
             self.edit(f"{domain}/params.yaml", lambda params: params["simulator"].update(rows_per_day=ROWS_PER_DAY))
         overlay = yaml.safe_load(OVERLAY.read_text(encoding="utf-8"))
-        base = write_tiny_base_model(self.models)
-        for stage in ("baseline", "finetune"):
-            overlay[stage]["base_model"] = base
+        overlay["base_model"] = write_tiny_base_model(self.models)
         self.overlay.write_text(yaml.safe_dump(overlay), encoding="utf-8")
         self.home.mkdir(parents=True)
         (self.root / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {self.home}/dvc-cache\n")

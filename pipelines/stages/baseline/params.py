@@ -1,6 +1,6 @@
 """Parameters of the baseline stage."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -49,6 +49,8 @@ class TuningParams(StageParams):
 
 class BaselineParams(StageParams):
     """params.yaml: baseline."""
+
+    shared: ClassVar[tuple[str, ...]] = ("base_model",)
 
     base_model: BaseModelParams
     soft_labels: bool  # train on label probabilities, else on the weak label

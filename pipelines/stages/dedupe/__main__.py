@@ -22,7 +22,7 @@ def main(project: Project) -> None:
     params, resources, schema = load_params("dedupe", DedupeParams), load_resources(), load_domain().schema
     overrides = require_open(project.store, "ingest")
     records = store.read_records("ingest")
-    found = split_duplicates(records, near=params.near, seed=resources.seed, threads=resources.threads)
+    found = split_duplicates(records, near=params.near_duplicates, seed=resources.seed, threads=resources.threads)
     table = count_dropped(records, dropped=found.dropped, protected=schema.protected)
     logger.info("%d records in, %d kept, %d dropped", len(records), len(found.kept), len(found.dropped))
     store.write_records("dedupe", found.kept)

@@ -36,8 +36,8 @@ def judge(found: Deduplicated, *, params: DedupeParams, overrides: Sequence[dict
         Check.at_most(
             "cut_share", found.n_cut / texts, limit=params.cut_share_at_most, rows=found.n_texts, min_rows=0,
             required=True,
-            sentence=f"{found.n_cut} records met the limit of {params.near.comparisons_at_most} comparisons; where the "
-            "texts share much boilerplate, raise dedupe.near.comparisons_at_most or dedupe.near.rows",
+            sentence=f"{found.n_cut} records met the limit of {params.near_duplicates.comparisons_at_most} comparisons; where the "
+            "texts share much boilerplate, raise near_duplicates.comparisons_at_most or near_duplicates.rows",
         ),
     ]  # fmt: skip
     shown = _most_repeated(found, clusters.head(SHOWN).to_dict())

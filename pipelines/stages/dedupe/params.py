@@ -1,5 +1,7 @@
 """Parameters of dedupe."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from pipelines.runtime.params import StageParams
@@ -9,10 +11,12 @@ from pipelines.text.shingles import NearDuplicateParams
 class DedupeParams(StageParams):
     """params.yaml: dedupe."""
 
-    near: NearDuplicateParams
+    shared: ClassVar[tuple[str, ...]] = ("near_duplicates",)
+
+    near_duplicates: NearDuplicateParams
     removed_share_at_most: float = Field(gt=0, le=1)  # wipe-out guard: more removed than this closes the gate
     largest_cluster_share_at_most: float = Field(
         gt=0, le=1
     )  # wipe-out guard: share of records that one kept text stands for
-    cut_share_at_most: float = Field(ge=0, le=1)  # records that met near.comparisons_at_most
+    cut_share_at_most: float = Field(ge=0, le=1)  # records that met near_duplicates.comparisons_at_most
     min_rows: int = Field(ge=1)  # records with text from which the two shares above are judged

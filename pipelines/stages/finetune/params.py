@@ -1,6 +1,6 @@
 """Parameters of the finetune stage."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,8 @@ class LoraParams(StageParams):
 
 class FinetuneParams(StageParams):
     """params.yaml: finetune."""
+
+    shared: ClassVar[tuple[str, ...]] = ("base_model",)
 
     base_model: BaseModelParams
     mode: Literal["top_layers", "lora"]  # the top layers fully, or low-rank adapters

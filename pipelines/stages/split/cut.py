@@ -54,9 +54,9 @@ def split_records(
         )
     )
     place[records["id"].isin(drawn)] = "anchor"
-    fingerprints = fingerprint(records["text"].tolist(), near=params.near, seed=seed, threads=threads)
+    fingerprints = fingerprint(records["text"].tolist(), near=params.near_duplicates, seed=seed, threads=threads)
     place = separate(
-        records, place=place, frozen=anchor is not None, fingerprints=fingerprints, near=params.near, copies=copies
+        records, place=place, frozen=anchor is not None, fingerprints=fingerprints, near=params.near_duplicates, copies=copies
     )
     return Parted(records=records, place=place, timeline=timeline, frozen=anchor is not None)
 
@@ -72,7 +72,7 @@ def judge(
 ) -> Verdict:
     """The verdict on the records that split gives out, measured from them alone."""
     output = parted.output
-    fingerprints = fingerprint(output["text"].tolist(), near=params.near, seed=seed, threads=threads)
+    fingerprints = fingerprint(output["text"].tolist(), near=params.near_duplicates, seed=seed, threads=threads)
     gold_rows = output[output["gold"].notna()]
     hits = leaks.single_feature_hits(
         gold_rows,
@@ -84,7 +84,7 @@ def judge(
     found = [
         *checks.crossing_checks(
             ids=leaks.ids_across(output),
-            texts=leaks.texts_across(output, fingerprints=fingerprints, near=params.near),
+            texts=leaks.texts_across(output, fingerprints=fingerprints, near=params.near_duplicates),
             entities=leaks.entities_across(output),
             rows=len(output),
         ),

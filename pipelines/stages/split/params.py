@@ -1,5 +1,7 @@
 """Parameters of split."""
 
+from typing import ClassVar
+
 from pydantic import Field, model_validator
 
 from pipelines.runtime.params import StageParams
@@ -35,12 +37,14 @@ class RowsAtLeast(StageParams):
 class SplitParams(StageParams):
     """params.yaml: split."""
 
+    shared: ClassVar[tuple[str, ...]] = ("near_duplicates",)
+
     recent_share: float = Field(gt=0, lt=1)  # of the gold rows, by time
     validation_share: float = Field(gt=0, lt=1)  # of the gold rows, by time
     embargo_days: int = Field(ge=0)  # between train and what tests it; never less than the domain's gold delay
     complete_gold_share: float = Field(gt=0, le=1)  # below it the newest rows still wait for their gold
     anchor: AnchorParams
-    near: NearDuplicateParams
+    near_duplicates: NearDuplicateParams
     leak: LeakParams
     rows_at_least: RowsAtLeast
     class_rows_at_least: int = Field(ge=1)

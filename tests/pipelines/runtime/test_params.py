@@ -1,6 +1,8 @@
-"""Parameters: params.yaml over the domain's, frozen models, errors that say what would be right."""
+"""Parameters: params.yaml overrides the domain's, models are frozen, errors name what is accepted."""
 
+import re
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from pydantic import Field
@@ -32,14 +34,51 @@ def test_out_of_range_names_file_parameter_value_and_limit(tmp_path):
     with pytest.raises(ParamsError) as error:
         load_params("dedupe", Parameters, root)
     assert str(error.value) == (
-        "params.yaml is wrong:\n  dedupe.threshold = 1.4: Input should be less than or equal to 1"
+        "params.yaml is invalid:\n  invalid dedupe.threshold = 1.4: expected less than or equal to 1"
     )
 
 
-def test_unknown_parameter_is_refused_with_the_known_ones(tmp_path):
-    root = write(tmp_path, "dedupe: {threshold: 1, name: a, treshold: 2}\n", "dedupe: {}\n")
-    with pytest.raises(ParamsError, match=r"dedupe\.treshold is unknown; there are: threshold, name"):
+@pytest.mark.parametrize(
+    ("name", "hint"), [("treshold", "did you mean threshold?"), ("colour", "expected one of threshold, name")]
+)
+def test_an_unknown_parameter_is_rejected_with_the_nearest_name(tmp_path, name, hint):
+    root = write(tmp_path, f"dedupe: {{threshold: 1, name: a, {name}: 2}}\n", "dedupe: {}\n")
+    with pytest.raises(ParamsError, match=re.escape(f"unknown parameter dedupe.{name}: {hint}")):
         load_params("dedupe", Parameters, root)
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
+def test_a_number_is_finite(tmp_path, value):
+    root = write(tmp_path, f"dedupe: {{threshold: {value}, name: a}}\n", "dedupe: {}\n")
+    with pytest.raises(ParamsError, match=r"invalid dedupe\.threshold"):
+        load_params("dedupe", Parameters, root)
+
+
+class Stage(StageParams):
+    shared: ClassVar[tuple[str, ...]] = ("words",)
+
+    rows: int
+    words: Parameters
+
+
+def test_a_shared_section_is_part_of_every_stage_that_names_it(tmp_path):
+    root = write(
+        tmp_path, "one: {rows: 1}\ntwo: {rows: 2}\nwords: {threshold: null}\n", "words: {threshold: 1, name: a}\n"
+    )
+    one, two = load_params("one", Stage, root), load_params("two", Stage, root)
+    assert one.words == two.words == Parameters(threshold=1, name="a")
+
+
+def test_a_shared_value_in_a_stage_section_is_rejected(tmp_path):
+    root = write(tmp_path, "one: {rows: 1, words: {threshold: 1}}\nwords: {threshold: 1, name: a}\n", "{}\n")
+    with pytest.raises(ParamsError, match=r"one\.words"):
+        load_params("one", Stage, root)
+
+
+def test_an_error_in_a_shared_section_names_that_section(tmp_path):
+    root = write(tmp_path, "one: {rows: 1}\nwords: {threshold: 3, name: a}\n", "{}\n")
+    with pytest.raises(ParamsError, match=r"invalid words\.threshold = 3"):
+        load_params("one", Stage, root)
 
 
 def test_missing_parameter_is_named(tmp_path):

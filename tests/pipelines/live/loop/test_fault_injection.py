@@ -15,7 +15,7 @@ LABELS = ("cat", "dog", "owl")
 
 @pytest.fixture
 def manifest(repository):
-    params = yaml.safe_load((repository / "params.yaml").read_text())["baseline"]["base_model"]
+    params = yaml.safe_load((repository / "params.yaml").read_text())["base_model"]
 
     def make(kind: str) -> Manifest:
         return Manifest(

@@ -15,7 +15,7 @@ from pipelines.live.loop.training import reason_of
 from pipelines.runtime.errors import InputError, ParamsError
 from pipelines.runtime.overrides import edit_file
 from pipelines.runtime.params import load_params
-from pipelines.runtime.sections import models
+from pipelines.runtime.sections import section_models
 
 ROOT = Path(__file__).resolve().parents[4]
 PLAN = ROOT / "examples" / "loop.yaml"
@@ -48,7 +48,7 @@ def test_an_invalid_plan_names_the_parameter(tmp_path, parameter, value, named):
 
 def sections() -> list[tuple[str, type]]:
     """Every section of params.yaml that has a model of its own."""
-    return list(models())
+    return list(section_models().items())
 
 
 def covers(found, laid: object) -> bool:

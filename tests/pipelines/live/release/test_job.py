@@ -36,15 +36,15 @@ def domain(checkout):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("promote: {margin: 1.5}\ndedupe: {min_rows: -1}\n", "promote.margin = 1.5: Input should be less than 1"),
-        ("promote: {margin: 1.5}\ndedupe: {min_rows: -1}\n", "dedupe.min_rows = -1: Input should be greater than"),
-        ("promote: {margn: 0.1}\n", "promote.margn is unknown; there are: margin,"),
-        ("promot: {margin: 0.1}\n", "params.yaml has no section 'promot'; there are:"),
-        ("promote: 3\n", "params.yaml: promote = 3; a mapping of parameters would be right"),
+        ("promote: {margin: 1.5}\ndedupe: {min_rows: -1}\n", "promote.margin = 1.5"),
+        ("promote: {margin: 1.5}\ndedupe: {min_rows: -1}\n", "dedupe.min_rows = -1"),
+        ("promote: {margn: 0.1}\n", "promote.margn"),
+        ("promot: {margin: 0.1}\n", "unknown section 'promot'"),
+        ("promote: 3\n", "invalid promote = 3"),
         ("promote: null\ningest: {start: 2025-01-06, end: 2025-01-06}\n", "start = 2025-01-06 is not before"),
         ("promote:\n  margin: [\n", "over.yaml is not readable as YAML"),
         ("promote:\n  margin: [\n", "line 3"),
-        ("- promote\n", "over.yaml holds list; a mapping of sections would be right"),
+        ("- promote\n", "over.yaml contains list"),
         ("domain: nowhere\n", "domain = 'nowhere'"),
         ("ingest: {source: files, files: {paths: [a.csv]}}\n", "'a.csv' names no file"),
     ],
@@ -66,7 +66,7 @@ def test_a_parameter_file_that_is_not_there_is_named(checkout, capsys, path):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("margin: 0.02", "margin: 2", "promote.margin = 2: Input should be less than 1"),
+        ("margin: 0.02", "margin: 2", "promote.margin = 2"),
         ("margin: 0.02", "margin: [", "params.yaml is not readable as YAML"),
         ("\nserve:\n", "\nserver:\n", "section serve is missing in params.yaml"),
     ],
@@ -112,7 +112,7 @@ def test_wrong_parameters_are_found_where_a_run_begins(checkout, capsys):
     text = (checkout / "params.yaml").read_text().replace("margin: 0.02", "margin: 2")
     (checkout / "params.yaml").write_text(text)
     assert main(["pin"]) == 64
-    assert "params.yaml is wrong:\n  promote.margin = 2:" in capsys.readouterr().err
+    assert "params.yaml is invalid:\n  invalid promote.margin = 2:" in capsys.readouterr().err
 
 
 def test_whole_parameters_and_a_whole_domain_reach_the_registry(domain, monkeypatch, capsys):

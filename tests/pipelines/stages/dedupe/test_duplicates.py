@@ -108,7 +108,7 @@ def test_nearly_all_pairs_at_the_threshold_are_found(repository) -> None:
     from pipelines.runtime.params import load_params
     from pipelines.stages.dedupe.params import DedupeParams
 
-    near = load_params("dedupe", DedupeParams, repository).near
+    near = load_params("dedupe", DedupeParams, repository).near_duplicates
     random = np.random.default_rng(5)
     rows: list[tuple[str, int]] = []
     for _ in range(1500):
@@ -138,9 +138,9 @@ def test_the_simulated_streams_known_pairs_are_found(repository) -> None:
     pairs = domain._attribute("simulator", "duplicate_pairs")(**window, **parameters)
     near_pairs = pairs[pairs["jaccard"] >= 0.8]
     params = load_params("dedupe", DedupeParams, repository)
-    found = split_duplicates(records, near=params.near, seed=1, threads=1)
+    found = split_duplicates(records, near=params.near_duplicates, seed=1, threads=1)
     gone = set(found.dropped["id"])
     caught = [row.id in gone or row.source_id in gone for row in near_pairs.itertuples()]
     assert len(caught) > 100
     assert np.mean(caught) >= 0.99
-    assert (found.dropped["similarity"] >= params.near.threshold).all()
+    assert (found.dropped["similarity"] >= params.near_duplicates.threshold).all()

@@ -18,7 +18,7 @@ def params(repository) -> DedupeParams:
 
 
 def found(params: DedupeParams, texts: list[str]) -> Deduplicated:
-    return split_duplicates(make_records(texts), near=params.near, seed=1, threads=1)
+    return split_duplicates(make_records(texts), near=params.near_duplicates, seed=1, threads=1)
 
 
 def make_records(texts: list[str]) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def test_a_domain_without_text_opens(params) -> None:
 def test_what_fell_out_is_counted_by_reason_and_group(params) -> None:
     texts = [*unlike(9), *unlike(3)]
     records = make_records(texts)
-    some = split_duplicates(records, near=params.near, seed=1, threads=1)
+    some = split_duplicates(records, near=params.near_duplicates, seed=1, threads=1)
     attribute = ProtectedAttribute("elder", member="elders", rest="others")
     table = count_dropped(records, dropped=some.dropped, protected=[attribute])
     exact = table[table["reason"] == "exact"].set_index("group")

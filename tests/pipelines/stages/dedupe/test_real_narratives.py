@@ -15,7 +15,7 @@ from pipelines.text.shingles import fingerprint
 @pytest.mark.realdata
 @pytest.mark.slow
 def test_real_narratives_against_every_pair(real_data, repository) -> None:
-    near = load_params("dedupe", DedupeParams, repository).near
+    near = load_params("dedupe", DedupeParams, repository).near_duplicates
     texts = pd.read_csv(real_data / "cfpb" / "narratives.csv.gz")["narrative"]
     records = pd.DataFrame(
         {
