@@ -156,7 +156,7 @@ def test_the_trees_never_lose_to_the_linear_model_on_gold_validation(tmp_path, s
 
 def test_trees_that_lower_log_loss_but_also_macro_f1_are_left_out(tmp_path, monkeypatch):
     scores = iter([0.5, 0.6])  # with the trees, without them
-    monkeypatch.setattr("pipelines.stages.baseline.boosting.macro_f1", lambda *_: next(scores))
+    monkeypatch.setattr("pipelines.stages.baseline.boosting.macro_f1_score", lambda *_: next(scores))
     folder, metrics = trained(tmp_path, "a")
     assert (metrics["rounds"], metrics["stopped_by"]) == (0, "the trees lower gold validation macro-F1")
     assert (folder / "boosting.txt").read_text() == ""
