@@ -1,20 +1,18 @@
 """Dedupe against datasketch, on complaint narratives scaled up, with known near duplicates planted among them.
 
-    python benchmarks/dedupe.py [--texts 100000] [--rounds 3]
+    python -m benchmarks.dedupe [--texts 100000] [--rounds 3]
 
-Texts are made by recombining sentences of the narratives (benchmarks/texts.py says which); then some are copied with a
+Texts are made by recombining sentences of the narratives (see benchmarks/texts.py); then some are copied with a
 few words changed so that each pair has an exact Jaccard similarity of 0.8 or more over 5-word shingles. Both methods
-run in this process, in turns; the medians are compared. Ours is the very code of stage dedupe, with the parameters of
+run in this process, in turns; the medians are compared. Ours is the code of stage dedupe with the parameters of
 params.yaml.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,17 +20,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.out import write_figures, write_section
+from benchmarks.texts import narratives, recombined, sentences
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.texts import narratives, recombined, sentences  # noqa: E402
-
 THRESHOLD, WORDS, SEED = 0.8, 5, 7
 REQUIRED_RATIO, REQUIRED_RECALL = 4.0, 0.99
 
 
 def plain_shingles(text: str) -> set[str]:
-    """Shingles by their definition in plain Python, written again here so that nobody marks their own work."""
+    """Return the shingles of a text by their definition, independently of the code that is measured."""
     words: list[str] = []
     for word in re.sub(r"[\W_]+", " ", text.lower()).split():
         masked = len(word) > 1 and set(word) == {"x"}
@@ -44,13 +41,13 @@ def plain_shingles(text: str) -> set[str]:
 
 
 def similarity(left: str, right: str) -> float:
-    """Exact Jaccard similarity of two texts."""
+    """Return the exact Jaccard similarity of two texts."""
     a, b = plain_shingles(left), plain_shingles(right)
     return len(a & b) / len(a | b) if a and b else 0.0
 
 
 def make_texts(given: list[str], *, n_texts: int) -> tuple[list[str], list[tuple[int, int]]]:
-    """Texts, and the positions of planted pairs, the copy always after its original."""
+    """Return texts and the positions of planted pairs, the copy always after its original."""
     random = np.random.default_rng(SEED)
     n_originals = int(n_texts / 1.06)
     texts = recombined(given, n_texts=n_originals, random=random)
@@ -73,12 +70,13 @@ def make_texts(given: list[str], *, n_texts: int) -> tuple[list[str], list[tuple
 
 
 def ours(texts: list[str]) -> list[tuple[int, int]]:
-    """Removed texts, each with the one it repeats, by stage dedupe."""
-    from pipelines.runtime.params import load_params, load_resources
+    """Return the texts that stage dedupe removes, each with the one it repeats."""
+    from pipelines.runtime.project import Project
     from pipelines.stages.dedupe.duplicates import split_duplicates
     from pipelines.stages.dedupe.params import DedupeParams
 
-    near, resources = load_params("dedupe", DedupeParams, ROOT).near_duplicates, load_resources(ROOT)
+    project = Project.open(ROOT)
+    near, resources = project.section("dedupe", DedupeParams).near_duplicates, project.resources
     times = pd.Timestamp("2025-01-01", tz="UTC") + pd.to_timedelta(np.arange(len(texts)), unit="s")
     records = pd.DataFrame({"id": [f"{n:07d}" for n in range(len(texts))], "text": texts, "received_at": times})
     dropped = split_duplicates(records, near=near, seed=resources.seed, threads=resources.threads).dropped
@@ -86,7 +84,7 @@ def ours(texts: list[str]) -> list[tuple[int, int]]:
 
 
 def datasketch(texts: list[str]) -> list[tuple[int, int]]:
-    """Removed texts, each with the one it repeats, as datasketch's pages show it: query, else insert."""
+    """Return the removed texts, each with the one it repeats, as datasketch documents it: query, else insert."""
     from datasketch import MinHash, MinHashLSH
 
     index, removed = MinHashLSH(threshold=THRESHOLD, num_perm=128), []
@@ -103,7 +101,7 @@ def datasketch(texts: list[str]) -> list[tuple[int, int]]:
 
 
 def assess(texts: list[str], *, pairs: list[tuple[int, int]], removed: list[tuple[int, int]]) -> dict[str, float]:
-    """Recall of the planted pairs, and how many removals an exact comparison does not bear out."""
+    """Return the recall of the planted pairs, and the number of removals that an exact comparison does not confirm."""
     gone = {a for a, _ in removed}
     unverified = sum(similarity(texts[a], texts[b]) < THRESHOLD or b in gone for a, b in removed)
     return {
@@ -114,7 +112,7 @@ def assess(texts: list[str], *, pairs: list[tuple[int, int]], removed: list[tupl
 
 
 def table(result: dict[str, Any]) -> str:
-    """The section of benchmarks/README.md: ratios hold on other machines, seconds do not."""
+    """Return the section of benchmarks/README.md; ratios hold on other machines, seconds do not."""
     rows = [
         f"| {label} | {result['methods'][name]['seconds']:.2f} | {result['methods'][name]['recall']:.4f} "
         f"| {result['methods'][name]['removed']} / {result['methods'][name]['unverified']} |"
@@ -122,9 +120,9 @@ def table(result: dict[str, Any]) -> str:
     ]
     head = f"""## Dedupe: {result["ratio"]:.1f} times as fast as datasketch
 
-`python benchmarks/dedupe.py`: {result["texts"]:,} texts ({result["megabytes"]:.0f} MB) recombined from {result["of"]},
+`python -m benchmarks.dedupe`: {result["texts"]:,} texts ({result["megabytes"]:.0f} MB) recombined from {result["of"]},
 {result["pairs"]:,} planted pairs of exact Jaccard similarity >= 0.8; medians of {result["rounds"]} rounds in turns.
-A removal is unverified when the two texts' exact similarity is below 0.8, or the one it was removed for is gone too.
+A removal is unverified when the two texts' exact similarity is below 0.8, or the text it repeats was removed too.
 Loading the compiled kernels ({result["load_seconds"]:.1f} s here, more when they must be compiled) is not counted.
 
 | method | s | recall | removed / unverified |
@@ -134,7 +132,7 @@ Loading the compiled kernels ({result["load_seconds"]:.1f} s here, more when the
 
 
 def main() -> int:
-    """Run both in turns, write benchmarks/out/dedupe.json and the table; 1 where what is promised does not hold."""
+    """Run both in turns, write figures and table, and return 1 when a promise does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -171,15 +169,11 @@ def main() -> int:
     for name, figures in result["methods"].items():
         print(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
     print(f"ratio: {result['ratio']:.1f} times as fast as datasketch")
-    from benchmarks.out import write_section
-
     write_section("dedupe", table(result))
-    out = ROOT / "benchmarks" / "out" / "dedupe.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_figures("dedupe", result)
     found = result["methods"]["ours"]
     good = result["ratio"] >= REQUIRED_RATIO and found["recall"] >= REQUIRED_RECALL and found["unverified"] == 0
-    print("passed" if good else f"FAILED: {REQUIRED_RATIO:g} times, recall {REQUIRED_RECALL:g}, nothing unverified")
+    print("passed" if good else f"FAILED: {REQUIRED_RATIO:g} times, recall {REQUIRED_RECALL:g}, no unverified removal")
     return 0 if good else 1
 
 

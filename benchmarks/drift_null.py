@@ -1,35 +1,32 @@
-"""How often does the drift alarm ring when nothing happened, and how surely when something did?
+"""How often does the drift alarm fire without drift, and how reliably with drift?
 
 `python -m benchmarks.drift_null [--replicates 1000] [--seed 7000]` (ten minutes on two cores). Every replicate draws a
 reference of K weeks and two live weeks of 50 columns, with a weekday cycle (0.3 sd) and day effects (0.2 sd;
-independent, or autocorrelated at 0.7), freezes ten quantile bins on the reference, and asks the code that production
-asks. Plain PSI > 0.2 is asked too.
+independent, or autocorrelated at 0.7), freezes ten quantile bins on the reference, and calls the code that production
+calls. Plain PSI > 0.2 is evaluated too.
 """
 
 import argparse
-import json
 import time
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from benchmarks.out import write_section
+from benchmarks.out import write_figures, write_section
 from pipelines.live.drift.judgement import judge_weeks
 from pipelines.live.drift.weeks import rank_week
 from pipelines.stats.histogram import psi
 
 BINS, COLUMNS, CATEGORIES = 10, 50, 10  # the last ten columns are categories
 WEEKDAY, DAY = 0.3, 0.2
-OUT = Path("benchmarks/out/drift_null.json")
 Array = NDArray[np.float64]
 
 
 def day_effects(rng: np.random.Generator, *, days: int, columns: int, autocorrelation: float) -> Array:
-    """Effects of days in units of one row's sd: stationary, of sd 0.2 whatever the autocorrelation."""
+    """Return day effects (days, columns) in units of one row's sd: stationary, sd 0.2 for any autocorrelation."""
     effects = rng.normal(0, 1, (days, columns))
     for day in range(1, days):
         effects[day] = autocorrelation * effects[day - 1] + np.sqrt(1 - autocorrelation**2) * effects[day]
@@ -39,7 +36,7 @@ def day_effects(rng: np.random.Generator, *, days: int, columns: int, autocorrel
 def number_counts(
     rng: np.random.Generator, *, rows: NDArray[np.int64], mean: Array, reference_days: int
 ) -> NDArray[np.int64]:
-    """Counts by day, column and bin of normal rows around each day's mean, in ten quantile bins of the reference.
+    """Return counts (days, columns, bins) of normal rows around each day's mean, in ten quantile bins of the reference.
 
     With few rows every row is drawn and the quantiles are those of the drawn reference; from 12,000 reference rows on,
     where their error no longer shows, the counts of a day are drawn at once from the bins' exact probabilities.
@@ -65,7 +62,7 @@ def number_counts(
 
 
 def category_counts(rng: np.random.Generator, *, rows: NDArray[np.int64], logits: Array) -> NDArray[np.int64]:
-    """Counts by day, column and category: each day draws from its own shares."""
+    """Return counts (days, columns, categories); each day draws from its own shares."""
     shares = np.exp(logits)
     shares /= shares.sum(axis=2, keepdims=True)
     out = np.zeros((*logits.shape[:2], BINS + 2), dtype=np.int64)
@@ -76,16 +73,16 @@ def category_counts(rng: np.random.Generator, *, rows: NDArray[np.int64], logits
 def draw(
     rng: np.random.Generator,
     *,
-    rows_a_week: int,
+    rows_per_week: int,
     n_weeks: int,
     autocorrelation: float,
     shift: float = 0,
     share: float = 0,
 ) -> NDArray[np.int64]:
-    """Weeks of counts: K of reference, two live ones in which a column has moved by `shift` or a share to `share`."""
+    """Return weeks of counts: K of reference, and two live ones with a column shifted by `shift` or a share set to `share`."""
     days = 7 * (n_weeks + 2)
     weekday = np.arange(days) % 7
-    rows = rng.poisson(rows_a_week / 7, size=days)
+    rows = rng.poisson(rows_per_week / 7, size=days)
     numbers, live = COLUMNS - 10, slice(7 * n_weeks, None)
     mean = rng.normal(0, WEEKDAY, (7, numbers))[weekday]
     mean = mean + day_effects(rng, days=days, columns=numbers, autocorrelation=autocorrelation)
@@ -94,7 +91,7 @@ def draw(
     logits = logits + day_effects(rng, days=days, columns=10 * CATEGORIES, autocorrelation=autocorrelation)
     logits = logits.reshape(days, 10, CATEGORIES)
     if share:
-        # One of ten categories goes from a tenth to `share` at the expense of all others alike.
+        # One of ten categories goes from a tenth to `share`, and all others shrink by the same factor.
         logits[live, 0, 0] += np.log(share / (1 - share)) - np.log(0.1 / 0.9)
     counts = np.concatenate(
         [
@@ -106,8 +103,8 @@ def draw(
     return counts.reshape(n_weeks + 2, 7, COLUMNS, BINS + 2).sum(axis=1)
 
 
-def ask(task: dict[str, Any]) -> dict[str, Any]:
-    """The shares of alerts and breaches over the replicates of one cell."""
+def simulate(task: dict[str, Any]) -> dict[str, Any]:
+    """Return the shares of alerts and breaches over the replicates of one cell."""
     rng = np.random.default_rng(task["seed"])
     mask = np.ones((COLUMNS, BINS + 2), dtype=bool)
     K = task["n_weeks"]
@@ -117,7 +114,7 @@ def ask(task: dict[str, Any]) -> dict[str, Any]:
     for _ in range(task["replicates"]):
         weeks = draw(
             rng,
-            rows_a_week=task["rows"],
+            rows_per_week=task["rows"],
             n_weeks=K,
             autocorrelation=task["autocorrelation"],
             shift=task.get("shift", 0),
@@ -140,7 +137,7 @@ def ask(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Ask every cell, write the figures and the tables of benchmarks/README.md."""
+    """Simulate every cell, and write the figures and the tables of benchmarks/README.md."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--replicates", type=int, default=1000)
     arguments.add_argument("--processes", type=int, default=2)
@@ -165,22 +162,21 @@ def main() -> None:
     ]
     tasks = [{**task, "seed": options.seed + index} for index, task in enumerate([*null, *power])]
     with ProcessPoolExecutor(options.processes) as pool:
-        answers = list(pool.map(ask, tasks))
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(answers, indent=1))
+        answers = list(pool.map(simulate, tasks))
+    write_figures("drift_null", answers)
     write_section("drift_null", table(answers[: len(null)], answers[len(null) :]))
 
 
 def table(null: list[dict[str, Any]], power: list[dict[str, Any]]) -> str:
-    """The figures as two tables of Markdown, with what they promise."""
+    """Return the figures as two Markdown tables, next to the promised rates."""
     lines = [
-        "### Drift: honest alarms (`python -m benchmarks.drift_null`)",
+        "## Drift: false alarms and power (`python -m benchmarks.drift_null`)",
         "",
-        "Share of weeks in which anything alarms although nothing happened: 50 columns, weekday cycle 0.3 sd, day "
-        f"effects 0.2 sd, {null[0]['replicates']:,} independent weeks a row. Promise: alerts at most 1.5 / (K + 1), "
+        "Share of weeks without drift in which any column alarms: 50 columns, weekday cycle 0.3 sd, day "
+        f"effects 0.2 sd, {null[0]['replicates']:,} independent weeks per row of the table. Promise: alerts at most 1.5 / (K + 1), "
         "breaches at most 0.3 %.",
         "",
-        "| days | K | rows a week | ranks first | alert | promised | breach | plain PSI > 0.2 |",
+        "| days | K | rows per week | ranks first | alert | promised | breach | plain PSI > 0.2 |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in null:
@@ -191,10 +187,10 @@ def table(null: list[dict[str, Any]], power: list[dict[str, Any]]) -> str:
         )
     lines += [
         "",
-        "One of the 50 columns moves, 1,000 rows a week: share of replicates in which *that* column alerts in the "
-        "first full week and breaches in the second. What strong autocorrelation costs stands in the lower half.",
+        "One of the 50 columns shifts, 1,000 rows per week: share of replicates in which *that* column alerts in the "
+        "first full week and breaches in the second. The lower half shows the cost of strong autocorrelation.",
         "",
-        "| days | K | move | alert, first week | breach, second week |",
+        "| days | K | shift | alert, first week | breach, second week |",
         "|---|---|---|---|---|",
     ]
     for row in power:

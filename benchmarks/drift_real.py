@@ -1,7 +1,7 @@
-"""Ten years of real complaints replayed week by week against the 52 weeks before: does the alarm ring when it should?
+"""Ten years of real complaints replayed week by week against the 52 weeks before: does the alarm fire when it should?
 
 `python -m benchmarks.drift_real`. Reads `cfpb/tabular_3m.parquet` (2.96 million rows, five columns) below
-PERENNIAL_REAL_DATA and says so when it is not there. Its times are 17:00 of the day before: 7 hours are added.
+PERENNIAL_REAL_DATA, and is skipped when that is missing. Its times are 17:00 of the day before: 7 hours are added.
 """
 
 import json
@@ -21,10 +21,10 @@ OUT = ROOT / "benchmarks" / "out" / "drift_real"
 
 
 def main() -> None:
-    """Replay, check what must hold, write the table."""
+    """Replay, check the expected breaches, and write the table."""
     file = real_file("cfpb/tabular_3m.parquet")
     if file is None:
-        print("skipped: this benchmark is about these complaints alone")
+        print("skipped: this benchmark needs these complaints")
         return
     began = time.monotonic()
     replay(
@@ -48,7 +48,7 @@ def main() -> None:
     quiet = [look for look in breaches if "2018-07-01" < look["end"] <= "2020-01-01"]
     alerts = sum(bool(look["alerts"]) for look in looks)
     lines = [
-        "### Drift: ten years of real complaints (`python -m benchmarks.drift_real`)",
+        "## Drift: ten years of real complaints (`python -m benchmarks.drift_real`)",
         "",
         f"2,963,652 complaints, five columns, {len(looks)} weeks, each against the 52 weeks before: {alerts} alerts, "
         f"{len(breaches)} breaches, in {seconds:.0f} s and {peak:.1f} GB at most.",

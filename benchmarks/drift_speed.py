@@ -1,20 +1,18 @@
-"""What one look costs: 20 columns, 500,000 reference and 50,000 live rows, a stored profile against Evidently.
+"""Time of one drift evaluation: 20 columns, 500,000 reference and 50,000 live rows, a stored profile against Evidently.
 
-`python -m benchmarks.drift_speed`. Per-day histograms are only summed again; Evidently bins reference and window anew.
+`python -m benchmarks.drift_speed`. Counts per day are only summed; Evidently bins reference and window every time.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.out import write_section
+from benchmarks.out import write_figures, write_section
 from pipelines.live.drift.live import count_live
 from pipelines.live.drift.weeks import rank_week, sum_weeks
 from pipelines.profile.profile import ProfileParams, build_profile
@@ -25,7 +23,7 @@ REPEATS = 5
 
 
 def rows(rng: np.random.Generator, *, n: int, first: date, days: int) -> pd.DataFrame:
-    """Rows with 15 numbers and 5 categories, spread evenly over the days."""
+    """Return rows with 15 numbers and 5 categories, spread evenly over the days."""
     seconds = np.sort(rng.uniform(0, days * 86_400, n))
     frame: dict[str, Any] = {"received_at": pd.Timestamp(first, tz="UTC") + pd.to_timedelta(seconds, unit="s")}
     frame |= {f"number_{i}": rng.normal(0, 1, n) for i in range(15)}
@@ -36,7 +34,7 @@ def rows(rng: np.random.Generator, *, n: int, first: date, days: int) -> pd.Data
 
 
 def seconds_of(run: Callable[[], Any]) -> float:
-    """Median seconds of a few runs."""
+    """Return the median seconds of a few runs."""
     taken = []
     for _ in range(REPEATS):
         began = time.perf_counter()
@@ -46,7 +44,7 @@ def seconds_of(run: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    """Measure both, in one process, and write the table."""
+    """Measure both in one process, and write the table."""
     rng = np.random.default_rng(0)
     reference = rows(rng, n=500_000, first=START, days=364)
     live = rows(rng, n=50_000, first=END, days=7)
@@ -96,11 +94,9 @@ def main() -> None:
         "psi alone": seconds_of(only_psi),
         "evidently psi": seconds_of(theirs),
     }
-    out = Path("benchmarks/out/drift_speed.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(figures, indent=1))
+    write_figures("drift_speed", figures)
     lines = [
-        "### Drift: one look (`python -m benchmarks.drift_speed`)",
+        "## Drift: one evaluation (`python -m benchmarks.drift_speed`)",
         "",
         "20 columns, 50,000 live rows, 500,000 reference rows, median of five runs in one process.",
         "",

@@ -1,11 +1,11 @@
-"""Tokens a second of fine-tuning: the stage's own loop against the plain HF Trainer with the same base model.
+"""Tokens per second of fine-tuning: the stage's own loop against the plain HF Trainer with the same base model.
 
-`python -m benchmarks.finetune_speed` on a CPU, the same command on a GPU; `--lora` trains adapters on all layers, as on
-a GPU, instead of what params.yaml asks for, and `--base FOLDER` another base model than the pinned one (a decoder too).
-Both see the same texts, cut at the same length, in batches of the same number of rows, for the same epochs, without
-looks at validation. The Trainer is what its documentation shows: AutoModelForSequenceClassification, padding by batch,
-all weights (with --lora: PEFT on all linear modules), bf16 where the stage computes in it, default everything else.
-Tokens are real ones: padding is work, and no use. The stage's time holds its frozen layers, computed once.
+`python -m benchmarks.finetune_speed` on a CPU or a GPU. `--lora` trains adapters on all layers, as on a GPU, instead of
+what params.yaml configures; `--base FOLDER` uses another base model than the pinned one (also a decoder). Both train on
+the same texts, cut at the same length, in batches of the same number of rows, for the same epochs, without evaluations
+on validation. The Trainer is used as its documentation shows: AutoModelForSequenceClassification, padding by batch, all
+weights (with --lora: PEFT on all linear modules), bf16 where the stage computes in it, defaults for everything else.
+Only real tokens count, not padding. The stage's time includes its frozen layers, computed once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LABELS = tuple(f"label_{n}" for n in range(9))
 
 
 def texts(n: int) -> list[str]:
-    """Texts as long as real complaints are: 62 % of them fill 128 tokens."""
+    """Return texts as long as real complaints are: 62 % of them fill 128 tokens."""
     random = np.random.default_rng(0)
     words = [
         "account",
@@ -47,14 +47,14 @@ def texts(n: int) -> list[str]:
 
 
 def clock(device: str) -> float:
-    """Seconds on a GPU; on a CPU, which other programs may use too, those of this process, divided by its threads."""
+    """Return seconds on a GPU; on a CPU, which other programs may use too, processor seconds per thread."""
     import torch
 
     return time.perf_counter() if device == "cuda" else time.process_time() / torch.get_num_threads()
 
 
 def ours(rows: list[str], *, params: Any, base: Path, device: str) -> float:
-    """Seconds of the stage's training on these rows."""
+    """Return the seconds of the stage's training on these rows."""
     from accelerate import Accelerator
 
     from pipelines.models.encoder import compute_type, load_tokenizer
@@ -89,7 +89,7 @@ def ours(rows: list[str], *, params: Any, base: Path, device: str) -> float:
 
 
 def plain(rows: list[str], *, params: Any, base: Path, device: str, lora: bool) -> float:
-    """Seconds of the HF Trainer on the same rows."""
+    """Return the seconds of the HF Trainer on the same rows."""
     import transformers
     from transformers import (
         AutoModelForSequenceClassification,
@@ -130,14 +130,14 @@ def plain(rows: list[str], *, params: Any, base: Path, device: str, lora: bool) 
 
 
 def main() -> None:
-    """Time both, in turns, and write the table."""
+    """Time both in turns, and write the table."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rows", type=int, default=640)
     arguments.add_argument("--rounds", type=int, default=1)
     arguments.add_argument("--lora", action="store_true", help="adapters on all layers, nothing cached")
     arguments.add_argument("--base", type=Path, help="folder of another base model")
     arguments.add_argument("--max-tokens", type=int)
-    asked = arguments.parse_args()
+    options = arguments.parse_args()
     import accelerate  # noqa: F401  imports are not timed
     import peft  # noqa: F401
     import torch
@@ -148,22 +148,22 @@ def main() -> None:
     from pipelines.stages.finetune.params import FinetuneParams
 
     params, device = parameters("finetune", FinetuneParams), "cuda" if torch.cuda.is_available() else "cpu"
-    spec: dict[str, Any] = {"max_tokens": asked.max_tokens} if asked.max_tokens else {}
-    if asked.base:
-        spec |= {"name": asked.base.resolve().name, "sha256": weights_digest(asked.base),
-                 "tokenizer_sha256": file_sha256(asked.base / TOKENIZER),
-                 "config_sha256": file_sha256(asked.base / CONFIG)}  # fmt: skip
+    spec: dict[str, Any] = {"max_tokens": options.max_tokens} if options.max_tokens else {}
+    if options.base:
+        spec |= {"name": options.base.resolve().name, "sha256": weights_digest(options.base),
+                 "tokenizer_sha256": file_sha256(options.base / TOKENIZER),
+                 "config_sha256": file_sha256(options.base / CONFIG)}  # fmt: skip
     changed: dict[str, Any] = {"base_model": params.base_model.model_copy(update=spec)}
-    if asked.lora or device == "cuda":
+    if options.lora or device == "cuda":
         changed |= {"mode": "lora", "train_layers": None, "cache_frozen": False}
     params = params.model_copy(update=changed)
-    rows, base = texts(asked.rows), params.base_model
-    folder = find_base_model(base, folder=asked.base, models_folder=MODELS)
+    rows, base = texts(options.rows), params.base_model
+    folder = find_base_model(base, folder=options.base, models_folder=MODELS)
     tokenize = load_tokenizer(folder, max_tokens=base.max_tokens, max_characters=base.max_characters)
     tokens = sum(map(len, tokenize(rows))) * params.epochs
     laps: dict[str, list[float]] = {"ours": [], "plain": []}
     lora = params.train_layers is None
-    for _ in range(asked.rounds):
+    for _ in range(options.rounds):
         laps["ours"].append(ours(rows, params=params, base=folder, device=device))
         laps["plain"].append(plain(rows, params=params, base=folder, device=device, lora=lora))
         print({name: [round(lap, 1) for lap in times] for name, times in laps.items()}, flush=True)
@@ -173,9 +173,9 @@ def main() -> None:
     lines = [
         f"## Fine-tuning speed: {best['plain'] / best['ours']:.1f} times the plain HF Trainer, {what}",
         "",
-        f"`python -m benchmarks.finetune_speed{' --lora' if asked.lora else ''}`: {base.name}, {asked.rows} texts",
+        f"`python -m benchmarks.finetune_speed{' --lora' if options.lora else ''}`: {base.name}, {options.rows} texts",
         f"of at most {base.max_tokens} tokens, {params.epochs} epochs, batches of {params.batch_rows}; best of",
-        f"{asked.rounds} in turns; {place}; {'processor seconds' if device == 'cpu' else 'seconds'}, real tokens only.",
+        f"{options.rounds} in turns; {place}; {'processor seconds' if device == 'cpu' else 'seconds'}, real tokens only.",
         "",
         "| method | s | tokens/s |",
         "|---|---|---|",

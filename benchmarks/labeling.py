@@ -1,21 +1,19 @@
 """Labeling functions against snorkel's PandasLFApplier, on complaint narratives scaled up.
 
-    python benchmarks/labeling.py [--texts 40000] [--rounds 3]
+    python -m benchmarks.labeling [--texts 40000] [--rounds 3]
 
-Texts are narratives (benchmarks/texts.py says which) and recombinations of their sentences. The functions are the
+Texts are narratives (see benchmarks/texts.py) and recombinations of their sentences. The functions are the
 patterns of the domain that params.yaml names; for snorkel each is a precompiled regular expression on text that is
-lowered once, which is kinder than what its tutorials do. One thread each, in this process, in turns; the medians are
-compared and every cell of the two matrices.
+lowered once, which is faster than what its tutorials do. One thread each, in this process, in turns. The medians are
+compared, and every cell of the two matrices.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -27,16 +25,15 @@ os.environ["POLARS_MAX_THREADS"] = "1"  # before polars is imported
 import numpy as np
 import pandas as pd
 
+from benchmarks.out import write_figures, write_section
+from benchmarks.texts import narratives, recombined
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.texts import narratives, recombined  # noqa: E402
-
 REQUIRED_RATIO, SEED = 20.0, 7
 
 
 def snorkel_applier(functions: list[Any], *, labels: tuple[str, ...]) -> Callable[[pd.DataFrame], np.ndarray]:
-    """Snorkel's applier of the same functions."""
+    """Return snorkel's applier of the same functions."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from snorkel.labeling import LabelingFunction, PandasLFApplier
@@ -61,10 +58,10 @@ def snorkel_applier(functions: list[Any], *, labels: tuple[str, ...]) -> Callabl
 
 
 def table(result: dict[str, Any]) -> str:
-    """The section of benchmarks/README.md: ratios hold on other machines, seconds do not."""
+    """Return the section of benchmarks/README.md; ratios hold on other machines, seconds do not."""
     return f"""## Labeling functions: {result["ratio"]:.0f} times as fast as snorkel's PandasLFApplier
 
-`python benchmarks/labeling.py --texts {result["texts"]}`: {result["texts"]:,} texts ({result["megabytes"]:.0f} MB),
+`python -m benchmarks.labeling --texts {result["texts"]}`: {result["texts"]:,} texts ({result["megabytes"]:.0f} MB),
 {result["of"]} and recombinations of them; the domain's {result["functions"]} patterns; medians of {result["rounds"]}
 rounds in turns, one thread each. Cells that differ: {result["cells_that_differ"]} of {result["cells"]:,}.
 
@@ -75,17 +72,16 @@ rounds in turns, one thread each. Cells that differ: {result["cells_that_differ"
 
 
 def main() -> int:
-    """Measure, write benchmarks/out/labeling.json and the table; 1 when a cell differs or the ratio is too small."""
-    from benchmarks.out import write_section
-    from pipelines.records.domain import load_domain
+    """Measure, write figures and table, and return 1 when a cell differs or the ratio is too small."""
+    from pipelines.records.domain import Domain
     from pipelines.records.labeling import vote_matrix
-    from pipelines.runtime.params import domain_path
+    from pipelines.runtime.project import Project
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    domain = load_domain(domain_path(ROOT))
+    domain = Domain(Project.open(ROOT).domain_folder)
     labels = domain.schema.labels
     functions = [function for function in domain.labeling_functions if function.regex is not None]
     given, what = narratives()
@@ -116,9 +112,7 @@ def main() -> int:
         "cells_that_differ": int((votes["ours"] != votes["snorkel"]).sum()),
         "coverage": float((votes["ours"] != -1).any(axis=1).mean()),
     }
-    out = ROOT / "benchmarks" / "out" / "labeling.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_figures("labeling", result)
     write_section("labeling", table(result))
     print(table(result))
     good = result["cells_that_differ"] == 0 and result["ratio"] >= REQUIRED_RATIO

@@ -1,8 +1,17 @@
-"""Where benchmarks leave their tables: one marked section each of benchmarks/README.md."""
+"""Where benchmarks write: figures to benchmarks/out/, tables to one marked section each of benchmarks/README.md."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 README = Path(__file__).parent / "README.md"
+FOLDER = Path(__file__).parent / "out"
+
+
+def write_figures(name: str, figures: Any) -> None:
+    """Write the figures to benchmarks/out/<name>.json."""
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{name}.json").write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write_section(name: str, text: str) -> None:

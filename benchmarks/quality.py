@@ -1,10 +1,10 @@
 """Macro-F1 of what a user would pick instead (TF-IDF + logistic regression), the baseline, and the fine-tuned model.
 
-Real complaint narratives, seven larger products, gold labels (the only place where gold is trained on), each text once,
-one random split a seed: `python -m benchmarks.quality`. A tenth of the training rows is held out as gold validation,
-from which our models choose, stop and calibrate, so they fit on fewer rows than scikit-learn, which gets all of them in
-its last fit. No test row is looked at before the last prediction. About 25 CPU minutes; what is done is kept in
-benchmarks/out/quality.json and below PERENNIAL_HOME (the encoder's vectors), so that a call that was stopped goes on.
+`python -m benchmarks.quality`: real complaint narratives, seven larger products, gold labels (the only place where gold is
+trained on), each text once, one random split per seed. A tenth of the training rows is held out as gold validation, with
+which our models choose, stop and calibrate, so they fit on fewer rows than scikit-learn, whose last fit gets all of them.
+No test row is used before the last prediction. About 25 CPU minutes; finished parts are stored in
+benchmarks/out/quality.json and below PERENNIAL_HOME (the encoder's vectors), so that a stopped call continues.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Answers = Iterator[tuple[str, Any, str]]  # method, label of each test row, a no
 
 
 def narratives() -> pd.DataFrame:
-    """The seven larger products, each text once."""
+    """Return the seven larger products, each text once."""
     file = real_file(NARRATIVES)
     if file is None:
         raise SystemExit("skipped: quality is measured on real narratives with their products")
@@ -53,14 +53,14 @@ def narratives() -> pd.DataFrame:
 
 
 class KnownVectors:
-    """Stands for the encoder: the vector of each narrative, computed by it once."""
+    """Encoder stand-in: the vector of each narrative, computed once by the real encoder."""
 
     def __init__(self, texts: Sequence[str], *, spec: Any) -> None:
         from pipelines.models.encoder import Encoder
-        from pipelines.runtime.state import home
+        from pipelines.runtime.project import Project
 
         key = hashlib.sha256("\0".join([spec.model_dump_json(), *texts]).encode()).hexdigest()[:16]
-        file = home() / "benchmarks" / f"vectors-{key}.npy"
+        file = Project.open(ROOT).state / "benchmarks" / f"vectors-{key}.npy"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             np.save(file, Encoder.load(spec, models_folder=MODELS).embed(texts, progress="embedding all narratives"))
@@ -68,12 +68,12 @@ class KnownVectors:
         self.row_of = {text: row for row, text in enumerate(texts)}
 
     def embed(self, texts: Sequence[str], *, progress: str = "") -> np.ndarray:
-        """One vector a text, in order."""
+        """Return the vectors (n, width) of the texts, in order."""
         return self.vectors[[self.row_of[text] for text in texts]]
 
 
 def reference(train: pd.DataFrame, test: pd.DataFrame, *, balanced: bool, strength: float = 1.0) -> np.ndarray:
-    """scikit-learn's TF-IDF on one and two words with logistic regression."""
+    """Return the answers of scikit-learn's TF-IDF on one and two words with logistic regression."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -85,20 +85,20 @@ def reference(train: pd.DataFrame, test: pd.DataFrame, *, balanced: bool, streng
 
 
 def macro(truth: Any, answers: Any) -> float:
-    """scikit-learn's macro-F1."""
+    """Return scikit-learn's macro-F1."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(truth, answers, average="macro"))
 
 
 def words_alone(train: pd.DataFrame, test: pd.DataFrame, **_: Any) -> Answers:
-    """What a user would pick instead, without and with balanced class weights."""
+    """Yield what a user would pick instead, without and with balanced class weights."""
     yield "TF-IDF + LR (C = 1)", reference(train, test, balanced=False), ""
     yield REFERENCE, reference(train, test, balanced=True), ""
 
 
 def extras(train: pd.DataFrame, test: pd.DataFrame, *, known: KnownVectors, **_: Any) -> Answers:
-    """Stronger things that a user may try: C chosen on held-out training rows, and the frozen encoder."""
+    """Yield stronger alternatives: C chosen on held-out training rows, and the frozen encoder."""
     from sklearn.linear_model import LogisticRegression
 
     held, rest = train.iloc[: len(train) // 10], train.iloc[len(train) // 10 :]
@@ -111,7 +111,7 @@ def extras(train: pd.DataFrame, test: pd.DataFrame, *, known: KnownVectors, **_:
 
 
 def split_for(train: pd.DataFrame, *, labels: tuple[str, ...]) -> Any:
-    """The rows as the training stages take them, with gold in the place of weak labels."""
+    """Return the rows as the training stages use them, with gold in the place of weak labels."""
     from pipelines.training.training_set import training_set
 
     return training_set(
@@ -124,22 +124,21 @@ def split_for(train: pd.DataFrame, *, labels: tuple[str, ...]) -> Any:
     )
 
 
-def cheap(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
-    """Answers of the baseline by the stage's own functions."""
-    told = cheap_probabilities(train, test, **rest)
-    yield BASELINE, np.array(rest["labels"])[told["test"].argmax(1)], str(told["note"])
+def baseline_answers(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
+    """Yield the answers of the baseline, by the stage's own functions."""
+    found = baseline_probabilities(train, test, **rest)
+    yield BASELINE, np.array(rest["labels"])[found["test"].argmax(1)], str(found["note"])
 
 
-def cheap_probabilities(
+def baseline_probabilities(
     train: pd.DataFrame, test: pd.DataFrame, *, labels: tuple[str, ...], seed: int, known: KnownVectors
 ) -> dict[str, Any]:
-    """The baseline's probabilities for test and validation rows, kept below PERENNIAL_HOME once computed."""
+    """Return the baseline's probabilities for test and validation rows; they are stored below PERENNIAL_HOME."""
     from pipelines.models.base_model import find_base_model
     from pipelines.models.linear import unit_length
     from pipelines.models.manifest import Manifest, texts_of
     from pipelines.models.scorers import BaselineScorer
-    from pipelines.runtime.params import load_resources
-    from pipelines.runtime.state import home
+    from pipelines.runtime.project import Project
     from pipelines.stages.baseline import candidate as baseline
     from pipelines.stages.baseline.params import BaselineParams
     from pipelines.stats.temperature import apply_temperature
@@ -147,29 +146,30 @@ def cheap_probabilities(
     params, data = parameters("baseline", BaselineParams), split_for(train, labels=labels)
     key = [params.model_dump_json(), seed, *train["id"], "", *test["id"]]
     digest = hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()[:16]
-    file = home() / "benchmarks" / f"baseline-{digest}.npz"
+    project = Project.open(ROOT)
+    file = project.state / "benchmarks" / f"baseline-{digest}.npz"
     if not file.exists():
         with TemporaryDirectory() as scratch:
             folder = Path(scratch)
             metrics = baseline.train(data, folder=folder, labels=labels, features=(), params=params, encoder=known,
-                                     threads=load_resources().threads, seed=seed)  # fmt: skip
+                                     threads=project.resources.threads, seed=seed)  # fmt: skip
             manifest = Manifest.read(folder)
             scorer = BaselineScorer(
                 manifest, folder=folder, base=find_base_model(params.base_model, models_folder=MODELS), device="cpu"
             )
 
-            def told(rows: pd.DataFrame) -> np.ndarray:
+            def probabilities(rows: pd.DataFrame) -> np.ndarray:
                 texts = texts_of(rows)
                 scores = scorer.logits_from(texts, unit_length(known.embed(texts)), rows)
                 return apply_temperature(scores, temperature=manifest.temperature)
 
             note = f"{metrics['rounds']} rounds"
-            np.savez(file, test=told(test), validation=told(data.validation), note=note)
+            np.savez(file, test=probabilities(test), validation=probabilities(data.validation), note=note)
     return dict(np.load(file))
 
 
-def dear(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
-    """Answers of the fine-tuned model, of both together, and of the one that evaluate's rule would choose."""
+def finetuned_answers(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
+    """Yield the answers of the fine-tuned model, of the average of both, and of the candidate that evaluate would choose."""
     from pipelines.models.predictor import Predictor
     from pipelines.stages.finetune import candidate as finetune
     from pipelines.stages.finetune.checkpoint import code_digest
@@ -181,32 +181,32 @@ def dear(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
         metrics, _ = finetune.train(data, folder=folder, labels=labels, params=parameters("finetune", FinetuneParams),
                                     seed=rest["seed"], code=code_digest(), on_look=lambda *_: None)  # fmt: skip
         predictor = Predictor.load(folder, models_folder=MODELS)
-        told = predictor.predict_proba(test)
+        ours = predictor.predict_proba(test)
         seen = predictor.predict_proba(data.validation)
-    names, other = np.array(labels), cheap_probabilities(train, test, **rest)
-    yield FINETUNED, names[told.argmax(1)], f"best of {metrics['steps']} steps: {metrics['best_step']}"
-    yield "Average of both", names[(told + other["test"]).argmax(1)], ""
-    wins = dear_wins(data, cheap=other["validation"], dear=seen, labels=labels)
-    yield CHOSEN, names[(told if wins else other["test"]).argmax(1)], "fine-tuned" if wins else "baseline"
+    names, other = np.array(labels), baseline_probabilities(train, test, **rest)
+    yield FINETUNED, names[ours.argmax(1)], f"best of {metrics['steps']} steps: {metrics['best_step']}"
+    yield "Average of both", names[(ours + other["test"]).argmax(1)], ""
+    wins = finetuned_is_chosen(data, baseline=other["validation"], finetuned=seen, labels=labels)
+    yield CHOSEN, names[(ours if wins else other["test"]).argmax(1)], "fine-tuned" if wins else "baseline"
 
 
-def dear_wins(data: Any, *, cheap: np.ndarray, dear: np.ndarray, labels: tuple[str, ...]) -> bool:
-    """Whether evaluate's rule would choose the fine-tuned model, asked of gold validation, not of the test rows."""
-    from pipelines.runtime.params import load_params
+def finetuned_is_chosen(data: Any, *, baseline: np.ndarray, finetuned: np.ndarray, labels: tuple[str, ...]) -> bool:
+    """Return whether evaluate's rule would choose the fine-tuned model, from gold validation rows, not test rows."""
+    from pipelines.runtime.project import Project
     from pipelines.stages.evaluate.choice import DEAR, choose
     from pipelines.stages.evaluate.params import EvaluateParams
-    from pipelines.stages.evaluate.scores import Answers as Told
+    from pipelines.stages.evaluate.scores import Answers as Predicted
     from pipelines.stats.comparison import Resampling
 
-    params = load_params("evaluate", EvaluateParams)
+    params = Project.open(ROOT).section("evaluate", EvaluateParams)
     resampling = Resampling.of(np.arange(len(data.gold)), resamples=params.resamples, seed=0)
-    first, second = (Told(labels=labels, gold=data.gold, probabilities=told) for told in (cheap, dear))
+    first, second = (Predicted(labels=labels, gold=data.gold, probabilities=each) for each in (baseline, finetuned))
     found = choose(first, second, resampling=resampling, confidence=params.confidence, margin=params.margin)
     return found.candidate == DEAR
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    """The section of benchmarks/README.md."""
+    """Return the section of benchmarks/README.md."""
     frame = pd.DataFrame(rows)
     sizes = sorted(frame["size"].unique())
     heads = [f"{size:,} rows ({frame[frame['size'] == size]['test'].iloc[0]:,} test)" for size in sizes]
@@ -231,25 +231,36 @@ def report(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Run every method on every split and write the table."""
+    """Run every method on every split, and write the table."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seeds", type=int, nargs="+", default=[3, 4, 5])
-    arguments.add_argument("--finetune-seeds", type=int, nargs="*", help="of the seeds; the slow part", default=[3])
+    arguments.add_argument(
+        "--finetune-seeds", type=int, nargs="*", help="seeds to fine-tune for; the slow part", default=[3]
+    )
     arguments.add_argument("--sizes", type=int, nargs="+", default=[3000, 7000])
-    arguments.add_argument("--again", action="store_true", help="measure what an earlier call has measured too")
+    arguments.add_argument("--again", action="store_true", help="measure again what an earlier call measured")
     arguments.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out" / "quality.json")
-    asked = arguments.parse_args()
+    options = arguments.parse_args()
 
     from pipelines.stages.baseline.params import BaselineParams
 
     data = narratives()
     labels = tuple(sorted(data["gold"].unique()))
     known = KnownVectors(list(data["text"]), spec=parameters("baseline", BaselineParams).base_model)
-    rows: list[dict[str, Any]] = json.loads(asked.out.read_text()) if asked.out.exists() and not asked.again else []
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    parts = [(words_alone, REFERENCE), (cheap, BASELINE), (dear, CHOSEN), (extras, "Frozen MiniLM + LR, balanced")]
-    for work, last in parts:  # what the claim rests on first
-        for seed, size in product(asked.finetune_seeds if work is dear else asked.seeds, asked.sizes):
+    rows: list[dict[str, Any]] = (
+        json.loads(options.out.read_text()) if options.out.exists() and not options.again else []
+    )
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    parts = [
+        (words_alone, REFERENCE),
+        (baseline_answers, BASELINE),
+        (finetuned_answers, CHOSEN),
+        (extras, "Frozen MiniLM + LR, balanced"),
+    ]
+    for work, last in parts:  # first what the claim is based on
+        for seed, size in product(
+            options.finetune_seeds if work is finetuned_answers else options.seeds, options.sizes
+        ):
             if any((row["size"], row["seed"], row["method"]) == (size, seed, last) for row in rows):
                 continue  # measured by an earlier call
             order = np.random.default_rng(seed).permutation(len(data))
@@ -264,7 +275,7 @@ def main() -> None:
                              "cpu_seconds": round(spent, 1)})  # fmt: skip
                 print(f"{size} rows, seed {seed}: {method}: {score:.4f} {note}, {spent:.0f} CPU s", flush=True)
                 began = time.process_time()
-            asked.out.write_text(json.dumps(rows, indent=1) + "\n")
+            options.out.write_text(json.dumps(rows, indent=1) + "\n")
             write_section("quality", report(rows))
 
 

@@ -2,10 +2,10 @@
 
     python -m benchmarks.scoring MODEL_FOLDER [--texts 400] [--rounds 3] [--real]
 
-MODEL_FOLDER is a fine-tuned model (data/finetune/model), asked about what it is for: texts of the simulated stream,
-of another seed than those it learnt from; with --real, real narratives (benchmarks/texts.py), which are strange to it.
-pipeline() is run with three batch sizes, and what must be beaten is its best. Rounds alternate; medians. CPU seconds of
-the process are compared; each way runs on one thread, so without other work they are the seconds that pass.
+MODEL_FOLDER is a fine-tuned model (data/finetune/model). It scores texts of the simulated stream with another seed than
+its training texts; with --real, real narratives (benchmarks/texts.py), which differ from its training texts.
+pipeline() runs with three batch sizes, and its best one is the reference. Rounds alternate; medians. CPU seconds of the
+process are compared; each method runs on one thread, so without other work they equal wall seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAYON_NUM_THREADS"] = "1"
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import pandas as pd
@@ -36,35 +35,34 @@ from pipelines.live.score.exported import native_precision
 from pipelines.models.base_model import find_base_model
 from pipelines.models.predictor import Predictor
 
-ROOT = Path(__file__).resolve().parent.parent
 REQUIRED_RATIO, REQUIRED_AGREEMENT = 3.5, 0.995
 THEIRS, BATCH_SIZES = "transformers pipeline()", (1, 8, 32)
-SAMPLE = 700  # texts that bytes find their scales with; a released version takes those of its anchor set
-PLAIN, BYTES = "Predictor, exported", "Predictor, exported with --int8"
+SAMPLE = 700  # texts that int8 scales are fitted to; a released version uses its fixed test set
+PLAIN, INT8 = "Predictor, exported", "Predictor, exported with --int8"
 
 
 def read_texts(n: int, *, real: bool) -> tuple[list[str], list[str], str]:
-    """Texts to measure with, others that bytes find their scales with, and what they are."""
+    """Return texts to measure with, others to fit int8 scales to, and a description of them."""
     found, what = narratives() if real else (simulated(), "texts of the simulated stream")
     mixed = [found[int(at)] for at in np.random.default_rng(5).permutation(len(found))]
     return mixed[:n], mixed[n : n + SAMPLE], what
 
 
 def depth_of(predictor: Predictor) -> int:
-    """How many layers of the base model the predictor computes."""
+    """Return how many layers of the base model the predictor computes."""
     scorer: Any = predictor._scorer
     return int(scorer.network.config.num_hidden_layers)
 
 
 def huggingface(predictor: Predictor) -> Callable[[list[str], int], Any]:
-    """What a user writes: pipeline("text-classification") on the merged model, in float32, texts as they come."""
+    """Return what a user would write: pipeline("text-classification") on the merged model, in float32, unsorted."""
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, pipeline
 
     scorer: Any = predictor._scorer
     base = find_base_model(predictor.manifest.encoder, models_folder=MODELS)
     config = BertConfig.from_pretrained(base, num_labels=len(predictor.labels))
     config.num_hidden_layers = depth_of(predictor)
-    model = BertForSequenceClassification(config).eval()  # its head is another one of the same cost
+    model = BertForSequenceClassification(config).eval()  # its head is another one with the same cost
     model.bert.load_state_dict(scorer.network.state_dict(), strict=False)
     tokenizer = AutoTokenizer.from_pretrained(base)
     run = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
@@ -73,7 +71,7 @@ def huggingface(predictor: Predictor) -> Callable[[list[str], int], Any]:
 
 
 def export_of(model: Path, *, sample: pd.DataFrame | None) -> Predictor:
-    """The model with its exported network, which the parity gate would have to let pass elsewhere."""
+    """Return the model with its exported network; outside of this benchmark the parity gate would have to be open."""
     predictor = Predictor.load(model, precision="float32", models_folder=MODELS)
     with tempfile.TemporaryDirectory() as folder:
         convert(predictor, Path(folder), sample=sample)
@@ -82,7 +80,7 @@ def export_of(model: Path, *, sample: pd.DataFrame | None) -> Predictor:
 
 
 def main() -> None:
-    """Measure, compare, write the table; exit code 1 where the promise does not hold."""
+    """Measure, compare and write the table; exit code 1 when the promise does not hold."""
     import torch
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -98,38 +96,38 @@ def main() -> None:
     records, sample = (
         pd.DataFrame({"id": [str(n) for n in range(len(some))], "text": some, **features}) for some in (texts, others)
     )
-    reduced = Predictor.load(given.model, models_folder=MODELS)  # in bfloat16 only where this processor multiplies it
-    exported = {name: export_of(given.model, sample=some) for name, some in ((PLAIN, None), (BYTES, sample))}
+    reduced = Predictor.load(given.model, models_folder=MODELS)  # in bfloat16 only where this processor supports it
+    exported = {name: export_of(given.model, sample=some) for name, some in ((PLAIN, None), (INT8, sample))}
     theirs = huggingface(exact)
-    ways: dict[str, Callable[[], Any]] = {
+    methods: dict[str, Callable[[], Any]] = {
         **{f"{THEIRS}, batches of {size}": partial(theirs, texts, size) for size in BATCH_SIZES},
         "Predictor, float32": lambda: exact.predict_proba(records),
         "Predictor as released": lambda: reduced.predict_proba(records),
         **{name: partial(predictor.predict_proba, records) for name, predictor in exported.items()},
     }
-    laps: dict[str, list[float]] = {name: [] for name in ways}
+    laps: dict[str, list[float]] = {name: [] for name in methods}
     answers: dict[str, np.ndarray] = {}
     for turn in range(given.rounds + 1):
-        for name, way in ways.items():
+        for name, method in methods.items():
             began = time.process_time()
-            answer = way()
+            answer = method()
             if turn:  # the first round warms up
                 laps[name].append(time.process_time() - began)
             if isinstance(answer, np.ndarray):
                 answers[name] = answer.argmax(axis=1)
     seconds = {name: statistics.median(found) for name, found in laps.items()}
-    first = min(seconds[name] for name in seconds if name.startswith(THEIRS))  # the batch size that suits it best
-    agreement = {name: float((said == answers["Predictor, float32"]).mean()) for name, said in answers.items()}
-    lines = ["| way | texts per CPU second | times the best pipeline() | label as in float32 |", "|---|---|---|---|"]
+    first = min(seconds[name] for name in seconds if name.startswith(THEIRS))  # its best batch size
+    agreement = {name: float((labels == answers["Predictor, float32"]).mean()) for name, labels in answers.items()}
+    lines = ["| method | texts per CPU second | times the best pipeline() | label as in float32 |", "|---|---|---|---|"]
     for name, median in seconds.items():
-        said = f"{agreement[name]:.4f}" if name in agreement else "-"
-        lines.append(f"| {name} | {len(texts) / median:.1f} | {first / median:.2f} | {said} |")
+        equal = f"{agreement[name]:.4f}" if name in agreement else "-"
+        lines.append(f"| {name} | {len(texts) / median:.1f} | {first / median:.2f} | {equal} |")
     kept = any(first / seconds[name] >= REQUIRED_RATIO and agreement[name] >= REQUIRED_AGREEMENT for name in exported)
     layers, option = depth_of(exact), " --real" if given.real else ""
     text = (
-        f"### Scoring, {layers} layers (`python -m benchmarks.scoring data/finetune/model{option}`)\n\n"
+        f"## Scoring, {layers} layers (`python -m benchmarks.scoring data/finetune/model{option}`)\n\n"
         f"{len(texts)} {what}, OpenVINO in {native_precision()}, one thread, "
-        f"CPU seconds, medians of {given.rounds} alternating rounds; wanted: "
+        f"CPU seconds, medians of {given.rounds} alternating rounds; goal: "
         f"{REQUIRED_RATIO:g} times pipeline() at agreement {REQUIRED_AGREEMENT:g}: "
         f"{'reached' if kept else '**not reached here**'}.\n\n" + "\n".join(lines)
     )

@@ -1,11 +1,11 @@
-"""The service under a real load generator: requests a second and latency of one process.
+"""The service under a real load generator: requests per second and latency of one process.
 
     python -m benchmarks.serving [--seconds 15] [--url http://127.0.0.1:8000]
 
-Without --url it starts the service itself, with this checkout's champion, on a free port and with a log of its own, and
-stops it at the end; with one it asks the service there, whose token stands in PERENNIAL_API_TOKEN. `wrk` makes the load
-(Debian: apt-get install wrk). The exported network answers where its gate is open (make score-export); the table says
-which one did.
+Without --url it starts the service with this checkout's champion, on a free port and with a log of its own, and stops it
+at the end. With --url it uses a running service, whose token is in PERENNIAL_API_TOKEN. `wrk` generates the load (Debian:
+apt-get install wrk). The exported network answers where its gate is open (make score-export); the table names the
+network.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.out import write_section
 
@@ -52,28 +50,28 @@ end
 
 
 def measure(url: str, *, seconds: int, clients: int, records: int, token: str) -> tuple[float, ...]:
-    """Requests a second, p50, p95 and p99 in milliseconds, and failed requests."""
+    """Return requests per second, p50, p95 and p99 in milliseconds, and failed requests."""
     body = {"text": TEXT} if records == 1 else {"records": [{"text": f"{TEXT} {n}"} for n in range(records)]}
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(SCRIPT.format(token=token, body=json.dumps(body)))
         script.flush()
         words = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "-s", script.name, f"{url}/predict"]
-        said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    found = re.search(r"RESULT (\d+) ([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+) (\d+)", said)
+        output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    found = re.search(r"RESULT (\d+) ([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+) (\d+)", output)
     if found is None:
-        raise SystemExit(f"wrk said nothing that can be read:\n{said}")
+        raise SystemExit(f"unexpected output of wrk:\n{output}")
     requests, lasted, p50, p95, p99, failed = map(float, found.groups())
     return requests / lasted, p50, p95, p99, failed
 
 
 @contextlib.contextmanager
 def service() -> Iterator[tuple[str, str]]:
-    """Address and token of a service of our own; what it logs is thrown away, so that drift never sees it."""
+    """Yield address and token of a temporary service; its log is discarded, so that drift never sees it."""
     from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
     from pipelines.runtime.project import Project
-    from pipelines.runtime.state import home, tracking_uri
 
-    registry = Registry.open(Project.open())
+    project = Project.open(ROOT)
+    registry = Registry.open(project)
     if registry.alias(CHAMPION) is None:
         raise SystemExit(f"{registry.model_name} has no champion yet: release one first (make demo)")
     if registry.alias(CHALLENGER) is not None:
@@ -84,9 +82,9 @@ def service() -> Iterator[tuple[str, str]]:
     token, url = secrets.token_urlsafe(16), f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "pipelines", "serve", "--port", str(port)]
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as state:
-        (Path(state) / "exports").symlink_to(home() / "exports")
+        (Path(state) / "exports").symlink_to(project.state / "exports")
         environment = {**os.environ, "PERENNIAL_API_TOKEN": token, "PERENNIAL_HOME": state}
-        environment["MLFLOW_TRACKING_URI"] = tracking_uri()
+        environment["MLFLOW_TRACKING_URI"] = project.tracking_uri
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
         try:
             until = time.monotonic() + PATIENCE_S
@@ -105,7 +103,7 @@ def service() -> Iterator[tuple[str, str]]:
 
 
 def status(url: str) -> int | None:
-    """Status of a GET; None while nobody listens."""
+    """Return the status of a GET, or None while nothing listens."""
     try:
         return int(urllib.request.urlopen(url, timeout=10).status)
     except urllib.error.HTTPError as error:
@@ -115,16 +113,16 @@ def status(url: str) -> int | None:
 
 
 def which_network(url: str) -> str:
-    """Which form of the champion's network answers, by the service's own metrics."""
-    said = urllib.request.urlopen(f"{url}/metrics", timeout=10).read().decode()
-    found = re.search(r'perennial_export{verdict="([0-9a-f]{12})', said)
+    """Return which form of the champion's network answers, from the service's metrics."""
+    metrics = urllib.request.urlopen(f"{url}/metrics", timeout=10).read().decode()
+    found = re.search(r'perennial_export{verdict="([0-9a-f]{12})', metrics)
     return f"the exported network (verdict {found[1]})" if found else RELEASED
 
 
 def main() -> None:
-    """Measure one record a request, then batches, and write the table."""
+    """Measure single records, then batches, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", help="a service that runs already; default: one is started")
+    parser.add_argument("--url", help="address of a running service; default: start one")
     parser.add_argument("--seconds", type=int, default=15)
     given = parser.parse_args()
     os.chdir(ROOT)
@@ -132,11 +130,11 @@ def main() -> None:
         raise SystemExit("skipped: wrk is not installed (apt-get install wrk)")
     if given.url and not os.environ.get("PERENNIAL_API_TOKEN"):
         raise SystemExit("--url needs the service's token in PERENNIAL_API_TOKEN")
-    theirs = contextlib.nullcontext((given.url, os.environ.get("PERENNIAL_API_TOKEN", "")))
-    lines = ["| records a request | clients | requests/s | records/s | p50 ms | p95 ms | p99 ms | failed |"]
+    running = contextlib.nullcontext((given.url, os.environ.get("PERENNIAL_API_TOKEN", "")))
+    lines = ["| records per request | clients | requests/s | records/s | p50 ms | p95 ms | p99 ms | failed |"]
     lines.append("|---|---|---|---|---|---|---|---|")
     all_failed = 0.0
-    with theirs if given.url else service() as (url, token):
+    with running if given.url else service() as (url, token):
         network = which_network(url)
         measure(url, seconds=2, clients=1, records=1, token=token)
         for records, clients in ((1, 1), (1, 8), (32, 2)):
@@ -150,10 +148,10 @@ def main() -> None:
             )
     load, exported = os.getloadavg()[0], network != RELEASED
     text = (
-        f"### Serving{', exported' if exported else ''} (`python -m benchmarks.serving`)\n\n"
+        f"## Serving{', exported' if exported else ''} (`python -m benchmarks.serving`)\n\n"
         f"One process on {os.cpu_count()} cores, loopback, wrk, texts of {len(TEXT)} characters, {network}; the "
         f"machine's load average was {load:.0f} at the end (more than about {(os.cpu_count() or 1) + 2} means that "
-        "other work took the cores, and the seconds are too high).\n\n" + "\n".join(lines)
+        "other work used the cores, and the times are too high).\n\n" + "\n".join(lines)
     )
     sys.stdout.write(text + "\n")
     write_section("serving_exported" if exported else "serving", text)
