@@ -52,10 +52,10 @@ mlflow: setup-pipeline ## Open MLflow's pages on http://127.0.0.1:5000; make mlf
 	@$(PY) -m pipelines mlflow --port $(call given,PORT,5000)
 
 drift: setup-pipeline ## Compare the week before END with the champion's profile, and decide: make drift END=2026-03-16
-	@$(PY) -m pipelines.live.drift measure --end "$$END"
-	@$(PY) -m pipelines.live.drift decide
+	@$(PY) -m pipelines drift measure --end "$$END"
+	@$(PY) -m pipelines drift decide
 drift-replay: setup-pipeline ## Show which days of history would have triggered a retraining: make drift-replay [ARGS="--source file.parquet --weeks 26"]
-	@$(PY) -m pipelines.live.drift replay $(ARGS)
+	@$(PY) -m pipelines drift replay $(ARGS)
 loop: setup-pipeline ## Run the whole scenario offline: train, drift, one retraining, canary, bad model, rollback (PLAN=file.yaml)
 	@$(PY) -m pipelines loop --plan "$${PLAN:-examples/loop.yaml}"
 

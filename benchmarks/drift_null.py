@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from benchmarks.out import write_figures, write_section
-from pipelines.live.drift.judgement import judge_weeks
+from pipelines.live.drift.alarms import find_breaches
 from pipelines.live.drift.weeks import rank_week
 from pipelines.stats.histogram import psi
 
@@ -122,8 +122,8 @@ def simulate(task: dict[str, Any]) -> dict[str, Any]:
         )
         before = rank_week(weeks[:K], weeks[K], mask=mask)
         after = rank_week(weeks[:K], weeks[K + 1], mask=mask)
-        first, _ = judge_weeks(before, None, alert_excess=0.1, breach_excess=0.2, optimistic_p=1 / 27)
-        second, breach = judge_weeks(after, before, alert_excess=0.1, breach_excess=0.2, optimistic_p=1 / 27)
+        first, _ = find_breaches(before, None, alert_excess=0.1, breach_excess=0.2, optimistic_p=1 / 27)
+        second, breach = find_breaches(after, before, alert_excess=0.1, breach_excess=0.2, optimistic_p=1 / 27)
         if column is not None:
             first, second, breach = first[column], second[column], breach[column]
         plain = psi(weeks[:K].sum(axis=0), weeks[K], mask=mask) > 0.2

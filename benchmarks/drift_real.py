@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks.out import write_section
 from benchmarks.texts import real_file
-from pipelines.live.drift.replay_job import replay
+from pipelines.live.drift.replay_history import Replay, replay
+from pipelines.runtime.project import Project
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = "issue,submitted_via,company_response,consumer_consent_provided,consumer_disputed"
@@ -27,10 +28,9 @@ def main() -> None:
         print("skipped: this benchmark needs these complaints")
         return
     began = time.monotonic()
-    replay(
+    wanted = Replay(
         source=str(file),
         start=date(2011, 12, 5),
-        end=None,
         weeks=52,
         every="week",
         shift_hours=7,
@@ -38,19 +38,20 @@ def main() -> None:
         columns=COLUMNS,
         out=OUT,
     )
+    replay(Project.open(), wanted)
     seconds = time.monotonic() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     content = json.loads((OUT / "replay.json").read_text())
-    looks = content["looks"]
-    breaches = [look for look in looks if look["breaches"]]
-    issue = [look["end"] for look in breaches if "issue" in look["breaches"]]
+    weeks = content["evaluations"]
+    breaches = [week for week in weeks if week["breaches"]]
+    issue = [week["end"] for week in breaches if "issue" in week["breaches"]]
     soon = [end for end in issue if FORM_CHANGED < date.fromisoformat(end) <= FORM_CHANGED + timedelta(weeks=3)]
-    quiet = [look for look in breaches if "2018-07-01" < look["end"] <= "2020-01-01"]
-    alerts = sum(bool(look["alerts"]) for look in looks)
+    quiet = [week for week in breaches if "2018-07-01" < week["end"] <= "2020-01-01"]
+    alerts = sum(bool(week["alerts"]) for week in weeks)
     lines = [
         "## Drift: ten years of real complaints (`python -m benchmarks.drift_real`)",
         "",
-        f"2,963,652 complaints, five columns, {len(looks)} weeks, each against the 52 weeks before: {alerts} alerts, "
+        f"2,963,652 complaints, five columns, {len(weeks)} weeks, each against the 52 weeks before: {alerts} alerts, "
         f"{len(breaches)} breaches, in {seconds:.0f} s and {peak:.1f} GB at most.",
         "",
         f"* The form changed on 24 April 2017: `issue` breaches in the week before **{soon[0] if soon else 'never'}**.",

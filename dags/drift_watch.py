@@ -29,14 +29,14 @@ from watching.tasks import DecidedOperator, PsiSensor, TellOperator, TriggerRetr
 
 SCHEDULE = CronDataIntervalTimetable("0 5 * * *", timezone="UTC")
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
-DRIFT = ["python", "-m", "pipelines.live.drift"]
+DRIFT = ["python", "-m", "pipelines", "drift"]
 INTERVAL_END = "(data_interval_end if data_interval_end is defined and data_interval_end else dag_run.run_after)"
 END = f"(params.end or {INTERVAL_END}.strftime('%Y-%m-%d'))"
 WINDOW = ["--start={{ params.start or macros.ds_add(" + END + ", -7) }}", "--end={{ " + END + " }}"]
-WHAT = ["--model-version={{ params.model_version or 0 }}", "--texts={{ 'yes' if params.texts else 'no' }}"]
+WHAT = ["--model-version={{ params.model_version or 0 }}", "{{ '--texts' if params.texts else '--no-texts' }}"]
 MEASURED = "{{ ti.xcom_pull(task_ids='measure')['%s'] }}"
 DECIDE = [*DRIFT, "decide", f"--verdict={MEASURED % 'key'}"]
-CONFIRM = [*DRIFT, "decide", "--confirm={key}", "--run-id=drift__{key}"]
+CONFIRM = [*DRIFT, "confirm", "--key={key}", "--run-id=drift__{key}"]
 ROLLBACK = ["python", "-m", "pipelines", "rollback", "--reason={reason}"]
 
 with DAG(

@@ -19,6 +19,7 @@ COMMANDS: tuple[str, ...] = (
     "pipelines.models.commands",
     "pipelines.live.score.commands",
     "pipelines.live.serve.commands",
+    "pipelines.live.drift.commands",
     "pipelines.live.loop.commands",
 )
 QUIET = ("httpx", "urllib3", "alembic", "mlflow", "filelock", "matplotlib", "fsspec")

@@ -64,8 +64,8 @@ def _tone(outcome: str) -> str:
 
 
 def replay_page(content: dict[str, Any]) -> str:
-    """`replay.html`: the days that would have triggered, and the chart of all looks."""
-    alerts = [look for look in content["looks"] if look["alerts"] or look["breaches"]]
+    """`replay.html`: the days that would have triggered, and the chart of all evaluations."""
+    alerts = [item for item in content["evaluations"] if item["alerts"] or item["breaches"]]
     return render(
         "replay.html.j2",
         values={"content": content, "alerts": alerts, "lanes": lanes(content)},
@@ -79,12 +79,12 @@ def replay_chart(content: dict[str, Any]) -> str:
 
 def lanes(content: dict[str, Any]) -> list[dict[str, Any]]:
     """One lane a column: a path of its moves, its alerts, its breaches."""
-    looks = content["looks"]
+    evaluations = content["evaluations"]
     width, height, made = 900.0, 46.0, []
     for name in content["columns"]:
-        values = [max(0.0, look["excess"].get(name, 0.0)) for look in looks]
+        values = [max(0.0, item["excess"].get(name, 0.0)) for item in evaluations]
         top = max([*values, 2 * content["limits"]["breach_excess"]])
-        xs = [round(130 + width * place / max(len(looks) - 1, 1), 1) for place in range(len(looks))]
+        xs = [round(130 + width * place / max(len(evaluations) - 1, 1), 1) for place in range(len(evaluations))]
         ys = [round(height - 4 - (height - 8) * value / top, 1) for value in values]
         made.append(
             {
@@ -92,9 +92,9 @@ def lanes(content: dict[str, Any]) -> list[dict[str, Any]]:
                 "top": round(top, 2),
                 "path": " ".join(f"{x},{y}" for x, y in zip(xs, ys, strict=True)),
                 "alerts": [
-                    {"x": x, "y": y, "end": look["end"], "breach": name in look["breaches"]}
-                    for x, y, look in zip(xs, ys, looks, strict=True)
-                    if name in look["alerts"] or name in look["breaches"]
+                    {"x": x, "y": y, "end": item["end"], "breach": name in item["breaches"]}
+                    for x, y, item in zip(xs, ys, evaluations, strict=True)
+                    if name in item["alerts"] or name in item["breaches"]
                 ],
                 "limit": round(height - 4 - (height - 8) * content["limits"]["breach_excess"] / top, 1),
             }

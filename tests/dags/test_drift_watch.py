@@ -121,7 +121,7 @@ def test_key_and_reason_reach_the_commands(watch, monkeypatch: pytest.MonkeyPatc
         arguments = watch.prepare.dag.get_task(name).arguments
         task = tasks.DecidedOperator(task_id=name, project=watch.PROJECT, asked=asked, arguments=arguments)
         task.execute({"ti": decided})
-    assert ran[0][-2:] == ["--confirm=abc", "--run-id=drift__abc"]
+    assert ran[0][-2:] == ["--key=abc", "--run-id=drift__abc"]
     assert ran[1][-1] == "--reason={key} $(rm -rf /)"  # one argument, whatever stands in it
 
 

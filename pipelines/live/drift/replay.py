@@ -1,4 +1,4 @@
-"""History looked at day by day with today's thresholds: which days would have triggered, on what, at what cost."""
+"""Evaluate history day by day with today's thresholds: which days would have triggered, on what, at what cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.live.drift.judgement import judge_weeks
+from pipelines.live.drift.alarms import find_breaches
 from pipelines.live.drift.params import AlarmParams, DecisionParams
-from pipelines.live.drift.verdict import score_live
-from pipelines.live.drift.weeks import Scored
+from pipelines.live.drift.weeks import Scored, score_live
 from pipelines.stats.histogram import Kind, as_category, day_numbers, stack, to_numbers
 
-CELLS = 512  # fine quantile cells of a number over all of history, from which each look freezes its own ten bins
+CELLS = 512  # fine quantile cells of a number over all of history, from which each evaluation freezes its own ten bins
 Counts = NDArray[np.int64]
 
 
@@ -49,8 +48,18 @@ class History:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look at the week before `end` found."""
+class Settings:
+    """How history is evaluated: weeks of reference, how bins are frozen on them, and when a column alerts."""
+
+    n_weeks: int
+    bins: int
+    most_categories: int
+    alarm: AlarmParams
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the evaluation of the week before `end` found."""
 
     end: date
     rows: int
@@ -91,67 +100,43 @@ def read_history(
     return [summarize(frame[name], name=name, kind=kind, days=days, n_days=n_days) for name, kind in kinds.items()]
 
 
-def look_back(
-    history: Sequence[History],
-    *,
-    start: date,
-    end: date,
-    n_weeks: int,
-    every: int,
-    bins: int,
-    most_categories: int,
-    params: AlarmParams,
-) -> list[Look]:
-    """A look every `every` days: the week before it and the week before that, against the weeks before both."""
+def evaluate_history(
+    history: Sequence[History], *, start: date, end: date, every: int, settings: Settings
+) -> list[Evaluation]:
+    """Evaluate every `every` days: the week before the day and the week before that, against the weeks before both."""
     n_days = (end - start).days
-    return [
-        _look(
-            history,
-            day=day,
-            start=start,
-            n_weeks=n_weeks,
-            bins=bins,
-            most_categories=most_categories,
-            params=params,
-        )
-        for day in range(7 * n_weeks + 14, n_days + 1, every)
-    ]
+    first = 7 * settings.n_weeks + 14
+    return [_evaluate(history, day=day, start=start, settings=settings) for day in range(first, n_days + 1, every)]
 
 
-def _look(
-    history: Sequence[History],
-    *,
-    day: int,
-    start: date,
-    n_weeks: int,
-    bins: int,
-    most_categories: int,
-    params: AlarmParams,
-) -> Look:
+def _evaluate(history: Sequence[History], *, day: int, start: date, settings: Settings) -> Evaluation:
+    """Evaluate the week before day number `day` of history."""
+    n_weeks, alarm = settings.n_weeks, settings.alarm
     first = day - 14 - 7 * n_weeks
     starts = np.arange(first, day, 7)
     columns = []
     for column in history:
         weeks = column.cumulated[starts + 7] - column.cumulated[starts]
-        place = column.bins(column.between(first, day - 14), bins=bins, most_categories=most_categories)
+        reference = column.between(first, day - 14)
+        place = column.bins(reference, bins=settings.bins, most_categories=settings.most_categories)
         onehot = np.zeros((len(place), int(place[-1]) + 1), dtype=np.float64)
         onehot[np.arange(len(place)), place] = 1
         columns.append((weeks @ onehot).astype(np.int64))
     counts, mask = stack(columns)
-    reference = np.repeat(counts[:n_weeks, None], 1, axis=1)  # weeks of one "day": ranked as they are
-    live = score_live(reference, counts[n_weeks + 1][None], mask=mask, params=params)
-    before = score_live(reference, counts[n_weeks][None], mask=mask, params=params)
-    alert, breach = judge_weeks(
+    by_day = np.repeat(counts[:n_weeks, None], 1, axis=1)  # weeks of one "day": ranked as they are
+    live = score_live(by_day, counts[n_weeks + 1][None], mask=mask, params=alarm)
+    before = score_live(by_day, counts[n_weeks][None], mask=mask, params=alarm)
+    alert, breach = find_breaches(
         live,
         before,
-        alert_excess=params.alert_excess,
-        breach_excess=params.breach_excess,
-        optimistic_p=params.optimistic_p,
+        alert_excess=alarm.alert_excess,
+        breach_excess=alarm.breach_excess,
+        optimistic_p=alarm.optimistic_p,
     )
     rows = int(counts[n_weeks + 1].sum(axis=1).max())
-    enough = rows >= params.min_rows and int(counts[n_weeks].sum(axis=1).max()) >= params.min_rows
+    enough = rows >= alarm.min_rows and int(counts[n_weeks].sum(axis=1).max()) >= alarm.min_rows
     names = [column.name for column in history]
-    return Look(
+    return Evaluation(
         end=start + timedelta(days=day),
         rows=rows,
         scored=live,
@@ -161,47 +146,54 @@ def _look(
     )
 
 
-def triggers(looks: Sequence[Look], *, params: DecisionParams) -> list[dict[str, Any]]:
-    """What the decision tree would have made of the breaches: retrainings, or pages where the budget forbade."""
-    made: list[dict[str, Any]] = []
+def triggers(evaluations: Sequence[Evaluation], *, params: DecisionParams) -> list[dict[str, Any]]:
+    """Return the retrainings that breaches would have triggered, or pages when the budget was spent."""
+    triggered: list[dict[str, Any]] = []
     last: date | None = None
     spent: dict[str, float] = {}
-    for look in looks:
-        if not look.breaches:
+    for evaluation in evaluations:
+        if not evaluation.breaches:
             continue
-        month = look.end.strftime("%Y-%m")
-        if last is not None and look.end < last + timedelta(days=params.cooldown_days):
+        month = evaluation.end.strftime("%Y-%m")
+        if last is not None and evaluation.end < last + timedelta(days=params.cooldown_days):
             continue
         if spent.get(month, 0) + params.retrain_minutes > params.minutes_a_month:
-            made.append({"day": look.end.isoformat(), "columns": list(look.breaches), "action": "page", "minutes": 0.0})
+            triggered.append(
+                {
+                    "day": evaluation.end.isoformat(),
+                    "columns": list(evaluation.breaches),
+                    "action": "page",
+                    "minutes": 0.0,
+                }
+            )
             continue
         spent[month] = spent.get(month, 0) + params.retrain_minutes
-        last = look.end
-        made.append(
+        last = evaluation.end
+        triggered.append(
             {
-                "day": look.end.isoformat(),
-                "columns": list(look.breaches),
+                "day": evaluation.end.isoformat(),
+                "columns": list(evaluation.breaches),
                 "action": "retrain",
                 "minutes": params.retrain_minutes,
             }
         )
-    return made
+    return triggered
 
 
-def as_rows(looks: Sequence[Look], *, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The looks as plain rows for `replay.json`."""
+def as_rows(evaluations: Sequence[Evaluation], *, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the evaluations as plain rows for `replay.json`."""
     return [
         {
-            "end": look.end.isoformat(),
-            "rows": look.rows,
-            "alerts": list(look.alerts),
-            "breaches": list(look.breaches),
-            "decided": look.enough,
+            "end": evaluation.end.isoformat(),
+            "rows": evaluation.rows,
+            "alerts": list(evaluation.alerts),
+            "breaches": list(evaluation.breaches),
+            "decided": evaluation.enough,
             "excess": {
                 name: round(float(value), 6)
-                for name, value in zip(columns, look.scored.excess, strict=True)
+                for name, value in zip(columns, evaluation.scored.excess, strict=True)
                 if np.isfinite(value)
             },
         }
-        for look in looks
+        for evaluation in evaluations
     ]

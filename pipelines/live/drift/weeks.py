@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.live.drift.params import AlarmParams
 from pipelines.stats.histogram import psi
 
 Array = NDArray[np.float64]
@@ -14,6 +15,7 @@ Method = Literal["rank", "optimistic", "undecided"]
 
 LEAST_WEEKS = 8  # below it no null can be had at all
 RANK_WEEKS = 26  # from here on the live week's rank is a test by itself
+THIN_BELOW = 0.8  # of the reference's median rows: a smaller live week is compared with weeks thinned to its size
 
 
 @dataclass(frozen=True)
@@ -121,3 +123,43 @@ def undecided_week(reference: NDArray[np.int64], live: NDArray[np.int64], *, mas
     index = psi(reference.sum(axis=0), live, mask=mask)
     nothing = np.full(len(index), np.nan)
     return Scored("undecided", len(reference), index, nothing, nothing, np.zeros(len(index), dtype=np.int64), nothing)
+
+
+def score_live(
+    by_day: NDArray[np.int64],
+    week: NDArray[np.int64],
+    *,
+    mask: NDArray[np.bool_],
+    params: AlarmParams,
+    moved: int = 0,
+) -> Scored:
+    """Score a live week (7, columns, bins) against reference weeks (K, 7, columns, bins): by rank from 26 weeks on."""
+    n_weeks = len(by_day)
+    live = week.sum(axis=0)
+    if n_weeks < LEAST_WEEKS:
+        return undecided_week(by_day.sum(axis=1), live, mask=mask)
+    generator = np.random.default_rng([n_weeks, int(live.sum())])
+    if n_weeks < RANK_WEEKS:
+        return draw_weeks(
+            by_day.reshape(-1, *by_day.shape[2:]), week, mask=mask, draws=params.draws, generator=generator
+        )
+    return rank_week(thin(by_day.sum(axis=1), live, generator=generator), live, mask=mask, moved=moved)
+
+
+def thin(weeks: NDArray[np.int64], live: NDArray[np.int64], *, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Reference weeks with no more rows than the live one, drawn without replacement.
+
+    PSI grows as rows get fewer: a live week half the size of the others would outrank them without any drift.
+    """
+    rows = live.sum(axis=1)
+    totals = weeks.sum(axis=2)
+    small = rows < THIN_BELOW * np.median(totals, axis=0)
+    if not small.any():
+        return weeks
+    thinned = weeks.copy()
+    for column in np.flatnonzero(small):
+        for week in range(len(weeks)):
+            if totals[week, column] > rows[column]:
+                counts = weeks[week, column]
+                thinned[week, column] = generator.multivariate_hypergeometric(counts, rows[column])
+    return thinned

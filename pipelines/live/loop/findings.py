@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def read_state(project: "Project", registry: "Registry") -> State:
     """Return the content of every file that a claim is checked against; the hash chains are verified on reading."""
-    from pipelines.live.drift.job import read_verdict
+    from pipelines.live.drift.files import read_verdict
     from pipelines.live.drift.ledger import Account
     from pipelines.live.release.history import read_history
     from pipelines.live.release.registry import CHALLENGER, CHAMPION

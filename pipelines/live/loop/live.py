@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.live.serve.params import ServeParams
-from pipelines.monitoring.live_state import live_folder
 from pipelines.records.domain import Domain
 
 if TYPE_CHECKING:
@@ -81,42 +80,34 @@ def morning(day: date) -> datetime:
 
 def measure(project: "Project", start: date, end: date) -> dict[str, Any]:
     """Measure a week against the champion's profile and return the whole verdict."""
-    from pipelines.live.drift import job
+    from pipelines.live.drift.files import read_verdict
+    from pipelines.live.drift.measure import Week
+    from pipelines.live.drift.measure import measure as measure_week
 
-    measured = job.measure(
-        project,
-        start=start,
-        end=end,
-        version=None,
-        previous=None,
-        profile_folder=None,
-        now=morning(end),
-        texts=False,
-        evidently=False,
-    )
-    return job.read_verdict(live_folder(project) / "drift" / measured["key"] / "verdict.json")
+    measured = measure_week(project, Week(start, end, now=morning(end), evidently=False))
+    return read_verdict(Path(measured["verdict"]))
 
 
 def decide(project: "Project", verdict: dict[str, Any], *, minutes_later: int = 0) -> dict[str, Any]:
     """Decide on a verdict."""
-    from pipelines.live.drift import job
+    from pipelines.live.drift import actions
 
     end = date.fromisoformat(verdict["window"]["end"])
-    return job.decide(project, verdict["key"], now=morning(end) + timedelta(minutes=minutes_later))
+    return actions.decide(project, verdict["key"], now=morning(end) + timedelta(minutes=minutes_later))
 
 
 def confirm(project: "Project", key: str, *, run_id: str, now: datetime) -> None:
     """Record that the retraining of a key was triggered."""
-    from pipelines.live.drift import job
+    from pipelines.live.drift import actions
 
-    job.confirm(project, key, run_id=run_id, now=now)
+    actions.confirm(project, key, run_id=run_id, now=now)
 
 
 def settle(project: "Project", key: str, *, minutes: float, now: datetime) -> None:
     """Record how many minutes a retraining took."""
-    from pipelines.live.drift import job
+    from pipelines.live.drift import actions
 
-    job.settle(project, key, minutes=minutes, now=now)
+    actions.settle(project, key, minutes=minutes, now=now)
 
 
 def begin_run(state: Path, request: dict[str, Any]) -> bool:

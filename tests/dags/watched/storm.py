@@ -17,8 +17,8 @@ from orchestration.sensors import JsonVerdictSensor
 from watching.tasks import DecidedOperator, PsiSensor, TriggerRetrainOperator
 
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
-DRIFT = ["python", "-m", "pipelines.live.drift", "decide"]
-CONFIRM = [*DRIFT, "--confirm={key}", "--run-id=drift__{key}"]
+DRIFT = ["python", "-m", "pipelines", "drift"]
+CONFIRM = [*DRIFT, "confirm", "--key={key}", "--run-id=drift__{key}"]
 COLUMNS = [f"column_{number:02d}" for number in range(25)]
 
 
@@ -44,7 +44,9 @@ with DAG(
     sensors = PsiSensor.partial(
         task_id="psi_sensor", path="{{ params.verdict }}", timeout=3600, poll_seconds=2.0
     ).expand(column=COLUMNS)
-    decide = CommandOperator(task_id="decide", project=PROJECT, arguments=[*DRIFT, "--verdict={{ params.breach }}"])
+    decide = CommandOperator(
+        task_id="decide", project=PROJECT, arguments=[*DRIFT, "decide", "--verdict={{ params.breach }}"]
+    )
     go = JsonVerdictSensor(task_id="go", path="{{ params.go }}", timeout=3600, poll_seconds=1.0)
     trigger = ColumnAsks.partial(task_id="trigger_retrain", trigger_dag_id="retrain").expand(column=COLUMNS)
     confirm = DecidedOperator(

@@ -67,8 +67,8 @@ def succeed(folder: Path) -> None:
 
 def storm(folder: Path) -> None:
     """Verdicts of the breach, one a day, each with COLUMNS columns that moved; written where nobody looks yet."""
-    from pipelines.live.drift import job
     from pipelines.live.drift.live import count_live
+    from pipelines.live.drift.measure import Week, find_reference
     from pipelines.live.drift.params import DriftParams
     from pipelines.live.drift.verdict import make_verdict
     from pipelines.monitoring import predictions as log
@@ -77,16 +77,16 @@ def storm(folder: Path) -> None:
 
     root = enter(folder)
     project = Project.open(root)
-    _, _, profile_folder, _ = job._version(project, 1, previous=None, profile_folder=None)
-    profile, params = Profile.read(profile_folder), project.section("drift", DriftParams)
+    reference = find_reference(project, Week(NEXT - timedelta(days=7), NEXT, now=_utc(NEXT), version=1))
+    profile, params = Profile.read(reference.profile_folder), project.section("drift", DriftParams)
     n_days = 7 * params.alarm.trend_weeks
     rows = log.read_predictions(_live(), start=NEXT - timedelta(days=n_days), end=NEXT)
     live = count_live(rows, profile=profile, model_version=1, end=NEXT, n_days=n_days, texts=None)
     unknown = ("accuracy", "accuracy_change", "accuracy_interval", "log_loss", "log_loss_change")
     nothing = {"rows": 0, "release_rows": 0, "outcome": "undecided", **dict.fromkeys(unknown)}
     verdict = make_verdict(
-        profile, live, model_version=1, start=NEXT - timedelta(days=7), end=NEXT, alarm=params.alarm,
-        upstream=params.upstream, rejected=[], scored=log.days_scored(_live(), before=NEXT),
+        profile, live, model_version=1, start=NEXT - timedelta(days=7), params=params,
+        scored=log.days_scored(_live(), before=NEXT),
         concept={"labels": 0, "unknown_labels": 0, "previous_version": None, "against_release": nothing,
                  "against_previous": nothing},
     )  # fmt: skip

@@ -5,15 +5,14 @@ from datetime import date
 import pytest
 
 from pipelines.__main__ import main as program
-from pipelines.live.drift.__main__ import main as drift
 from pipelines.runtime.days import day_of
 from pipelines.runtime.errors import ParamsError
 
 WRONG = ["2026-02-30", "tomorrow", "2026-3-2", ""]
 COMMANDS = {
     "score": (program, ["score", "--start=2026-03-02"], "--end"),
-    "drift": (drift, ["measure"], "--end"),
-    "replay": (drift, ["replay", "--start=2025-01-06"], "--end"),
+    "drift": (program, ["drift", "measure"], "--end"),
+    "replay": (program, ["drift", "replay", "--start=2025-01-06"], "--end"),
     "retrain": (program, ["run", "--start=2026-03-02"], "--end"),
     "canary": (program, ["canary"], "--today"),
 }

@@ -1,15 +1,10 @@
-"""The toy world, made once."""
-
-import sys
-from pathlib import Path
+"""The profile of made-up complaints, built once."""
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import toy
+from tests.factories import drift_toy
 
 
 @pytest.fixture(scope="session")
 def profile():
-    return toy.profile()
+    return drift_toy.profile()

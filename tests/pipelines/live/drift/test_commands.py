@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.live.drift.__main__ import main
+from pipelines.__main__ import main
 from pipelines.live.drift.ledger import Account
 from pipelines.monitoring import predictions as log
 from pipelines.profile.profile import ProfileParams, build_profile
@@ -72,14 +72,14 @@ def profile_folder(tmp_path_factory):
 
 
 def run(capsys, *words: str) -> tuple[int, dict, str]:
-    code = main([*words])
+    code = main(["drift", *words])
     out, err = capsys.readouterr()
     return code, json.loads(out) if out else {}, err
 
 
 def measure(capsys, folder, *more: str, end: date = END):
     words = [f"--start={end - timedelta(days=7)}", f"--end={end}", "--model-version=3", f"--profile={folder}"]
-    return run(capsys, *words, "--no-evidently", *(more or (NOW,)))
+    return run(capsys, "measure", *words, "--no-evidently", *(more or (NOW,)))
 
 
 def test_a_drift_is_measured_decided_confirmed_and_shown(profile_folder, capsys):
@@ -95,7 +95,7 @@ def test_a_drift_is_measured_decided_confirmed_and_shown(profile_folder, capsys)
     code, decision, _ = run(capsys, "decide", f"--verdict={found['key']}", NOW)
     assert code == 0 and decision["action"] == "retrain" and "@" in decision["owner"]
     assert decision["reason"][:20] in (live_folder() / "drift" / found["key"] / "drift.html").read_text()
-    code, _, _ = run(capsys, "decide", f"--confirm={decision['key']}", "--run-id=drift__x", NOW)
+    code, _, _ = run(capsys, "confirm", f"--key={decision['key']}", "--run-id=drift__x", NOW)
     assert code == 0 and run(capsys, "decide", NOW)[1]["action"] == "nothing"
     assert len(Account.read(live_folder()).runs) == 1 and len(Account.read(live_folder()).budget) == 1
     HTMLParser().feed(page)
@@ -120,12 +120,12 @@ def test_a_feed_that_stopped_is_an_alert_and_no_trigger(profile_folder, capsys):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--start=2025-08-25", "--end=2025-08-25"], "is empty: start before end"),
+        (["--start=2025-08-25", "--end=2025-08-25"], "is empty: expected start before end"),
         (["--start=2025-08-18", "--end=2025-08-26"], "it is not over yet"),
     ],
 )
 def test_windows_that_cannot_be_are_refused(profile_folder, capsys, words, message):
-    code, _, err = run(capsys, *words, "--model-version=3", f"--profile={profile_folder}", NOW)
+    code, _, err = run(capsys, "measure", *words, "--model-version=3", f"--profile={profile_folder}", NOW)
     assert code == 66 and message in err and not (live_folder() / "drift").exists()
 
 
@@ -162,11 +162,10 @@ def test_labels_of_unknown_records_are_left_out(profile_folder, capsys):
 
 
 def test_a_second_run_waits_and_then_says_who_holds_the_lock(profile_folder, capsys, monkeypatch):
-    from pipelines.live.drift import job
     from pipelines.live.drift.params import DriftParams
 
     quick = Project.open().section("drift", DriftParams).model_copy(update={"lock_seconds": 0.3})
-    monkeypatch.setattr(job.Project, "section", lambda *_: quick)
+    monkeypatch.setattr(Project, "section", lambda *_: quick)
     (live_folder() / "drift").mkdir(parents=True)
     with (live_folder() / "drift" / ".lock").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -180,7 +179,7 @@ def test_an_edited_verdict_is_refused(profile_folder, capsys):
     file = live_folder() / "drift" / found["key"] / "verdict.json"
     file.write_text(file.read_text().replace('"undecided"', '"breach"', 1))
     code, _, err = run(capsys, "decide", NOW)
-    assert code == 66 and "someone edited it" in err
+    assert code == 66 and "it was edited" in err
 
 
 def test_money_and_minutes(capsys):
@@ -211,7 +210,7 @@ def test_evidently_shows_our_psi(profile_folder, capsys):
     add(rows(RELEASED, END - timedelta(weeks=2), seed=1))
     add(rows(END - timedelta(weeks=2), END, seed=2, moved=True))
     words = [f"--start={END - timedelta(days=7)}", f"--end={END}", "--model-version=3", f"--profile={profile_folder}"]
-    code, found, err = run(capsys, *words, NOW)
+    code, found, err = run(capsys, "measure", *words, NOW)
     assert code == 0 and "could not be made" not in err, err
     page = (live_folder() / "drift" / found["key"] / "evidently.html").read_text()
     assert "PSI on bins frozen with the model" in page

@@ -1,46 +1,47 @@
-"""History looked at again."""
+"""Replay of history: a drift breaches in time, and bins are those that a profile would freeze."""
 
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
-import toy
 
-from pipelines.live.drift.replay import look_back, read_history, triggers
+from pipelines.live.drift.replay import Settings, evaluate_history, read_history, triggers
 from pipelines.reporting.drift_page import replay_chart, replay_page
 from pipelines.stats.histogram import freeze_category, freeze_number
+from tests.factories import drift_toy as toy
 
 START, MOVED, END = date(2025, 1, 6), date(2025, 8, 11), date(2025, 9, 8)
 KINDS = {"state": "category", "score": "number"}
 
 
 @pytest.fixture(scope="module")
-def looks():
+def evaluations():
     frame = toy.rows(START, END, a_day=40)
     frame.loc[frame["received_at"] >= pd.Timestamp(MOVED, tz="UTC"), "score"] += 1.0
     history = read_history(frame, kinds=KINDS, start=START, end=END, time_column="received_at")
-    return look_back(history, start=START, end=END, n_weeks=26, every=1, bins=10, most_categories=50, params=toy.ALARM)
+    settings = Settings(n_weeks=26, bins=10, most_categories=50, alarm=toy.ALARM)
+    return evaluate_history(history, start=START, end=END, every=1, settings=settings)
 
 
-def test_the_drift_breaches_two_weeks_after_it_came_and_not_before(looks):
-    breaching = [look.end for look in looks if look.breaches]
+def test_drift_breaches_within_two_weeks_and_not_before(evaluations):
+    breaching = [item.end for item in evaluations if item.breaches]
     assert MOVED + timedelta(days=7) < breaching[0] <= MOVED + timedelta(days=14)
-    assert all(look.breaches == ("score",) for look in looks if look.breaches)
+    assert all(item.breaches == ("score",) for item in evaluations if item.breaches)
 
 
-def test_it_would_have_been_one_retraining(looks):
-    made = triggers(looks, params=toy.DECISION)
-    assert [item["action"] for item in made] == ["retrain"] and made[0]["minutes"] == 15
+def test_it_would_have_been_one_retraining(evaluations):
+    triggered = triggers(evaluations, params=toy.DECISION)
+    assert [item["action"] for item in triggered] == ["retrain"] and triggered[0]["minutes"] == 15
 
 
-def test_a_spent_budget_is_a_page(looks):
-    made = triggers(looks, params=toy.DECISION.model_copy(update={"minutes_a_month": 5}))
-    assert {item["action"] for item in made} == {"page"} and made[0]["minutes"] == 0
+def test_a_spent_budget_is_a_page(evaluations):
+    triggered = triggers(evaluations, params=toy.DECISION.model_copy(update={"minutes_a_month": 5}))
+    assert {item["action"] for item in triggered} == {"page"} and triggered[0]["minutes"] == 0
 
 
 @pytest.mark.parametrize("kind", ["number", "category"])
-def test_bins_of_a_look_are_those_of_a_frozen_profile(kind):
+def test_bins_of_an_evaluation_are_those_of_a_frozen_profile(kind):
     frame = toy.rows(START, START + timedelta(weeks=4))
     name = "score" if kind == "number" else "state"
     (column,) = read_history(frame, kinds={name: kind}, start=START, end=END, time_column="received_at")
@@ -55,7 +56,7 @@ def test_bins_of_a_look_are_those_of_a_frozen_profile(kind):
     assert len(counts) == len(expected) and np.abs(counts - expected).max() <= len(frame) / 200
 
 
-def test_the_page_is_the_same_twice_and_escaped(looks):
+def test_the_page_is_the_same_twice_and_escaped(evaluations):
     content = {
         "source": "<script>",
         "start": "2025-01-06",
@@ -64,17 +65,17 @@ def test_the_page_is_the_same_twice_and_escaped(looks):
         "every": "day",
         "columns": ["state", "score"],
         "limits": {"alert_excess": 0.1, "breach_excess": 0.2},
-        "triggers": triggers(looks, params=toy.DECISION),
+        "triggers": triggers(evaluations, params=toy.DECISION),
         "minutes": 15.0,
-        "looks": [
+        "evaluations": [
             {
-                "end": str(look.end),
-                "rows": look.rows,
-                "alerts": look.alerts,
-                "breaches": look.breaches,
+                "end": str(item.end),
+                "rows": item.rows,
+                "alerts": item.alerts,
+                "breaches": item.breaches,
                 "excess": {"score": 0.3},
             }
-            for look in looks
+            for item in evaluations
         ],
     }
     page = replay_page(content)

@@ -1,15 +1,15 @@
-"""What a week of live rows is found to be: steady, moved, broken, or undecided."""
+"""The verdict on a live week: steady, alert, breach, or undecided, and whether the feed is broken."""
 
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
-import toy
 
 from pipelines.live.drift.live import count_live
 from pipelines.live.drift.verdict import make_verdict
 from pipelines.reporting.drift_page import drift_page
+from tests.factories import drift_toy as toy
 
 WEEKS = 6
 END = toy.END + timedelta(weeks=WEEKS)
@@ -23,18 +23,15 @@ def live_rows(change=None, *, weeks=2, a_day=60, seed=1):
     return frame
 
 
-def judge(profile, frame, *, version=toy.VERSION, start=END - timedelta(days=7), scored=(toy.START, toy.END)):
+def evaluate(profile, frame, *, version=toy.VERSION, start=END - timedelta(days=7), scored=(toy.START, toy.END)):
     live = count_live(frame, profile=profile, model_version=version, end=END, n_days=7 * WEEKS, texts=None)
     return make_verdict(
         profile,
         live,
         model_version=version,
         start=start,
-        end=END,
-        alarm=toy.ALARM,
-        upstream=toy.UPSTREAM,
+        params=toy.PARAMS,
         concept=toy.NO_LABELS,
-        rejected=[],
         scored=scored,
     )
 
@@ -44,7 +41,7 @@ def broken(verdict):
 
 
 def test_the_same_world_is_steady(profile):
-    verdict = judge(profile, live_rows())
+    verdict = evaluate(profile, live_rows())
     assert verdict["outcome"] == "steady" and verdict["breaches"] == [] and broken(verdict) == []
     facts = verdict["columns"]["amount"]
     assert facts["method"] == "rank" and facts["n_weeks"] == 35 and facts["psi"] >= 0
@@ -53,7 +50,7 @@ def test_the_same_world_is_steady(profile):
 
 
 def test_the_same_rows_give_the_same_verdict(profile):
-    assert judge(profile, live_rows())["digest"] == judge(profile, live_rows())["digest"]
+    assert evaluate(profile, live_rows())["digest"] == evaluate(profile, live_rows())["digest"]
 
 
 def shift(frame, late):
@@ -61,7 +58,7 @@ def shift(frame, late):
 
 
 def test_a_shift_of_two_weeks_breaches_and_names_its_column_and_since_when(profile):
-    verdict = judge(profile, live_rows(shift))
+    verdict = evaluate(profile, live_rows(shift))
     assert verdict["outcome"] == "breach" and verdict["breaches"] == ["score"]
     assert verdict["since"] == (END - timedelta(weeks=2)).isoformat()
     facts = verdict["columns"]["score"]
@@ -73,19 +70,19 @@ def test_a_shift_of_two_weeks_breaches_and_names_its_column_and_since_when(profi
 
 
 def test_a_shift_of_one_week_alerts_only(profile):
-    verdict = judge(profile, live_rows(shift, weeks=1))
+    verdict = evaluate(profile, live_rows(shift, weeks=1))
     assert verdict["outcome"] == "alert" and verdict["alerts"] == ["score"] and verdict["breaches"] == []
 
 
 def test_a_shift_of_four_weeks_says_so(profile):
-    verdict = judge(profile, live_rows(shift, weeks=4))
+    verdict = evaluate(profile, live_rows(shift, weeks=4))
     assert verdict["since"] == (END - timedelta(weeks=4)).isoformat()
 
 
 def test_one_outlier_changes_nothing(profile):
     clean, odd = live_rows(), live_rows()
     odd.loc[odd.index[-1], "amount"] = 1e15
-    one, two = judge(profile, clean), judge(profile, odd)
+    one, two = evaluate(profile, clean), evaluate(profile, odd)
     assert two["outcome"] == one["outcome"] == "steady"
     assert two["columns"]["amount"]["psi"] == pytest.approx(one["columns"]["amount"]["psi"], abs=0.01)
 
@@ -94,7 +91,7 @@ def test_a_new_category_breaches(profile):
     def rename(frame, late):
         frame.loc[late & (np.arange(len(frame)) % 4 == 0), "state"] = "PR"
 
-    verdict = judge(profile, live_rows(rename))
+    verdict = evaluate(profile, live_rows(rename))
     assert verdict["breaches"] == ["state"] and verdict["columns"]["state"]["unseen_share"] > 0.2
 
 
@@ -102,7 +99,7 @@ def test_a_column_gone_half_missing_is_drift_and_a_broken_feed(profile):
     def lose(frame, late):
         frame.loc[late & (np.arange(len(frame)) % 2 == 0), "amount"] = np.nan
 
-    verdict = judge(profile, live_rows(lose))
+    verdict = evaluate(profile, live_rows(lose))
     assert "amount" in verdict["breaches"] and broken(verdict) == ["missing_values"]
 
 
@@ -110,7 +107,7 @@ def test_a_column_of_nulls_on_its_first_day_is_a_broken_feed(profile):
     def lose(frame, late):
         frame.loc[frame["received_at"] >= pd.Timestamp(END - timedelta(days=1), tz="UTC"), "state"] = pd.NA
 
-    verdict = judge(profile, live_rows(lose))
+    verdict = evaluate(profile, live_rows(lose))
     assert broken(verdict) == ["missing_values"]
 
 
@@ -123,14 +120,14 @@ def test_a_missing_share_that_few_rows_show_by_chance_is_no_broken_feed():
     for seed in range(60):
         live = toy.rows(toy.END, END, a_day=28, seed=seed)
         lose(live, seed)
-        alarms += broken(judge(known, live)) == ["missing_values"]
+        alarms += broken(evaluate(known, live)) == ["missing_values"]
     assert alarms <= 2, "28 rows a day: chance alone moves a share of 0.4 by 0.25 every few weeks"
     live.loc[live["received_at"] >= pd.Timestamp(END - timedelta(days=1), tz="UTC"), "amount"] = np.nan
-    assert broken(judge(known, live)) == ["missing_values"], "and a day of nulls is seen the same day"
+    assert broken(evaluate(known, live)) == ["missing_values"], "and a day of nulls is seen the same day"
 
 
 def test_a_column_that_is_not_there_is_a_broken_feed(profile):
-    verdict = judge(profile, live_rows().drop(columns="amount"))
+    verdict = evaluate(profile, live_rows().drop(columns="amount"))
     assert broken(verdict) == ["columns_gone"]
     assert verdict["columns"]["amount"]["outcome"] == "undecided"
 
@@ -140,27 +137,27 @@ def test_a_unit_change_is_a_broken_feed(profile, factor):
     def change(frame, late):
         frame.loc[late, "amount"] *= factor
 
-    verdict = judge(profile, live_rows(change))
+    verdict = evaluate(profile, live_rows(change))
     assert broken(verdict) == ["units"]
     assert verdict["upstream"]["checks"][-1]["details"]["columns"]["amount"] == pytest.approx(factor, rel=0.3)
 
 
 def test_a_shift_is_no_unit_change(profile):
-    assert broken(judge(profile, live_rows(shift))) == []
+    assert broken(evaluate(profile, live_rows(shift))) == []
 
 
 def test_a_stale_feed_is_seen(profile):
     frame = live_rows()
     frame = frame[frame["received_at"] < pd.Timestamp(END - timedelta(days=3), tz="UTC")]
-    assert "stale" in broken(judge(profile, frame))
+    assert "stale" in broken(evaluate(profile, frame))
 
 
 @pytest.mark.parametrize(
-    "n_days, says", [(0, "no predictions yet: nothing was"), (1, "no predictions yet but those of")]
+    "n_days, says", [(0, "no predictions yet: nothing was"), (1, "no predictions yet except those of")]
 )
 def test_a_feed_that_has_not_begun_is_not_stale(profile, n_days, says):
     frame = toy.rows(END - timedelta(days=3), END - timedelta(days=3 - n_days))
-    verdict = judge(profile, frame, scored=[END - timedelta(days=3)][:n_days])
+    verdict = evaluate(profile, frame, scored=[END - timedelta(days=3)][:n_days])
     assert broken(verdict) == [] and verdict["outcome"] == "undecided" and verdict["nothing_yet"].startswith(says)
     page = drift_page(verdict, decision=None, limits={"alert_excess": 0.1, "breach_excess": 0.2})
     assert says in page and "The feed is broken" not in page
@@ -169,30 +166,30 @@ def test_a_feed_that_has_not_begun_is_not_stale(profile, n_days, says):
 @pytest.mark.parametrize("silent", [0, 1, 2])
 def test_a_feed_in_its_first_week_is_not_shrunken_but_may_be_stale(profile, silent):
     days = [END - timedelta(days=number) for number in (5, 4)]
-    verdict = judge(profile, toy.rows(days[0], END - timedelta(days=silent)), scored=days)
+    verdict = evaluate(profile, toy.rows(days[0], END - timedelta(days=silent)), scored=days)
     assert broken(verdict) == (["stale"] if silent > 1 else []) and verdict["nothing_yet"] == ""
 
 
 @pytest.mark.parametrize("n_days", [1, 2])
 def test_a_feed_that_ran_long_ago_and_stopped_is_stale(profile, n_days):
-    verdict = judge(profile, live_rows().iloc[:0], scored=[toy.START, toy.END][:n_days])
+    verdict = evaluate(profile, live_rows().iloc[:0], scored=[toy.START, toy.END][:n_days])
     assert {"stale", "volume"} <= set(broken(verdict)) and verdict["nothing_yet"] == ""
 
 
 def test_a_shrunken_feed_is_seen_and_is_no_drift(profile):
     frame = live_rows()
     late = frame["received_at"] >= pd.Timestamp(END - timedelta(days=7), tz="UTC")
-    verdict = judge(profile, frame[~late | (np.arange(len(frame)) % 4 == 0)])
+    verdict = evaluate(profile, frame[~late | (np.arange(len(frame)) % 4 == 0)])
     assert broken(verdict) == ["volume"] and verdict["outcome"] == "steady"
 
 
 def test_no_rows_at_all_are_undecided_and_a_broken_feed(profile):
-    verdict = judge(profile, live_rows().iloc[:0])
+    verdict = evaluate(profile, live_rows().iloc[:0])
     assert verdict["outcome"] == "undecided" and {"stale", "volume"} <= set(broken(verdict))
 
 
 def test_the_page_of_a_silent_feed_and_of_an_older_verdict(profile):
-    verdict = judge(profile, live_rows().iloc[:0])
+    verdict = evaluate(profile, live_rows().iloc[:0])
     assert f"no row in {7 * WEEKS} days" in [check["sentence"] for check in verdict["upstream"]["checks"]]
     del verdict["reference"]["moved_since"]  # as verdicts were before models knew what they were trained for
     page = drift_page(verdict, decision=None, limits={"alert_excess": 0.1, "breach_excess": 0.2})
@@ -200,28 +197,28 @@ def test_the_page_of_a_silent_feed_and_of_an_older_verdict(profile):
 
 
 def test_too_few_rows_are_undecided_not_steady(profile):
-    verdict = judge(profile, live_rows(shift, a_day=3))
+    verdict = evaluate(profile, live_rows(shift, a_day=3))
     assert verdict["outcome"] == "undecided"
-    assert "21 rows in the live week; 25 or more decide" in verdict["columns"]["score"]["why"]
+    assert "21 rows in the live week; at least 25 are needed" in verdict["columns"]["score"]["why"]
 
 
 @pytest.mark.parametrize("weeks, method", [(5, "undecided"), (12, "optimistic"), (26, "rank")])
 def test_the_method_depends_on_the_weeks_there_are(weeks, method):
     short = toy.profile(start=toy.END - timedelta(weeks=weeks))
-    verdict = judge(short, live_rows(shift))
+    verdict = evaluate(short, live_rows(shift))
     assert verdict["columns"]["score"]["method"] == method
     assert verdict["outcome"] == ("undecided" if method == "undecided" else "breach")
 
 
 def test_a_window_shorter_than_a_week_is_undecided(profile):
-    verdict = judge(profile, live_rows(shift), start=END - timedelta(days=3))
+    verdict = evaluate(profile, live_rows(shift), start=END - timedelta(days=3))
     assert verdict["outcome"] == "undecided" and "3 days" in verdict["columns"]["score"]["why"]
 
 
 def test_rows_of_another_version_tell_of_inputs_not_of_predictions(profile):
     frame = live_rows(shift)
     frame["model_version"] = 2
-    verdict = judge(profile, frame)
+    verdict = evaluate(profile, frame)
     assert verdict["breaches"] == ["score"] and verdict["own_rows"] == 0
     assert verdict["columns"]["confidence"]["outcome"] == "undecided"
 
@@ -229,7 +226,7 @@ def test_rows_of_another_version_tell_of_inputs_not_of_predictions(profile):
 def test_a_record_that_two_versions_answered_counts_once(profile):
     frame = live_rows()
     shadow = frame.assign(model_version=4, role="shadow", confidence=0.99)
-    one, two = judge(profile, frame), judge(profile, pd.concat([shadow, frame]))
+    one, two = evaluate(profile, frame), evaluate(profile, pd.concat([shadow, frame]))
     assert one["rows"] == two["rows"] and one["columns"]["confidence"] == two["columns"]["confidence"]
 
 
@@ -238,11 +235,11 @@ def test_a_slow_drift_is_reported(profile):
         week = (frame["received_at"] - pd.Timestamp(toy.END, tz="UTC")).dt.days // 7
         frame["score"] += 0.12 * (week + 1)
 
-    verdict = judge(profile, live_rows(creep))
+    verdict = evaluate(profile, live_rows(creep))
     assert verdict["slow"] == ["score"]
-    assert judge(profile, live_rows(shift))["slow"] == []  # a step is no slope
+    assert evaluate(profile, live_rows(shift))["slow"] == []  # a step is no slope
 
 
 def test_the_same_week_of_last_year_stands_beside_it():
     long = toy.profile(start=END - timedelta(weeks=56), end=toy.END)
-    assert judge(long, live_rows())["columns"]["score"]["last_year_psi"] is not None
+    assert evaluate(long, live_rows())["columns"]["score"]["last_year_psi"] is not None

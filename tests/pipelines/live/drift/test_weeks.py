@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.live.drift.judgement import alerts, judge_weeks, weeks_in_a_row
-from pipelines.live.drift.verdict import thin
-from pipelines.live.drift.weeks import draw_weeks, rank_week, score_weeks, sum_weeks, undecided_week
+from pipelines.live.drift.alarms import alerts, find_breaches, weeks_in_a_row
+from pipelines.live.drift.weeks import draw_weeks, rank_week, score_weeks, sum_weeks, thin, undecided_week
 from pipelines.stats.histogram import psi
 
 MASK = np.ones((3, 5), dtype=bool)
@@ -47,9 +46,9 @@ def test_a_first_rank_without_size_is_no_alert():
 def test_a_breach_takes_two_weeks():
     now, quiet = rank_week(weeks(30), moved(), mask=MASK), rank_week(weeks(30), weeks(1, seed=4)[0], mask=MASK)
     limits = {"alert_excess": 0.1, "breach_excess": 0.2, "optimistic_p": 0.05}
-    assert judge_weeks(now, now, **limits)[1].tolist() == [False, True, False]
+    assert find_breaches(now, now, **limits)[1].tolist() == [False, True, False]
     for before in (None, quiet):
-        alert, breach = judge_weeks(now, before, **limits)
+        alert, breach = find_breaches(now, before, **limits)
         assert alert[1] and not breach.any()
 
 

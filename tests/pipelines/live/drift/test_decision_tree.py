@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 from multiprocessing import get_context
 
 import pytest
-import toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.live.drift import ledger
-from pipelines.live.drift.decide import decide, trigger_key
+from pipelines.live.drift.decision_tree import decide, trigger_key
 from pipelines.runtime.errors import InputError, StoreError
+from tests.factories import drift_toy as toy
 from tests.factories.state import live_folder
 
 NOW = datetime(2026, 3, 16, 5, tzinfo=UTC)
@@ -224,9 +224,9 @@ def _race(home, number):
     import os
 
     os.environ["PERENNIAL_HOME"] = home
-    from pipelines.live.drift.job import only_one
+    from pipelines.live.drift.files import drift_lock
 
-    with only_one(live_folder(), seconds=30):
+    with drift_lock(live_folder(), seconds=30):
         decision = ask(verdict(columns=("score", f"c{number}")), now=NOW + timedelta(seconds=number))
         if decision["retrain"]:
             go(decision, now=NOW + timedelta(seconds=number), run_id=f"run-{number}")

@@ -1,4 +1,4 @@
-"""From ranked weeks to alerts and breaches, and since when they last."""
+"""From ranked weeks to alerts and breaches, and for how many weeks they last."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from pipelines.live.drift.weeks import Scored
 Flags = NDArray[np.bool_]
 
 
-def judge_weeks(
+def find_breaches(
     live: Scored, previous: Scored | None, *, alert_excess: float, breach_excess: float, optimistic_p: float
 ) -> tuple[Flags, Flags]:
-    """Which columns alert, and which breach: this week and the disjoint week before, both beyond every other week.
+    """Return which columns alert, and which breach: this week and the disjoint week before are beyond all others.
 
-    The size of the move stands beside the rank, because with many rows a move may be sure and not matter.
+    The size of the change counts besides its rank, because with many rows a change may be certain and not matter.
     """
     alert = alerts(live, excess=alert_excess, optimistic_p=optimistic_p)
     if previous is None:
@@ -25,11 +25,11 @@ def judge_weeks(
 
 
 def alerts(week: Scored, *, excess: float, optimistic_p: float) -> Flags:
-    """The columns of one week that are beyond every other week by more than `excess`."""
+    """Return the columns of one week that are beyond every other week by more than `excess`."""
     return week.beyond(at_most=optimistic_p) & (np.nan_to_num(week.excess) > excess)
 
 
 def weeks_in_a_row(flags: Sequence[Flags]) -> NDArray[np.int64]:
-    """For each column, how many weeks in a row it alerts, counted back from the first of `flags` (the live week)."""
+    """Return for each column how many weeks in a row it alerts, counted back from the first of `flags` (the live week)."""
     stacked = np.asarray(flags, dtype=bool)
     return np.cumprod(stacked, axis=0).sum(axis=0).astype(np.int64)

@@ -172,7 +172,7 @@ def _retrain(
         return Action(
             "page",
             f"{names} breached, but a retraining takes {params.retrain_minutes:g} minutes and {max(left, 0):g} of the "
-            f"budget of {month} are left: approve more with `python -m pipelines.live.drift approve`",
+            f"budget of {month} are left: approve more with `python -m pipelines drift approve`",
             branch="budget",
             page=True,
         )

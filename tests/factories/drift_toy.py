@@ -1,4 +1,4 @@
-"""A small world of complaints: a profile of a year and live rows that may be made to drift or to break."""
+"""Made-up complaints: a profile of 35 weeks, and live rows that a test may let drift or break."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.live.drift.params import AlarmParams, ConceptParams, DecisionParams, UpstreamParams
+from pipelines.live.drift.params import AlarmParams, ConceptParams, DecisionParams, DriftParams, UpstreamParams
 from pipelines.profile.profile import Profile, ProfileParams, build_profile
 
 START, END = date(2025, 1, 6), date(2025, 9, 8)  # 35 weeks
@@ -28,6 +28,7 @@ ALARM = AlarmParams(
 UPSTREAM = UpstreamParams(stale_days=2, least_rows_share=0.5, missing_rise=0.25, unit_factor=5)
 CONCEPT = ConceptParams(label_days=28, min_rows=100, margin=0.03, confidence=0.99)
 DECISION = DecisionParams(cooldown_days=14, retrain_minutes=15, minutes_a_month=30)
+PARAMS = DriftParams(alarm=ALARM, upstream=UPSTREAM, concept=CONCEPT, decision=DECISION, lock_seconds=1)
 NO_LABELS: dict[str, Any] = {
     "labels": 0,
     "unknown_labels": 0,
@@ -49,7 +50,7 @@ NO_LABELS: dict[str, Any] = {
 
 
 def rows(first: date, last: date, *, a_day: int = 60, seed: int = 1) -> pd.DataFrame:
-    """Rows of every day, with a weekday cycle in the amount and a new name each."""
+    """Return rows of every day, with a weekday cycle in the amount and unique record ids."""
     rng = np.random.default_rng([seed, first.toordinal()])
     n_days = (last - first).days
     day = np.repeat(np.arange(n_days), a_day)
@@ -68,11 +69,11 @@ def rows(first: date, last: date, *, a_day: int = 60, seed: int = 1) -> pd.DataF
 
 
 def profile(*, start: date = START, end: date = END, a_day: int = 60, change: Any = None) -> Profile:
-    """The profile of the toy world; `change` may edit its rows first."""
+    """Return the profile of these rows; `change` may edit them first."""
     frame = rows(start, end, a_day=a_day, seed=0)
     if change is not None:
         change(frame)
-    said = frame.assign(gold=frame["label"].where(np.arange(len(frame)) % 5 > 0, "card"))
+    predictions = frame.assign(gold=frame["label"].where(np.arange(len(frame)) % 5 > 0, "card"))
     return build_profile(
         frame,
         start=start,
@@ -83,10 +84,10 @@ def profile(*, start: date = START, end: date = END, a_day: int = 60, change: An
         numbers=["amount", "score"],
         labels=LABELS,
         params=FREEZE,
-        predictions=said,
+        predictions=predictions,
     )
 
 
 def weeks_before(end: date, n_weeks: int) -> date:
-    """The day so many weeks before."""
+    """Return the day `n_weeks` weeks before `end`."""
     return end - timedelta(weeks=n_weeks)
