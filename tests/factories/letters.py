@@ -8,7 +8,8 @@ import pandas as pd
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
 from pipelines.records.majority import majority_vote
-from pipelines.stages.bias_gate.gate import BiasMeasurement, measure_bias
+from pipelines.stages.bias_gate.explanation import Votes
+from pipelines.stages.bias_gate.gate import BiasMeasurement, LabeledRecords, measure_bias
 from pipelines.stages.bias_gate.params import BiasGateParams
 
 LABELS = ("refuse", "grant", "ask")
@@ -86,17 +87,14 @@ def measured(
         np.where(np.ones(len(records)) if survived is None else survived, "labeled", "duplicate: near")
     )
     chosen = letters_schema() if of is None else of
-    bias = measure_bias(
+    data = LabeledRecords(
         records,
-        weak=weak,
-        matrix=matrix,
-        names=NAMES,
-        ties="abstain",
+        weak,
+        Votes(matrix, names=NAMES, ties="abstain"),
         ingested=records[["id", *(item.name for item in chosen.protected)]],
         outcomes=outcomes,
-        schema=chosen,
-        params=bias_params(**changes),
     )
+    bias = measure_bias(data, schema=chosen, params=bias_params(**changes))
     return bias, Verdict.of("bias_gate", bias.checks, shown_records=bias.shown)
 
 

@@ -1,1 +1,1 @@
-"""Who is left out or labeled wrongly: AIF360 measures, the gate closes on evidence of harm, a report shows it."""
+"""Stage bias_gate: which groups are left out or labeled incorrectly, and training weights."""

@@ -18,7 +18,8 @@ def main(project: Project) -> None:
     from pipelines.gates.status import require_open
     from pipelines.gates.verdict import Verdict
     from pipelines.records.domain import Domain
-    from pipelines.stages.bias_gate.gate import least_ratio, measure_bias
+    from pipelines.stages.bias_gate.explanation import Votes
+    from pipelines.stages.bias_gate.gate import LabeledRecords, least_ratio, measure_bias
     from pipelines.stages.bias_gate.params import BiasGateParams
     from pipelines.stages.bias_gate.row_outcomes import outcomes_by_group, row_outcomes
 
@@ -28,24 +29,20 @@ def main(project: Project) -> None:
     attributes = [attribute.name for attribute in schema.protected]
     records = store.read_records("split")
     ingested = store.read_records("ingest", columns=["id", *attributes])
-    labeled, votes = store.read_records("label"), store.read_records("label", name="votes")
+    labeled, voted = store.read_records("label"), store.read_records("label", name="votes")
     outcomes = row_outcomes(
         ingested,
         dropped=store.read_records("dedupe", name="dropped"),
         split_ids=records["id"],
         labeled_ids=labeled.loc[labeled["weak_label"].notna(), "id"],
     )
-    bias = measure_bias(
-        records,
-        weak=labeled["weak_label"],
-        matrix=votes.drop(columns="id").to_numpy(),
-        names=[name for name in votes.columns if name != "id"],
+    votes = Votes(
+        voted.drop(columns="id").to_numpy(),
+        names=[name for name in voted.columns if name != "id"],
         ties=store.read_metrics("label")["tie_policy"],
-        ingested=ingested,
-        outcomes=outcomes,
-        schema=schema,
-        params=params,
     )
+    data = LabeledRecords(records, labeled["weak_label"], votes, ingested=ingested, outcomes=outcomes)
+    bias = measure_bias(data, schema=schema, params=params)
     verdict = Verdict.of("bias_gate", bias.checks, shown_records=bias.shown, overrides=overrides)
     logger.info("%d checks, %s", len(bias.checks), "open" if verdict.passed else "closed")
     files = [f"{name}/{file}" for name in READ for file in ("metrics.json", "verdict.json")]

@@ -1,4 +1,4 @@
-"""Which labeling functions make a disparity: those without which it shrinks most."""
+"""The labeling functions that cause a disparity: those whose removal reduces it most."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pipelines.records.labeling import ABSTAIN
 from pipelines.records.majority import Ties, majority_vote
 from pipelines.stats.fairness import RateEstimate, count, stratified_difference
 
-LEAST_SHRINK = 0.05  # of the disparity: a function that takes away less is no cause
-MOST_CAUSES = 5
-CONFIDENCE = 0.95  # from which a function is a suspect
+MIN_REDUCTION = 0.05  # share of the disparity; a function whose removal reduces it by less is not a cause
+MAX_CAUSES = 5
+CONFIDENCE = 0.95  # of the intervals that make a function a suspect
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One labeling function, and the disparity before and after leaving it out (after those named before it)."""
+    """One labeling function, and the disparity before and after removing it (in addition to the earlier causes)."""
 
     labeling_function: str
     disparity_with: float
@@ -46,10 +46,10 @@ def find_causes(
     gold: np.ndarray,
     harmed: int,
 ) -> list[Cause]:
-    """Leave out, one after the other, the suspect whose absence shrinks the disparity of majority vote most.
+    """Remove, one after the other, the suspect whose absence reduces the disparity of majority vote most.
 
-    `disparity` maps class codes to a number, 0 at parity. It ends within `allowed`, or where neither one suspect nor
-    all that are left take away a twentieth of the first disparity.
+    `disparity` maps class codes to a number, 0 at parity. The search ends when the disparity is within `allowed`, or
+    when neither one suspect nor all remaining suspects together reduce it by a twentieth of the first disparity.
     """
 
     def without(places: Sequence[int]) -> float:
@@ -60,27 +60,27 @@ def find_causes(
     suspected = suspects(matrix, group=group, gold=gold, harmed=harmed, n_labels=n_labels) or list(range(len(names)))
     out: list[int] = []
     causes: list[Cause] = []
-    while np.isfinite(left) and left > allowed and len(causes) < MOST_CAUSES:
+    while np.isfinite(left) and left > allowed and len(causes) < MAX_CAUSES:
         rest = [place for place in suspected if place not in out]
         trials = [([place], without([*out, place])) for place in rest]
         best = min((trial for trial in trials if np.isfinite(trial[1])), key=lambda trial: trial[1], default=None)
-        if best is None or left - best[1] < LEAST_SHRINK * first:
-            together = without([*out, *rest])  # those that outvote the others only side by side
-            best = (rest, together) if len(rest) > 1 and left - together >= LEAST_SHRINK * first else None
+        if best is None or left - best[1] < MIN_REDUCTION * first:
+            together = without([*out, *rest])  # functions that outvote the others only together
+            best = (rest, together) if len(rest) > 1 and left - together >= MIN_REDUCTION * first else None
         if best is None:
             break
         for place in best[0]:
             causes.append(Cause(names[place], left, best[1], *_rates(matrix[:, place], group=group, gold=gold)))
         out += best[0]
         left = best[1]
-    return causes[:MOST_CAUSES]
+    return causes[:MAX_CAUSES]
 
 
 def suspects(matrix: np.ndarray, *, group: np.ndarray, gold: np.ndarray, harmed: int, n_labels: int) -> list[int]:
-    """Functions that themselves serve the harmed group worse: right less often or wrong more often, class by class.
+    """Return the functions that serve the harmed group worse: correct less often or wrong more often, per class.
 
-    Without this a good function would be named wherever leaving it out harms everybody alike. Where no row has a gold
-    label, those that vote less often on the harmed group.
+    Otherwise a good function would be named whenever its removal harms both groups alike. When no row has a gold
+    label, these are the functions that vote less often on the harmed group.
     """
     found = []
     side = np.where(group == harmed, 1, np.where(group == 1 - harmed, 0, -1))
@@ -104,7 +104,7 @@ def _gap(outcome: np.ndarray, strata: Sequence[np.ndarray], side: np.ndarray) ->
 
 
 def _rates(votes: np.ndarray, *, group: np.ndarray, gold: np.ndarray) -> tuple[float | None, ...]:
-    """Coverage of members and of the rest, then accuracy on gold of both."""
+    """Return coverage of members and of the rest, then accuracy against gold of both."""
     voted = votes != ABSTAIN
     sides = (group == 1, group == 0)
     coverage = [_mean(voted[side]) for side in sides]

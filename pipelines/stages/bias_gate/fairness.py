@@ -1,4 +1,4 @@
-"""Fairness metrics through AIF360, on 0/1 columns; NaN where a group is empty or a rate to divide by is 0."""
+"""Fairness metrics by AIF360 on 0/1 columns; NaN when a group is empty or a divisor is 0."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def error_gaps(truth: np.ndarray, predicted: np.ndarray, *, group: np.ndarray) -
         unprivileged_groups=MEMBER,
         privileged_groups=REST,
     )
-    with np.errstate(invalid="ignore", divide="ignore"):  # an empty cell is NaN, and said so by whoever asked
+    with np.errstate(invalid="ignore", divide="ignore"):  # an empty cell gives NaN, which the caller reports
         tpr, fpr = metric.true_positive_rate_difference(), metric.false_positive_rate_difference()
         return ErrorGaps(
             true_positive=float(tpr),
@@ -82,7 +82,7 @@ def error_gaps(truth: np.ndarray, predicted: np.ndarray, *, group: np.ndarray) -
 def reweighing_factors(
     outcome: np.ndarray, *, group: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[tuple[int, int], float]:
-    """AIF360's Reweighing: n_g n_y / (n n_gy) for every (group, outcome) of 0/1 columns, without an empty cell."""
+    """Return AIF360's Reweighing factors: n_g n_y / (n n_gy) for every (group, outcome) of 0/1 columns, without an empty cell."""
     with aif360_quietly():
         from aif360.algorithms.preprocessing import Reweighing
     fitted = Reweighing(unprivileged_groups=MEMBER, privileged_groups=REST)
@@ -96,7 +96,7 @@ def reweighing_factors(
 
 
 def dataset(outcome: np.ndarray, *, group: np.ndarray, weights: np.ndarray | None = None) -> Any:
-    """AIF360's BinaryLabelDataset of a 0/1 outcome and a 0/1 group (StandardDataset does not live with pandas 3)."""
+    """Return AIF360's BinaryLabelDataset of a 0/1 outcome and a 0/1 group (StandardDataset does not work with pandas 3)."""
     with aif360_quietly():
         from aif360.datasets import BinaryLabelDataset
     frame = pd.DataFrame({"group": group.astype(np.float64), "outcome": outcome.astype(np.float64)})
@@ -114,7 +114,7 @@ def dataset(outcome: np.ndarray, *, group: np.ndarray, weights: np.ndarray | Non
 
 @contextlib.contextmanager
 def aif360_quietly() -> Iterator[None]:
-    """Importing AIF360 warns, through the root logger, of packages it could use and we do not."""
+    """Suppress the warnings that AIF360 logs at import about optional packages that are not installed."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

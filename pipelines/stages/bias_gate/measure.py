@@ -1,4 +1,4 @@
-"""What is measured of one protected attribute: being labeled, labeled right, and which label was given."""
+"""What is measured for one protected attribute: being labeled, being labeled correctly, and which label."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ class Rows:
     group: np.ndarray
 
     @property
-    def judged(self) -> np.ndarray:
-        """Rows with a gold label."""
+    def has_gold(self) -> np.ndarray:
+        """Return which rows have a gold label."""
         return self.gold != ABSTAIN
 
     def where(self, chosen: np.ndarray) -> Rows:
-        """Only the chosen rows."""
+        """Return only the chosen rows."""
         return Rows(self.codes[chosen], self.gold[chosen], self.group[chosen])
 
 
 @dataclass(frozen=True)
 class GroupRates:
-    """How often members and the rest have an outcome, and AIF360's two comparisons with our intervals."""
+    """Rates of an outcome for members and the rest, and AIF360's two comparisons with closed-form intervals."""
 
     member: RateEstimate
     rest: RateEstimate
@@ -57,12 +57,12 @@ class GroupRates:
     folded: RateEstimate
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {name: getattr(self, name).as_dict() for name in ("member", "rest", "difference", "impact")}
 
 
 def group_codes(column: pd.Series) -> np.ndarray:
-    """A protected attribute as 1, 0 and -1 for unknown."""
+    """Return a protected attribute as 1, 0 and -1 for unknown."""
     return column.astype("Int8").fillna(-1).to_numpy(dtype=np.int8)
 
 
@@ -83,13 +83,13 @@ def compare_rates(outcome: np.ndarray, *, group: np.ndarray, confidence: float) 
 
 
 def labeled_right(rows: Rows) -> np.ndarray:
-    """Whether each row has the label that gold has: a right label and a present one is the favorable outcome."""
+    """Return whether each row has a label that equals gold: the favorable outcome of labeling."""
     return (rows.codes != ABSTAIN) & (rows.codes == rows.gold)
 
 
 @dataclass(frozen=True)
 class ErrorParity:
-    """Equal opportunity (signed) and equalized odds of labels against gold, and where the odds differ most."""
+    """Equal opportunity (signed) and equalized odds of labels against gold, and the class where odds differ most."""
 
     opportunity: RateEstimate
     odds: RateEstimate
@@ -99,11 +99,11 @@ class ErrorParity:
 
 
 def compare_errors(rows: Rows, *, n_labels: int, confidence: float, min_class_rows: int) -> ErrorParity:
-    """Compare labeling errors on gold rows that have a label: values by AIF360, class against the rest of classes.
+    """Compare labeling errors on gold rows that have a label: values by AIF360, one class against the others.
 
     Equal opportunity and average odds are means over classes, weighted by gold rows; equalized odds is the worst case.
     """
-    both = rows.where(rows.judged & (rows.codes != ABSTAIN) & (rows.group >= 0))
+    both = rows.where(rows.has_gold & (rows.codes != ABSTAIN) & (rows.group >= 0))
     kind: dict[str, Any] = {"group": both.group, "n_labels": n_labels}
     opportunity = equal_opportunity(both.gold, both.codes, confidence=confidence, **kind)
     odds = equalized_odds(both.gold, both.codes, confidence=confidence, min_class_rows=min_class_rows, **kind)
@@ -129,7 +129,7 @@ def compare_errors(rows: Rows, *, n_labels: int, confidence: float, min_class_ro
 
 
 def label_shares(rows: Rows, *, labels: Sequence[str], confidence: float) -> dict[str, dict[str, Any]]:
-    """How often each group gets each label, of the rows that have one: reported, since another mix is no harm."""
+    """Return the rate of each label per group, among labeled rows; reported only, a different mix is not a harm."""
     labeled = rows.where((rows.codes != ABSTAIN) & (rows.group >= 0))
     return {
         label: compare_rates(labeled.codes == place, group=labeled.group, confidence=confidence).as_dict()
@@ -140,9 +140,9 @@ def label_shares(rows: Rows, *, labels: Sequence[str], confidence: float) -> dic
 def weighted_gap(
     outcomes: Sequence[np.ndarray], *, group: np.ndarray, weights: np.ndarray, confidence: float
 ) -> RateEstimate:
-    """The largest |weighted statistical parity difference| over several outcomes, with a simultaneous interval.
+    """Return the largest |weighted statistical parity difference| over outcomes, with a simultaneous interval.
 
-    Values by AIF360; the interval counts (sum w)^2 / sum w^2 rows a group (Kish 1965), Bonferroni's over outcomes.
+    Values by AIF360; the interval counts (sum w)^2 / sum w^2 rows per group (Kish 1965), with Bonferroni's correction over outcomes.
     """
     sides = (group == 1, group == 0)
     sizes = [float(w.sum() ** 2 / (w**2).sum()) if len(w) else 0.0 for w in (weights[side] for side in sides)]

@@ -12,19 +12,19 @@ from pipelines.runtime.errors import InputError
 from pipelines.stages.bias_gate.fairness import parity, reweighing_factors
 
 TOLERANCE = 1e-12
-MOST_ROUNDS = 200
+MAX_ROUNDS = 200
 
 Factors = dict[tuple[int, int], float]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """For each attribute the factor of every (group, outcome); a row's weight is their product, 1 where unknown."""
+    """For each attribute the factor of every (group, outcome); a row's weight is their product, 1 if unknown."""
 
     factors: dict[str, Factors]
 
     def of(self, outcome: np.ndarray, *, groups: pd.DataFrame) -> np.ndarray:
-        """The weight of each row."""
+        """Return the weight of each row (n,)."""
         weights = np.ones(len(outcome))
         for attribute, factors in self.factors.items():
             pairs = zip(groups[attribute].to_numpy(), outcome, strict=True)
@@ -33,18 +33,19 @@ class Weights:
 
 
 def fit_weights(outcome: np.ndarray, *, groups: pd.DataFrame, names: Sequence[str]) -> Weights:
-    """Fit w(g, y) = n_g n_y / (n n_gy) with AIF360; `names` are the outcomes, `groups` is 1, 0 or -1 an attribute.
+    """Fit w(g, y) = n_g n_y / (n n_gy) with AIF360; `names` are the outcomes, `groups` has 1, 0 or -1 per attribute.
 
-    One attribute is done in one pass. Several are taken in turn, each on the weights so far, until every weighted
-    difference is 0 (iterative proportional fitting). More than two outcomes go one against the rest, which gives the
-    same formula. An empty cell is an error: its weight would be infinite.
+    One attribute needs one pass. Several are fitted in turn, each on the current weights, until every weighted
+    difference is 0 (iterative proportional fitting). More than two outcomes are fitted one against the rest, which
+    gives the same formula. Raises InputError for an empty cell, whose weight would be infinite, and when several
+    attributes do not converge.
     """
     for attribute in groups.columns:
         _refuse_empty_cells(outcome, group=groups[attribute].to_numpy(), attribute=attribute, names=names)
     factors: dict[str, Factors] = {
         attribute: {(g, y): 1.0 for g in (0, 1) for y in range(len(names))} for attribute in groups.columns
     }
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         for attribute in groups.columns:
             current = Weights(factors).of(outcome, groups=groups)
             for cell, factor in _one_pass(outcome, groups[attribute].to_numpy(), current).items():
@@ -53,13 +54,13 @@ def fit_weights(outcome: np.ndarray, *, groups: pd.DataFrame, names: Sequence[st
         if _largest_gap(outcome, groups=groups, weights=weights.of(outcome, groups=groups), n=len(names)) < TOLERANCE:
             return weights
     raise InputError(
-        f"reweighing for {', '.join(groups.columns)} together did not settle in {MOST_ROUNDS} rounds: "
+        f"reweighing for {', '.join(groups.columns)} did not converge in {MAX_ROUNDS} rounds: "
         "the groups overlap too little; set bias_gate.mitigation to none"
     )
 
 
 def effective_share(weights: np.ndarray) -> float:
-    """How much of the sample the weights leave: (sum w)^2 / (n sum w^2), Kish 1965."""
+    """Return the effective sample size as a share of the rows: (sum w)^2 / (n sum w^2), Kish 1965."""
     return float(weights.sum() ** 2 / (len(weights) * (weights**2).sum())) if len(weights) else float("nan")
 
 
@@ -89,11 +90,11 @@ def _largest_gap(outcome: np.ndarray, *, groups: pd.DataFrame, weights: np.ndarr
 def _refuse_empty_cells(outcome: np.ndarray, *, group: np.ndarray, attribute: str, names: Sequence[str]) -> None:
     for value, name in enumerate(names):
         if not (outcome == value).any():
-            continue  # nobody has it, so it sets nobody apart
+            continue  # an outcome without rows cannot differ between groups
         for side in (1, 0):
             if not ((group == side) & (outcome == value)).any():
                 raise InputError(
-                    f"reweighing cannot mend {attribute!r}: no training row with {attribute} = {side} is labeled "
-                    f"{name}, so its weight n_g n_y / (n * 0) is infinite; gather such rows, or set "
+                    f"reweighing is undefined for {attribute!r}: no training row with {attribute} = {side} is labeled "
+                    f"{name}, so its weight n_g n_y / (n * 0) is infinite; collect such rows, or set "
                     "bias_gate.mitigation to none"
                 )
