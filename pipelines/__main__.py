@@ -15,6 +15,7 @@ COMMANDS: tuple[str, ...] = (
     "pipelines.runtime.commands",
     "pipelines.gates.commands",
     "pipelines.reporting.commands",
+    "pipelines.stages.ingest.commands",
     "pipelines.live.release.commands",
     "pipelines.models.commands",
     "pipelines.live.score.commands",

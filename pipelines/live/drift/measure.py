@@ -174,11 +174,11 @@ def _concept(
 def _measure_texts(project: Project, profile: Profile, *, reference: Reference, end: date) -> pd.DataFrame:
     """Return the text columns of the last two weeks, measured on the records, which are read again."""
     from pipelines.live.drift.texts import measure_texts
-    from pipelines.live.score.window import read_window
     from pipelines.models.encoder import Encoder
     from pipelines.models.manifest import Manifest
+    from pipelines.stages.ingest.window import read_window
 
-    records, _ = read_window(project.root, start=end - timedelta(days=TEXT_DAYS), end=end)
+    records, _ = read_window(project, start=end - timedelta(days=TEXT_DAYS), end=end)
     model = reference.profile_folder.parent / "model"
     embed = None
     if len(profile.text.mean) and model.is_dir():

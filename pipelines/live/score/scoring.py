@@ -31,15 +31,15 @@ def score_window(project: Project, *, start: date, end: date, version: int | Non
     """
     from pipelines.live.score import partitions
     from pipelines.live.score.params import ScoreParams
-    from pipelines.live.score.window import read_window
     from pipelines.monitoring import predictions
     from pipelines.monitoring.live_state import live_folder
     from pipelines.records.domain import Domain
     from pipelines.runtime.progress import advancing
+    from pipelines.stages.ingest.window import read_window
 
     params, schema = project.section("score", ScoreParams), Domain(project.domain_folder).schema
     version, package = find_package(project, version)
-    records, verdict = read_window(project.root, start=start, end=end)
+    records, verdict = read_window(project, start=start, end=end)
     if records.empty:
         logger.warning("the window [%s, %s) holds no record: nothing was scored", start, end)
     live = live_folder(project)
@@ -74,14 +74,14 @@ def late_labels(project: Project, *, start: date, end: date, as_of: date) -> dic
     """Write the gold labels of the window's records that had arrived before the day `as_of`."""
     import pandas as pd
 
-    from pipelines.live.score.window import read_window
     from pipelines.monitoring import predictions
     from pipelines.monitoring.live_state import live_folder
+    from pipelines.stages.ingest.window import read_window
 
     if as_of < end:
         raise InputError(f"invalid --labels-as-of {as_of}: expected {end} (the window's end) or later")
     # Ingest hides gold labels that arrive after its window, so the window is read as it was on that day.
-    records, _ = read_window(project.root, start=start, end=as_of)
+    records, _ = read_window(project, start=start, end=as_of)
     records = records[records["received_at"] < pd.Timestamp(end, tz="UTC")]
     arrived = records[records["gold"].notna() & (records["gold_at"] < pd.Timestamp(as_of, tz="UTC"))]
     frame = arrived[["id", "gold", "gold_at"]].set_axis(["record_id", "label", "labeled_at"], axis=1)

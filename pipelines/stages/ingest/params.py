@@ -99,11 +99,16 @@ class IngestParams(StageParams):
         return self
 
     def unresolved(self, *, root: Path, environment: Mapping[str, str]) -> list[str]:
-        """The source, where it is not there."""
-        from pipelines.stages.ingest.sources import require_source
+        """Return what is missing of the source, one line each: files, or the variable that holds its address."""
+        from pipelines.stages.ingest.sources.files import FilesSource
+        from pipelines.stages.ingest.sources.sql import address_of
 
         try:
-            require_source(self, environment=environment, root=root)
+            if self.source == "files":
+                folder = root / environment.get("PERENNIAL_DATA", "")
+                FilesSource(paths=self.files.paths, encoding=self.files.encoding, root=folder).addresses()
+            if self.source == "sql":
+                address_of(self.sql.address_variable, environment)
         except InputError as error:
             return [str(error)]
         return []

@@ -49,7 +49,7 @@ COMMAND = """
 import sys
 import pandas as pd
 from pipelines.__main__ import main
-from pipelines.live.score import window
+from pipelines.stages.ingest import window
 
 # The window is read from a file; everything that is written, and by which process, is the command's own.
 window.read_window = lambda project, **_: (pd.read_parquet(sys.argv[1]), {"passed": True})

@@ -107,7 +107,7 @@ def test_texts_are_redacted_in_records_and_in_quarantine(after_ingest) -> None:
 
 
 def test_a_revised_past_day_is_reported_against_the_last_good_run(after_ingest) -> None:
-    from pipelines.stages.ingest.last_good import main as remember
+    from pipelines.stages.ingest.commands import remember
 
     checkout = after_ingest(tickets())
     remember(Project.open())
@@ -125,7 +125,7 @@ def test_a_revised_past_day_is_reported_against_the_last_good_run(after_ingest) 
 
 def test_good_input_is_only_remembered_behind_an_open_gate(after_ingest) -> None:
     from pipelines.runtime.errors import GateClosed
-    from pipelines.stages.ingest.last_good import main as remember
+    from pipelines.stages.ingest.commands import remember
 
     after_ingest(tickets(56))
     with pytest.raises(GateClosed, match="rows failed"):
@@ -137,5 +137,5 @@ def test_a_missing_reference_says_how_it_is_made(checkout) -> None:
 
     checkout.csv(tickets())
     (checkout.folder / "data/last_good.json").unlink()
-    with pytest.raises(InputError, match=r"ingest\.reference.*last_good"):
+    with pytest.raises(InputError, match=r"ingest\.reference.*pipelines remember"):
         checkout.run()
