@@ -1,1 +1,1 @@
-"""Stage evaluate: both candidates on both gold test sets, one of them chosen, and the model card."""
+"""Stage evaluate: both candidates on both gold test sets, one of them chosen."""

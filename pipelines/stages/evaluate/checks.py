@@ -9,9 +9,11 @@ from pipelines.gates.verdict import Check
 from pipelines.stages.evaluate.scores import Answers, Scores
 from pipelines.stats.comparison import BootstrapEstimate
 
+TEST_SET_NAMES = {"recent": "rolling test set", "anchor": "fixed test set"}
+
 
 def soundness_checks(candidate: str, answers: Answers, *, min_rows: int) -> list[Check]:
-    """Whether the test can say anything: usable numbers, enough rows, two classes or more."""
+    """Return whether the test set can decide anything: finite numbers, enough rows, at least two classes."""
     bad = 0 if len(answers.gold) == 0 else int((~np.isfinite(answers.probabilities).all(axis=1)).sum())
     classes = len(set(answers.gold.tolist()))
     rows = len(answers.gold)
@@ -23,7 +25,7 @@ def soundness_checks(candidate: str, answers: Answers, *, min_rows: int) -> list
             rows=rows,
             min_rows=0,
             required=True,
-            sentence=f"the recent test set has {rows} gold rows; fewer than {min_rows} decide nothing",
+            sentence=f"the rolling test set has {rows} gold rows; at least {min_rows} are needed",
         ),
         Check.at_least(
             "recent_classes",
@@ -32,7 +34,7 @@ def soundness_checks(candidate: str, answers: Answers, *, min_rows: int) -> list
             rows=rows,
             min_rows=0,
             required=True,
-            sentence=f"{classes} of {len(answers.labels)} labels have gold rows in the recent test set",
+            sentence=f"{classes} of {len(answers.labels)} labels have gold rows in the rolling test set",
         ),
         Check.equals(
             "undefined_answers",
@@ -41,13 +43,13 @@ def soundness_checks(candidate: str, answers: Answers, *, min_rows: int) -> list
             rows=rows,
             min_rows=0,
             required=True,
-            sentence=f"{candidate} gives {bad} recent rows a probability that is not a number",
+            sentence=f"{candidate} gives {bad} rows of the rolling test set a probability that is not a number",
         ),
     ]
 
 
 def evidence_check(written: int, *, asked: int, metrics: str) -> Check:
-    """Every answer is written down; `metrics`, the digest of the figures, ties this verdict to them and to its run."""
+    """Return the check that every prediction is written; `metrics`, the digest of metrics.json, ties them together."""
     return Check.equals(
         "answers_written",
         written,
@@ -55,13 +57,13 @@ def evidence_check(written: int, *, asked: int, metrics: str) -> Check:
         rows=written,
         min_rows=0,
         required=True,
-        sentence="each candidate's answer to each gold row of both test sets is kept",
+        sentence="the predictions of both candidates for all gold rows of both test sets are kept",
         details={"metrics": metrics},
     )
 
 
 def prior_check(lift: BootstrapEstimate, *, limit: float, min_rows: int) -> Check:
-    """The candidate has learned something: it is far above always answering the most frequent class."""
+    """Return the check that the candidate is far above always predicting the most frequent class."""
     return Check.at_least(
         "recent_macro_f1_above_prior",
         lift.value,
@@ -70,7 +72,7 @@ def prior_check(lift: BootstrapEstimate, *, limit: float, min_rows: int) -> Chec
         rows=lift.rows,
         min_rows=min_rows,
         required=True,
-        sentence="macro-F1 above that of always answering the most frequent class",
+        sentence="macro-F1 above that of always predicting the most frequent class",
     )
 
 
@@ -82,9 +84,9 @@ def floor_checks(
     min_rows: int,
     min_class_rows: int,
 ) -> list[Check]:
-    """Floors and ceilings of the candidate: proven on `recent`, not disproven on `anchor`.
+    """Return the floors and ceilings of the candidate: proven on `recent`, not disproven on `anchor`.
 
-    The lowest recall is one class's: it closes on evidence only, and a class of fewer than `min_class_rows` gives none.
+    The lowest recall closes only on evidence, because it is about one class, and that class needs `min_class_rows`.
     """
     checks = []
     for part, found in scores.items():
@@ -92,9 +94,9 @@ def floor_checks(
         for limits, make, side in ((floors, Check.at_least, "at least"), (ceilings, Check.at_most, "at most")):
             for name, limit in sorted(limits.items()):
                 estimate = found.estimates[name]
-                rows, least, of = found.rows, min_rows if recent else 0, ""
+                rows, needed, of = found.rows, min_rows if recent else 0, ""
                 if name == "lowest_recall" and (worst := _worst_class(found)) is not None:
-                    rows, least, of = int(worst["rows"]), min_class_rows, f", that of {worst['label']},"
+                    rows, needed, of = int(worst["rows"]), min_class_rows, f" ({worst['label']})"
                 checks.append(
                     make(
                         f"{part}_{name}",
@@ -102,24 +104,24 @@ def floor_checks(
                         limit=limit,
                         interval=_interval(estimate),
                         rows=rows,
-                        min_rows=least,
+                        min_rows=needed,
                         required=recent and name != "lowest_recall",
                         undecided_passes_from=None if recent and name != "lowest_recall" else 1,
-                        sentence=f"{name.replace('_', ' ')}{of} on {part} is {side} {limit:g}",
+                        sentence=f"{name.replace('_', ' ')}{of} on the {TEST_SET_NAMES[part]} is {side} {limit:g}",
                     )
                 )
     return checks
 
 
 def _worst_class(scores: Scores) -> Mapping[str, Any] | None:
-    """The class of this test set that is found least."""
+    """Return the class of this test set with the lowest recall."""
     found = [item for item in scores.classes if item["rows"] and item["recall"] == item["recall"]]
     return min(found, key=lambda item: (item["recall"], item["rows"]), default=None)
 
 
 def slice_check(far_below: Sequence[str], *, gap: float, rows: int) -> Check:
-    """No named part of the test set is answered far worse than the whole."""
-    which = f"; these are: {', '.join(far_below)}" if far_below else ""
+    """Return the check that no slice of the test set is far less accurate than the whole."""
+    which = f"; slices below: {', '.join(far_below)}" if far_below else ""
     return Check.equals(
         "slices_far_below",
         len(far_below),
@@ -127,12 +129,12 @@ def slice_check(far_below: Sequence[str], *, gap: float, rows: int) -> Check:
         rows=rows,
         min_rows=0,
         required=True,
-        sentence=f"no slice's accuracy is beyond doubt more than {100 * gap:g} points below that of all rows{which}",
+        sentence=f"no slice's accuracy is, with confidence, more than {100 * gap:g} points below that of all rows{which}",
     )
 
 
 def behavior_checks(behaviors: Sequence[Mapping[str, Any]]) -> list[Check]:
-    """Each behavioral test of the domain passes as often as it asks for."""
+    """Return one check per behavioral test: its pass rate is at least the rate it requires."""
     return [
         Check.at_least(
             f"behavior_{item['name']}",
@@ -149,7 +151,7 @@ def behavior_checks(behaviors: Sequence[Mapping[str, Any]]) -> list[Check]:
 
 
 def fairness_checks(fairness: Sequence[Mapping[str, Any]], *, min_group_rows: int) -> list[Check]:
-    """Groups are answered alike: closed on evidence of harm, undecided where a group is too small to see it."""
+    """Return the fairness checks: closed on evidence of harm, undecided when a group is too small to decide."""
     checks = []
     for item in fairness:
         make = Check.at_least if item["side"] == "at_least" else Check.at_most
@@ -161,7 +163,7 @@ def fairness_checks(fairness: Sequence[Mapping[str, Any]], *, min_group_rows: in
                 interval=item["interval"],
                 rows=item["rows"],
                 min_rows=min_group_rows,
-                required=item["value"] is None and item["rows"] >= min_group_rows,  # rows enough, and no number
+                required=item["value"] is None and item["rows"] >= min_group_rows,  # enough rows, but undefined
                 undecided_passes_from=min_group_rows,
                 sentence=item["sentence"],
             )
@@ -170,5 +172,5 @@ def fairness_checks(fairness: Sequence[Mapping[str, Any]], *, min_group_rows: in
 
 
 def _interval(estimate: BootstrapEstimate) -> tuple[float, float]:
-    """Without an interval (one cluster) nothing is proven: NaN bounds make the check undecided."""
+    """Return the bounds, NaN without an interval (one cluster), which make the check undecided."""
     return estimate.interval or (float("nan"), float("nan"))

@@ -1,6 +1,6 @@
-"""Are protected groups answered as well as the rest? The favorable outcome is a right answer.
+"""Fairness of predictions between protected groups and the rest; the favorable outcome is a correct prediction.
 
-Where the domain declares favorable labels, to be given one is an outcome too, and errors are those about the favor.
+If the domain declares favorable labels, predicting one is a second favorable outcome, and errors are those about it.
 """
 
 from collections.abc import Sequence
@@ -33,16 +33,16 @@ def measure_fairness(
     confidence: float,
     limits: FairnessParams,
 ) -> list[dict[str, Any]]:
-    """The metrics of each protected attribute, with intervals, limits and a sentence."""
+    """Return the metrics of each protected attribute, with intervals, limits and a sentence."""
     if not answers.usable:
         return []
     found: list[dict[str, Any]] = []
     gold, predicted, n_labels = answers.gold, answers.predicted, len(answers.labels)
     favorable = [answers.labels.index(label) for label in schema.favorable_labels]
-    opportunity_of, odds_of = "true-positive rates, class by class, classes weighed alike in both", "a class's"
+    opportunity_of, odds_of = "true-positive rates, averaged over classes with equal class weights in both", "a class's"
     if favorable:  # code 0 is a favorable label, 1 another; only the first is compared
         gold, predicted = (np.where(np.isin(codes, favorable), 0, 1) for codes in (gold, predicted))
-        n_labels, opportunity_of, odds_of = 1, "true-positive rates of the favor", "the favor's"
+        n_labels, opportunity_of, odds_of = 1, "true-positive rates of favorable labels", "the favorable labels'"
     for attribute in schema.protected:
         group = records[attribute.name].astype("Int8").fillna(-1).to_numpy(np.int8)
         member, rest = (count(answers.right, where=group == value) for value in (1, 0))
@@ -56,7 +56,7 @@ def measure_fairness(
             confidence=confidence,
             min_class_rows=limits.min_class_rows,
         )
-        who = f"{attribute.member} against {attribute.rest}"
+        who = f"{attribute.member} and {attribute.rest}"
         found += [
             _row(
                 attribute.name,
@@ -64,7 +64,7 @@ def measure_fairness(
                 impact,
                 side="at_least",
                 limit=limits.min_disparate_impact,
-                sentence=f"{who}: lower share of right answers ({member.rate:.1%}, {rest.rate:.1%}) over the higher",
+                sentence=f"{who}: ratio of accuracies, lower to higher ({member.rate:.1%} and {rest.rate:.1%})",
             ),
             _row(
                 attribute.name,
@@ -85,18 +85,18 @@ def measure_fairness(
         ]
         if not favorable:
             continue
-        favor = np.isin(answers.predicted, favorable)
+        is_favorable = np.isin(answers.predicted, favorable)
         for part in comparable_strata(records, schema=schema, group=group, at_least=limits.min_group_rows):
-            member, rest = (count(favor[part.rows], where=group[part.rows] == value) for value in (1, 0))
+            member, rest = (count(is_favorable[part.rows], where=group[part.rows] == value) for value in (1, 0))
             found.append(
                 _row(
                     attribute.name,
-                    "favor_impact" + (f":{part.name}" if part.name else ""),
+                    "favorable_impact" + (f":{part.name}" if part.name else ""),
                     four_fifths(disparate_impact(member, rest, confidence=confidence)),
                     side="at_least",
                     limit=limits.min_disparate_impact,
-                    sentence=f"{who}: lower share of favorable answers ({member.rate:.1%}, {rest.rate:.1%}) over the "
-                    "higher" + (f", where {part.name}" if part.name else ""),
+                    sentence=f"{who}: ratio of rates of favorable predictions, lower to higher ({member.rate:.1%} and "
+                    f"{rest.rate:.1%})" + (f", where {part.name}" if part.name else ""),
                 )
             )
     return found
@@ -105,7 +105,7 @@ def measure_fairness(
 def group_rates(
     answers: Answers, records: pd.DataFrame, *, schema: DomainSchema, confidence: float
 ) -> list[dict[str, Any]]:
-    """The share of right answers of each group, with Wilson's interval."""
+    """Return the accuracy of each group with its Wilson interval."""
     rows = []
     for attribute in schema.protected:
         group = records[attribute.name].astype("Int8").fillna(-1).to_numpy(np.int8)
@@ -116,7 +116,7 @@ def group_rates(
 
 
 def as_metrics(fairness: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The part that `metrics.json` keeps: attribute, metric, value."""
+    """Return the part that `metrics.json` keeps: attribute, metric, value."""
     kept: dict[str, Any] = {}
     for item in fairness:
         kept.setdefault(item["attribute"], {})[item["metric"]] = rounded(item["value"])

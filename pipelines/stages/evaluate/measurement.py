@@ -18,7 +18,7 @@ from pipelines.stages.evaluate.checks import (
     slice_check,
     soundness_checks,
 )
-from pipelines.stages.evaluate.choice import CHEAP, DEAR, Choice, choose
+from pipelines.stages.evaluate.choice import BASELINE, FINETUNE, Choice, choose
 from pipelines.stages.evaluate.fairness import as_metrics, group_rates, measure_fairness
 from pipelines.stages.evaluate.params import EvaluateParams
 from pipelines.stages.evaluate.scores import Answers, Scores, by_slice, score, slices_far_below
@@ -26,7 +26,7 @@ from pipelines.stats.comparison import BootstrapEstimate, Resampling, class_sums
 from pipelines.stats.slices import slice_rows
 
 logger = logging.getLogger(__name__)
-CANDIDATES = (CHEAP, DEAR)
+CANDIDATES = (BASELINE, FINETUNE)
 TEST_SETS = ("recent", "anchor")
 
 
@@ -37,13 +37,13 @@ class Measurement:
     choice: Choice
     scores: dict[tuple[str, str], Scores]
     slices: dict[str, list[dict[str, Any]]]  # by candidate, on `recent`
-    far_below: list[str]  # slices that the chosen one answers far worse than the rest, on `recent`
+    far_below: list[str]  # slices on which the chosen candidate is far less accurate, on `recent`
     fairness: dict[str, list[dict[str, Any]]]  # by candidate, on `recent`
-    groups: list[dict[str, Any]]  # of the chosen one, on `recent`
-    lift: BootstrapEstimate  # macro-F1 of the chosen one above always answering the most frequent class
+    groups: list[dict[str, Any]]  # of the chosen candidate, on `recent`
+    lift: BootstrapEstimate  # macro-F1 of the chosen candidate minus that of always predicting the most frequent class
 
     def as_metrics(self) -> dict[str, Any]:
-        """The content of `metrics.json` that comes from gold rows."""
+        """Return the content of `metrics.json` that comes from gold rows."""
         content: dict[str, Any] = {"choice": self.choice.as_metrics()}
         for name in CANDIDATES:
             content[name] = {part: self.scores[name, part].as_metrics() for part in TEST_SETS}
@@ -51,7 +51,7 @@ class Measurement:
         return content
 
     def slice_table(self) -> pd.DataFrame:
-        """Slices of both candidates, one row each."""
+        """Return the slices of both candidates, one row each."""
         columns = ["candidate", "slice", "value", "rows", "accuracy", "lower", "upper", "macro_f1"]
         rows = [{"candidate": name, **row} for name in CANDIDATES for row in self.slices[name]]
         return pd.DataFrame(rows, columns=columns)
@@ -65,7 +65,7 @@ def measure(
     params: EvaluateParams,
     seed: int,
 ) -> Measurement:
-    """All numbers about both candidates; one set of redraws serves every comparison on a test set."""
+    """Return all numbers about both candidates; one set of resamples serves every comparison on a test set."""
     redraws = {
         part: Resampling.of(cluster_rows(rows, by=params.cluster_by), resamples=params.resamples, seed=seed)
         for part, rows in tests.items()
@@ -84,7 +84,7 @@ def measure(
     recent, redraw = tests["recent"], redraws["recent"]
     by_name = {name: answers[name, "recent"] for name in CANDIDATES}
     choice = choose(
-        by_name[CHEAP], by_name[DEAR], resampling=redraw, confidence=params.confidence, margin=params.margin
+        by_name[BASELINE], by_name[FINETUNE], resampling=redraw, confidence=params.confidence, margin=params.margin
     )
     logger.info("%s", choice.sentence)
     parts = slice_rows(
@@ -125,7 +125,7 @@ def checks_of(
     *,
     params: EvaluateParams,
 ) -> list[Check]:
-    """The checks of the chosen candidate."""
+    """Return the checks of the chosen candidate."""
     chosen = found.choice.candidate
     return [
         *soundness_checks(chosen, answers[chosen, "recent"], min_rows=params.min_rows),
@@ -144,7 +144,7 @@ def checks_of(
 
 
 def _lift(answers: Answers, redraw: Resampling, *, confidence: float) -> BootstrapEstimate:
-    """The chosen model against a model that always gives the most frequent gold label."""
+    """Return the macro-F1 of the chosen model minus that of always predicting the most frequent gold label."""
     nothing = float("nan")
     if not answers.usable:
         return BootstrapEstimate(nothing, nothing, nothing, confidence, len(answers.gold), 0, 0, redraw.seed)

@@ -1,4 +1,4 @@
-"""The gold rows of a test set, what a model answers on them, and the table that later stages read."""
+"""The gold rows of a test set, a model's predictions for them, and the table that later stages read."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,18 @@ from pipelines.stages.evaluate.scores import Answers, Floats
 
 
 def gold_rows(records: pd.DataFrame, *, part: str) -> pd.DataFrame:
-    """Rows of one test set whose gold label has arrived."""
+    """Return the rows of one test set whose gold label has arrived."""
     return records[(records["part"] == part) & records["gold"].notna()].reset_index(drop=True)
 
 
 def answers_of(rows: pd.DataFrame, probabilities: Floats, *, labels: Sequence[str], given: Sequence[str]) -> Answers:
-    """The answers with columns in the domain's order of labels; InputError when the model has others."""
+    """Return answers with columns in the domain's order of labels; InputError when the model has other labels."""
     if set(labels) != set(given) or len(labels) != len(given):
         raise InputError(
-            f"the model answers with {', '.join(given)}; the domain's labels are {', '.join(labels)}: train it again"
+            f"the model predicts {', '.join(given)}, the domain's labels are {', '.join(labels)}: train it again"
         )
     if probabilities.shape != (len(rows), len(labels)):
-        raise InputError(
-            f"the model gave probabilities of shape {probabilities.shape}; {(len(rows), len(labels))} would be right"
-        )
+        raise InputError(f"invalid probabilities of shape {probabilities.shape}: expected {(len(rows), len(labels))}")
     order = [list(given).index(label) for label in labels]
     index = {label: code for code, label in enumerate(labels)}
     return Answers(
@@ -34,7 +32,7 @@ def answers_of(rows: pd.DataFrame, probabilities: Floats, *, labels: Sequence[st
 
 
 def prediction_table(rows: pd.DataFrame, answers: Answers, *, part: str, candidate: str) -> pd.DataFrame:
-    """`id`, `part`, `candidate`, `label`, `confidence` and one column `p_<label>` a class."""
+    """Return `id`, `part`, `candidate`, `label`, `confidence` and one column `p_<label>` per class."""
     names = np.array(answers.labels, dtype=object)
     table = pd.DataFrame(
         {

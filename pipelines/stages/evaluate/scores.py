@@ -1,4 +1,4 @@
-"""Score one model on one test set: quality with intervals, per class, per slice, and how far its confidence holds."""
+"""Score one model on one test set: quality with intervals, per class and per slice, and calibration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model said about the gold rows of one test set, and the truth as class indices."""
+    """Probabilities (n, k) of one model on the gold rows of one test set, and gold class codes (n,)."""
 
     labels: tuple[str, ...]
     gold: Codes
@@ -28,27 +28,27 @@ class Answers:
 
     @cached_property
     def predicted(self) -> Codes:
-        """The most likely class of each row."""
+        """Return the most likely class of each row."""
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
     @cached_property
     def confidence(self) -> Floats:
-        """The probability of the most likely class."""
+        """Return the probability of the most likely class."""
         return np.asarray(self.probabilities.max(axis=1))
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
-        """Whether the most likely class is the gold label."""
+        """Return whether the most likely class is the gold label."""
         return np.asarray(self.predicted == self.gold)
 
     @cached_property
     def class_sums(self) -> Floats:
-        """What macro-F1 is made of, row by row."""
+        """Return the per-row sums that macro-F1 is computed from."""
         return class_sums(self.gold, self.predicted, n_labels=len(self.labels))
 
     @property
     def usable(self) -> bool:
-        """Whether there are rows and every probability is a number."""
+        """Return whether there are rows and all probabilities are finite."""
         return len(self.gold) > 0 and bool(np.isfinite(self.probabilities).all())
 
 
@@ -66,7 +66,7 @@ class Scores:
     bins: tuple[calibration.ReliabilityBin, ...]
 
     def as_metrics(self) -> dict[str, Any]:
-        """The part that `metrics.json` keeps, rounded."""
+        """Return the part that `metrics.json` keeps, rounded."""
         values: dict[str, Any] = {"rows": self.rows}
         for name, found in self.estimates.items():
             values[name] = rounded(found.value)
@@ -81,7 +81,7 @@ class Scores:
 def score(
     answers: Answers, *, resampling: Resampling, confidence: float, bins: int, null_simulations: int, seed: int
 ) -> Scores:
-    """Measure a model; without rows, or with a NaN among its probabilities, every metric is NaN."""
+    """Return the scores of a model; every metric is NaN without rows or with a NaN among the probabilities."""
     if not answers.usable:
         return _unusable(answers)
     sums = {
@@ -96,36 +96,36 @@ def score(
     }
     classes, confusion = by_class(answers)
     estimates["lowest_recall"] = _lowest_recall(answers, resampling=resampling, confidence=confidence)
-    said, right = answers.confidence, answers.right
-    null = calibration.calibration_error_null(said, bins=bins, simulations=null_simulations, seed=seed)
+    confidence_of, right = answers.confidence, answers.right
+    null = calibration.calibration_error_null(confidence_of, bins=bins, simulations=null_simulations, seed=seed)
     return Scores(
         rows=len(answers.gold),
         usable=True,
         estimates=estimates,
         classes=tuple(classes),
         confusion=confusion,
-        calibration_error=calibration.expected_calibration_error(said, right, bins=bins),
+        calibration_error=calibration.expected_calibration_error(confidence_of, right, bins=bins),
         calibration_null=null,
-        bins=tuple(calibration.reliability(said, right, bins=bins)),
+        bins=tuple(calibration.reliability(confidence_of, right, bins=bins)),
     )
 
 
 def by_class(answers: Answers) -> tuple[list[dict[str, Any]], tuple[tuple[int, ...], ...]]:
-    """Precision, recall and F1 of each class with Wilson intervals, and the confusion matrix (gold by predicted)."""
+    """Return precision, recall and F1 per class with Wilson intervals, and the confusion matrix (gold by predicted)."""
     k = len(answers.labels)
     matrix = np.bincount(answers.gold * k + answers.predicted, minlength=k * k).reshape(k, k)
     found = []
     for index, label in enumerate(answers.labels):
-        right, true, said = (int(n) for n in (matrix[index, index], matrix[index].sum(), matrix[:, index].sum()))
+        right, true, predicted = (int(n) for n in (matrix[index, index], matrix[index].sum(), matrix[:, index].sum()))
         found.append(
             {
                 "label": label,
                 "rows": true,
-                "predicted": said,
-                "precision": right / said if said else None,
+                "predicted": predicted,
+                "precision": right / predicted if predicted else None,
                 "recall": right / true if true else None,
                 "recall_interval": wilson(right, true) if true else None,
-                "f1": 2 * right / (said + true) if true else None,
+                "f1": 2 * right / (predicted + true) if true else None,
             }
         )
     return found, tuple(tuple(int(n) for n in row) for row in matrix)
@@ -134,7 +134,7 @@ def by_class(answers: Answers) -> tuple[list[dict[str, Any]], tuple[tuple[int, .
 def by_slice(
     answers: Answers, slices: Sequence[Slice], *, resampling: Resampling, confidence: float
 ) -> list[dict[str, Any]]:
-    """Accuracy with its interval, and macro-F1, of each slice."""
+    """Return accuracy with its interval, and macro-F1, of each slice."""
     if not answers.usable:
         return []
     table = []
@@ -157,9 +157,9 @@ def by_slice(
 def slices_far_below(
     answers: Answers, slices: Sequence[Slice], *, resampling: Resampling, confidence: float, gap: float
 ) -> list[str]:
-    """Names of slices that are, beyond doubt, answered right less often than the whole set by more than the gap.
+    """Return the slices whose accuracy is, with confidence, below that of the whole set by more than the gap.
 
-    All slices share one error rate (Bonferroni). Gold classes are left out: a floor on the lowest recall holds them.
+    All slices share one error rate (Bonferroni). Gold classes are excluded: the floor on the lowest recall covers them.
     """
     parts = [part for part in slices if part.kind != GOLD_SLICE]
     if not answers.usable or not parts:
@@ -176,7 +176,7 @@ def slices_far_below(
 
 
 def reliability_table(scores: dict[tuple[str, str], Scores]) -> pd.DataFrame:
-    """The bars of every reliability diagram, empty ones left out."""
+    """Return the bins of every reliability diagram, without empty ones."""
     rows = [
         {
             "candidate": candidate,
@@ -195,14 +195,14 @@ def reliability_table(scores: dict[tuple[str, str], Scores]) -> pd.DataFrame:
 
 
 def rounded(value: Any, digits: int = 6) -> Any:
-    """A number as files keep it: six digits, null where it is none."""
+    """Return a number as files keep it: six digits, None if not finite."""
     if isinstance(value, float):
         return round(value, digits) if np.isfinite(value) else None
     return value
 
 
 def _lowest_recall(answers: Answers, *, resampling: Resampling, confidence: float) -> BootstrapEstimate:
-    """Recall of the class that is answered worst, with that class's own interval."""
+    """Return the recall of the worst class, with that class's own interval."""
     found = []
     for index in range(len(answers.labels)):
         rows = np.flatnonzero(answers.gold == index)

@@ -140,5 +140,5 @@ def test_a_check_that_passed_without_proof_says_so(interval, badge):
 def test_favorable_labels_are_named():
     schema = dataclasses.replace(SCHEMA, favorable_labels=("refund",), strata=("channel",))
     page = model_card(evidence(schema=schema))
-    assert "The prediction refund is a favorable outcome too" in page and "favor impact: channel=web" in page
+    assert "The prediction refund is a favorable outcome too" in page and "favorable impact: channel=web" in page
     assert "is a favorable outcome too" not in model_card(evidence())
