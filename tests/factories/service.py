@@ -22,6 +22,7 @@ from pipelines.live.serve.commands import utc_now
 from pipelines.live.serve.journal import Journal
 from pipelines.live.serve.metrics import Metrics
 from pipelines.live.serve.models import Loaded, Pair
+from pipelines.live.serve.raw_rows import RowConverter
 
 PATIENCE_S = 120  # of every wait: a busy machine is slow
 TOKEN = "a-token-for-tests"
@@ -70,7 +71,7 @@ class Set:
         self.champion = champion or FakePredictor(domain.schema.labels)
         self.models = FixedModels(Loaded(1, self.champion), Loaded(2, challenger) if challenger else None)
         self.share = params.canary.share
-        answerer = Answerer(
+        self.answer = Answerer(
             self.models,
             domain=domain,
             journal=self.journal,
@@ -78,8 +79,9 @@ class Set:
             canary_share=lambda: self.share,
             clock=utc_now,
         )
+        convert = RowConverter(domain, max_text_chars=params.max_text_chars)
         self.app = create_app(
-            Backend(answer=answerer, ready=lambda: self.models.ready, stop=self.journal.close),
+            Backend(answer=self.answer, convert=convert, ready=lambda: self.models.ready, stop=self.journal.close),
             schema=domain.schema,
             params=params,
             metrics=self.metrics,

@@ -10,8 +10,6 @@ from pipelines.live.serve.params import ServeParams
 from pipelines.records.domain import Domain
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pipelines.runtime.project import Project
 
 MORNING = 5  # hour (UTC) of the Monday after a week, when it is measured and decided on
@@ -36,11 +34,12 @@ class Live:
     def serve(self, start: date, end: date, *, request_records: int) -> Counter[int]:
         """Answer a week's records as the service does, compact the log, and return the answers per version."""
         self.service.models.refresh()
-        records = clients(self.project, start, end).to_dict("records")
+        rows, latest = client_rows(self.project, start, end), morning(end)
         answered: Counter[int] = Counter()
-        for first in range(0, len(records), request_records):
-            request = [{str(key): value for key, value in row.items()} for row in records[first:][:request_records]]
-            answered.update(int(answer["model_version"]) for answer in self.service.answer(request))
+        for first in range(0, len(rows), request_records):
+            records = self.service.convert(rows[first:][:request_records], latest=latest).records
+            answers = self.service.answer(records) if records else []
+            answered.update(int(answer["model_version"]) for answer in answers)
         self.service.compact()
         return answered
 
@@ -59,18 +58,16 @@ class Live:
         return result
 
 
-def clients(project: "Project", start: date, end: date) -> "pd.DataFrame":
-    """Return what clients send in a window: the simulator's records with their text as written and known features."""
+def client_rows(project: "Project", start: date, end: date) -> list[dict[str, str | None]]:
+    """Return the raw rows that clients send in a window: the simulator's, as the source delivers them."""
     import pandas as pd
 
-    domain = Domain(project.domain_folder)
+    from pipelines.records.raw import strings_of_frame
+
     simulator = project.parameters.section("simulator")
-    days = domain.simulate(start=start, end=end, seed=project.resources.seed, **simulator)
-    raw = pd.concat([day.assign(_file="live", _row=range(len(day))) for day in days], ignore_index=True)
-    records = domain.to_records(domain.normalize(raw.astype(object).where(raw.notna(), None)))
-    records = records[records["text"].fillna("") != ""].drop_duplicates("id")
-    names = [feature.name for feature in domain.schema.features]
-    return records[["id", "received_at", "text", *names]].reset_index(drop=True)
+    days = Domain(project.domain_folder).simulate(start=start, end=end, seed=project.resources.seed, **simulator)
+    rows: list[dict[str, str | None]] = strings_of_frame(pd.concat(list(days)), file="simulator").to_pylist()
+    return rows
 
 
 def morning(day: date) -> datetime:

@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LiveRecord:
+    """One record of a request: `id`, `received_at`, `text` and features by name."""
+
+    values: Row
+    converted: bool = False  # made of a raw row: cleaned, derived and redacted already
 
 
 class Answerer:
@@ -46,12 +55,10 @@ class Answerer:
         self._canary_share = canary_share
         self._clock = clock
 
-    def __call__(self, records: list[Row]) -> list[Row]:
+    def __call__(self, records: list[LiveRecord]) -> list[Row]:
         """Return one answer per record, in order: {id, label, confidence, model_version, request_id}."""
-        import pandas as pd
-
         pair = self._models.pair
-        frame = to_live_records(pd.DataFrame(records), domain=self._domain)
+        frame = self._frame(records)
         champion = self._ask(pair.champion, frame)
         challenger = None if pair.challenger is None else self._try(pair.challenger, frame)
         seen = self._seen(frame)
@@ -83,6 +90,22 @@ class Answerer:
             }
             for row in answers
         ]
+
+    def _frame(self, records: list[LiveRecord]) -> pd.DataFrame:
+        """Return the records, in order, in the form that training saw."""
+        import pandas as pd
+
+        live = [place for place, record in enumerate(records) if not record.converted]
+        ready = [place for place, record in enumerate(records) if record.converted]
+        if not ready:
+            return to_live_records(pd.DataFrame([record.values for record in records]), domain=self._domain)
+        kinds = {item.name: "string" if item.kind == "category" else "float64" for item in self._domain.schema.features}
+        frame = pd.DataFrame([records[place].values for place in ready]).astype({"text": "string", **kinds})
+        if live:
+            given = to_live_records(pd.DataFrame([records[place].values for place in live]), domain=self._domain)
+            frame = pd.concat([frame, given[frame.columns]], ignore_index=True)
+            frame = frame.iloc[sorted(range(len(records)), key=[*ready, *live].__getitem__)].reset_index(drop=True)
+        return frame
 
     def _ask(self, model: Loaded, frame: pd.DataFrame) -> pd.DataFrame:
         began = time.perf_counter()

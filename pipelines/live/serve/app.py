@@ -14,20 +14,23 @@ from typing import TYPE_CHECKING, Any, cast
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
+from pipelines.live.serve.answering import LiveRecord
 from pipelines.live.serve.batching import Batcher, Overloaded
 from pipelines.live.serve.guard import Guard
-from pipelines.live.serve.schemas import Answers, Problem, request_model
-from pipelines.runtime.errors import PerennialError
+from pipelines.live.serve.schemas import CLOCK_SKEW, Answers, Problem, RowAnswers, request_model
+from pipelines.runtime.errors import InputError, PerennialError
 
 if TYPE_CHECKING:
     from pipelines.live.serve.metrics import Metrics
     from pipelines.live.serve.params import ServeParams
+    from pipelines.live.serve.raw_rows import RowConverter
     from pipelines.records.domain import DomainSchema
 
 logger = logging.getLogger(__name__)
 
-SHOWN_PROBLEMS = 20
+SHOWN_PROBLEMS, SHOWN_CHARS = 20, 1000
 REFUSALS = {
     400: "the body is not valid JSON",
     401: "the token is missing or wrong",
@@ -39,11 +42,16 @@ REFUSALS = {
 Row = dict[str, Any]
 
 
+class UnreadableRows(PerennialError):
+    """The columns of the raw rows cannot be read."""
+
+
 @dataclass(frozen=True)
 class Backend:
     """What the app calls: everything behind the HTTP layer."""
 
-    answer: Callable[[list[Row]], list[Row]]  # n records -> n answers, in the same order
+    answer: Callable[[list[LiveRecord]], list[Row]]  # n records -> n answers, in the same order
+    convert: RowConverter
     ready: Callable[[], bool]  # whether a model is loaded
     stop: Callable[[], None]  # runs after the last answer
 
@@ -83,24 +91,41 @@ def create_app(
     bearer = HTTPBearer(auto_error=False, description="checked before the body is read")
 
     async def predict(body: Any) -> Response:
-        """Return label, confidence and version for one record or for several."""
+        """Return label, confidence and version for one record, for several, or for raw rows."""
         if not backend.ready():
             return _json(503, {"detail": "no model is loaded yet: see /readyz"}, retry=True)
-        records = [_as_record(record, clock=clock) for record in getattr(body, "records", [body])]
         try:
-            answers = await batcher.answer(records)
+            if hasattr(body, "raw"):
+                return _json(200, await answer_rows(body.raw))
+            records = [_as_record(record, clock=clock) for record in getattr(body, "records", [body])]
+            return _json(200, {"predictions": await batcher.answer(records)})
+        except UnreadableRows as error:
+            return _json(422, {"detail": str(error)[:SHOWN_CHARS]})
         except Overloaded as error:
             return _json(503, {"detail": str(error)}, retry=True)
         except PerennialError as error:
             logger.error("a request was not answered: %s", error)
             return _json(503, {"detail": "the service cannot answer now: see its log"}, retry=True)
-        return _json(200, {"predictions": answers})
+
+    async def answer_rows(rows: list[Row]) -> dict[str, Any]:
+        try:
+            converted = await run_in_threadpool(backend.convert, rows, latest=clock() + CLOCK_SKEW)
+        except InputError as error:
+            raise UnreadableRows(str(error)) from error
+        answers = await batcher.answer(converted.records) if converted.records else []
+        metrics.rejected(len(converted.rejected))
+        return {
+            "predictions": [{**answer, "row": row} for answer, row in zip(answers, converted.places, strict=True)],
+            "rejected": [{"row": row, "reason": reason} for row, reason in converted.rejected.items()],
+        }
 
     predict.__annotations__ = {"body": body_model, "return": Response}
     refusals: dict[int | str, dict[str, Any]] = {
         status: {"model": Problem, "description": text} for status, text in REFUSALS.items()
     }
-    app.post("/predict", response_model=Answers, responses=refusals, dependencies=[Depends(bearer)])(predict)
+    app.post("/predict", response_model=Answers | RowAnswers, responses=refusals, dependencies=[Depends(bearer)])(
+        predict
+    )
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -126,11 +151,11 @@ def create_app(
     return app
 
 
-def _as_record(record: Any, *, clock: Callable[[], datetime]) -> Row:
+def _as_record(record: Any, *, clock: Callable[[], datetime]) -> LiveRecord:
     values: Row = record.model_dump()
     values["id"] = values["id"] or uuid.uuid4().hex
     values["received_at"] = values["received_at"] or clock()
-    return values
+    return LiveRecord(values)
 
 
 def _problem(item: Any) -> dict[str, Any]:

@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.errors import PerennialError
+
+if TYPE_CHECKING:
+    from pipelines.live.serve.answering import LiveRecord
 
 
 class Overloaded(PerennialError):
@@ -22,7 +25,7 @@ class Overloaded(PerennialError):
 class Waiting:
     """The records of one request, and the future that gets their answers."""
 
-    records: list[dict[str, Any]]
+    records: list[LiveRecord]
     loop: asyncio.AbstractEventLoop
     answer: asyncio.Future[list[dict[str, Any]]]
 
@@ -32,7 +35,7 @@ class Batcher:
 
     def __init__(
         self,
-        answer_all: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+        answer_all: Callable[[list[LiveRecord]], list[dict[str, Any]]],
         *,
         batch_records: int,
         wait_ms: float,
@@ -49,7 +52,7 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._thread.start()
 
-    async def answer(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def answer(self, records: list[LiveRecord]) -> list[dict[str, Any]]:
         """Return the answers to the records of one request; raise Overloaded when too many records are waiting."""
         with self._lock:
             if self._closed:

@@ -34,6 +34,7 @@ class Metrics:
         self._labels = Series(
             "perennial_answers", "Answers by label and version", ["label", "version"], registry=self.registry
         )
+        self._rejected = Series("perennial_rejected_rows", "Raw rows that are not records", registry=self.registry)
         self._errors = Series(
             "perennial_model_errors", "Calls of a model that failed", ["version"], registry=self.registry
         )
@@ -62,6 +63,10 @@ class Metrics:
         for answer in answers:
             self._confidence.observe(answer["confidence"])
             self._labels.labels(answer["label"], str(answer["model_version"])).inc()
+
+    def rejected(self, rows: int) -> None:
+        """Count raw rows that were rejected."""
+        self._rejected.inc(rows)
 
     def called(self, version: int, *, records: int, seconds: float) -> None:
         """Count a successful call of a model and its time."""

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    create_model,
+)
 
 if TYPE_CHECKING:
     from pipelines.live.serve.params import ServeParams
@@ -16,6 +26,7 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 CLOCK_SKEW = timedelta(hours=1)  # a client's clock may be ahead by this much
 NO_NULL = r"^[^\x00]*$"
 MAX_ID, MAX_CATEGORY = 200, 500
+MAX_COLUMNS = 1000  # of a raw row
 
 
 class Strict(BaseModel):
@@ -40,6 +51,26 @@ class Answers(BaseModel):
     predictions: list[Answer]
 
 
+class RowAnswer(Answer):
+    """The answer to one raw row."""
+
+    row: int = Field(ge=0, description="place of the row in the request, from 0")
+
+
+class RejectedRow(BaseModel):
+    """A raw row that is not a record."""
+
+    row: int = Field(ge=0, description="place of the row in the request, from 0")
+    reason: str = Field(description="the reason that ingest would write to quarantine, without personal data")
+
+
+class RowAnswers(BaseModel):
+    """The answers to raw rows: every row is in one of the two lists."""
+
+    predictions: list[RowAnswer]
+    rejected: list[RejectedRow]
+
+
 class Problem(BaseModel):
     """Why a request was not answered: one sentence, or the places in the request and what is wrong there."""
 
@@ -47,7 +78,7 @@ class Problem(BaseModel):
 
 
 def request_model(schema: DomainSchema, *, params: ServeParams, clock: Callable[[], datetime]) -> Any:
-    """Return the type of the body of /predict: one record, or `{"records": [...]}`."""
+    """Return the type of the body of /predict: one record, `{"records": [...]}`, or `{"raw": [...]}`."""
 
     def in_range(moment: datetime) -> datetime:
         if moment < EARLIEST:
@@ -80,7 +111,21 @@ def request_model(schema: DomainSchema, *, params: ServeParams, clock: Callable[
         __doc__="Several records.",
         records=(Annotated[list[record], Field(min_length=1, max_length=params.max_records)], ...),
     )
+    row = Annotated[dict[str, JsonValue], Field(min_length=1, max_length=MAX_COLUMNS)]
+    raw = create_model(
+        "RawRows",
+        __base__=Strict,
+        __doc__="Rows as the source delivers them, by column; they are converted and validated as in training.",
+        raw=(Annotated[list[row], Field(min_length=1, max_length=params.max_records)], ...),
+    )
     return Annotated[
-        Annotated[record, Tag("record")] | Annotated[batch, Tag("records")],
-        Discriminator(lambda body: "records" if isinstance(body, dict) and "records" in body else "record"),
+        Annotated[record, Tag("record")] | Annotated[batch, Tag("records")] | Annotated[raw, Tag("raw")],
+        Discriminator(kind_of),
     ]
+
+
+def kind_of(body: Any) -> str:
+    """Return which kind of body a request has: "records", "raw" or "record"."""
+    if isinstance(body, dict):
+        return next((kind for kind in ("records", "raw") if kind in body), "record")
+    return "record"

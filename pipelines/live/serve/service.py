@@ -17,6 +17,7 @@ from pipelines.live.serve.journal import Journal, compact
 from pipelines.live.serve.metrics import Metrics
 from pipelines.live.serve.models import Models
 from pipelines.live.serve.params import ServeParams
+from pipelines.live.serve.raw_rows import RowConverter
 from pipelines.monitoring.live_state import live_folder
 from pipelines.records.domain import Domain
 
@@ -51,6 +52,7 @@ class Service:
         self.journal = Journal(
             journal_folder(self.live), segment_bytes=params.segment_bytes, fsync_seconds=params.fsync_seconds
         )
+        self.convert = RowConverter(self.domain, max_text_chars=params.max_text_chars)
         self.answer = Answerer(
             self.models,
             domain=self.domain,
@@ -75,7 +77,7 @@ class Service:
         from pipelines.live.serve.app import Backend, create_app
 
         return create_app(
-            Backend(answer=self.answer, ready=lambda: self.models.ready, stop=self.stop),
+            Backend(answer=self.answer, convert=self.convert, ready=lambda: self.models.ready, stop=self.stop),
             schema=self.domain.schema,
             params=self.params,
             metrics=self.metrics,

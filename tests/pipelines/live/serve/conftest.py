@@ -20,9 +20,9 @@ def serve_params(repository) -> ServeParams:
 
 @pytest.fixture
 def make_set(tmp_path, complaints, serve_params):
-    def make(*, parameters=None, **rest):
+    def make(*, parameters=None, domain=complaints, **rest):
         params = serve_params.model_copy(update=parameters or {})
-        return Set(tmp_path, domain=complaints, params=params, **rest)
+        return Set(tmp_path, domain=domain, params=params, **rest)
 
     return make
 
