@@ -111,7 +111,8 @@ def request_model(schema: DomainSchema, *, params: ServeParams, clock: Callable[
         __doc__="Several records.",
         records=(Annotated[list[record], Field(min_length=1, max_length=params.max_records)], ...),
     )
-    row = Annotated[dict[str, JsonValue], Field(min_length=1, max_length=MAX_COLUMNS)]
+    column = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern=NO_NULL)]
+    row = Annotated[dict[column, JsonValue], Field(min_length=1, max_length=MAX_COLUMNS)]
     raw = create_model(
         "RawRows",
         __base__=Strict,
