@@ -1,9 +1,9 @@
 """Write the stage graph as DVC itself resolves it: `python scripts/export_graph.py [--check | --stdout] [--root R]`.
 
-With `--checkout` it first fetches back what the cache holds of the outputs: one start of DVC does for both.
+With `--checkout` it first restores the outputs that the cache holds, so that DVC starts only once.
 
-Runs in the pipeline environment, where DVC is. Templates, `foreach`, `matrix`, several `dvc.yaml` files and directory
-outputs are resolved by DVC's own index, so the DAGs that read this file never guess an edge.
+It runs in the pipeline environment, which has DVC. DVC's own index resolves templates, `foreach`, `matrix`, several
+`dvc.yaml` files and directory outputs, so the DAGs that read this file never guess an edge.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FORMAT = 2
 
 
 def export(root: Path, *, checkout: bool = False) -> dict[str, Any]:
-    """Describe every stage of the repository at `root`, in the order in which `dvc repro` runs them."""
+    """Return a description of every stage of the repository at `root`, in the order in which `dvc repro` runs them."""
     from dvc.repo import Repo
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
@@ -31,7 +31,7 @@ def export(root: Path, *, checkout: bool = False) -> dict[str, Any]:
             repo.checkout(force=True, allow_missing=True)
         graph = repo.index.graph
         active = get_active_graph(graph)
-        # `dvc repro` runs what ./dvc.yaml needs; `dvc repro --all-pipelines` the rest.
+        # `dvc repro` runs what ./dvc.yaml needs, `dvc repro --all-pipelines` the rest.
         own = collect_stages(repo, ["dvc.yaml"]) if Path("dvc.yaml").exists() else []
         order = plan_repro(active, own) if own else []
         order += [stage for stage in plan_repro(active) if stage not in order]
@@ -66,29 +66,37 @@ def _describe(stage: Any, graph: Any) -> dict[str, Any]:
 
 
 def _parameter_files(stages: list[dict[str, Any]]) -> list[str]:
-    """YAML files that stages read their parameters from: an override may name what stands in one of them."""
+    """Return the YAML files that stages read parameters from; an override may name a value in any of them."""
     found = {dep for stage in stages for dep in stage["deps"] if dep.endswith((".yaml", ".yml"))}
     return sorted(found | {"params.yaml"})
 
 
 def _templated(files: set[Path]) -> list[str]:
-    """Names between `${` and `}`: values that shape the graph itself, commands too, and not only a stage's work."""
+    """Return the names between `${` and `}`: values that shape the graph itself, including commands."""
     texts = [file.read_text(encoding="utf-8") for file in sorted(files) if file.suffix in {".yaml", ".yml"}]
     return sorted({name for text in texts for name in re.findall(r"\$\{\s*([^}\s]+)\s*\}", text)})
 
 
 def render(graph: dict[str, Any]) -> str:
-    """The graph as it stands in the file: one stage a paragraph, keys in a fixed order."""
-    return json.dumps(graph, indent=1, ensure_ascii=False) + "\n"
+    """Return the graph as JSON with one line per value, so that a change of one list is a change of one line."""
+    stages = [_block(stage, "  ") for stage in graph["stages"]]
+    rest = {name: value for name, value in graph.items() if name != "stages"}
+    head = _block(rest, " ").removesuffix("\n }").removeprefix("{")
+    return "{" + head + ',\n "stages": [\n  ' + ",\n  ".join(stages) + "\n ]\n}\n"
+
+
+def _block(content: dict[str, Any], indent: str) -> str:
+    lines = [f"{indent} {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in content.items()]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write, show or check the generated graph."""
+    """Write, print or check the generated graph."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: the working directory)")
-    parser.add_argument("--check", action="store_true", help=f"only say whether {GRAPH} is stale")
-    parser.add_argument("--stdout", action="store_true", help="only show the graph")
-    parser.add_argument("--checkout", action="store_true", help="do `dvc checkout --force --allow-missing` before")
+    parser.add_argument("--check", action="store_true", help=f"only report whether {GRAPH} is stale")
+    parser.add_argument("--stdout", action="store_true", help="print the graph, write nothing")
+    parser.add_argument("--checkout", action="store_true", help="run `dvc checkout --force --allow-missing` first")
     given = parser.parse_args(arguments)
     text = render(export(given.root, checkout=given.checkout))
     file = given.root / GRAPH
@@ -96,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(text)
     elif given.check:
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
-            sys.stderr.write(f"{GRAPH} is stale: dvc.yaml or what it refers to has changed. Mend it: make graph\n")
+            sys.stderr.write(f"{GRAPH} is stale: dvc.yaml or a file it refers to has changed; run `make graph`\n")
             return 1
     elif not file.is_file() or file.read_text(encoding="utf-8") != text:
         file.parent.mkdir(parents=True, exist_ok=True)
