@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "dags"), str(ROOT / "scripts"), str(ROOT / "dags")]
 
-from lightly import TOOLS, LightRepository, free_port  # noqa: E402
+from light_repository import TOOLS, LightRepository, free_port  # noqa: E402
 
 from benchmarks.out import write_section  # noqa: E402
 

@@ -1,20 +1,21 @@
 """# drift_watch
 
-Is the world still the one that the champion was trained in? Measure last week's predictions against the champion's
-profile, show which column moved, walk the decision tree, and let `retrain` run at most once for one cause.
+Compare last week's predictions with the champion's training profile, show which columns have drifted, decide what to
+do, and trigger `retrain` at most once per cause.
 
-**What starts it.** Every day at 05:00 UTC, for the seven days that ended at midnight. By hand (*Trigger*): the form
-takes a window and a model version.
+**What starts it.** The schedule: every day at 05:00 UTC, for the seven days that ended at midnight. The trigger form: a
+window and a model version.
 
-**What comes of it.** In `live/<registered model>/` of the state root, `drift/<key>/` holds `verdict.json`, `drift.html`
-(read this first), Evidently's report and the decision; `decisions.jsonl` holds all decisions. In the grid each column
-is an instance of `psi_sensor`: green where it moved, pink where it did not. `decide` says what is done and why: a
-broken feed is alerted and never retrained on; a champion that is worse than the one before it is rolled back; a breach
-triggers `retrain` as the run `drift__<key>`, once for one cause, within the cooldown and the compute budget; else a
-person is paged.
+**What it produces.** In `live/<registered model>/` of the state root: `drift/<key>/` with `verdict.json`, `drift.html`
+(start here), Evidently's report and the decision; `decisions.jsonl` with all decisions. In the grid, each column is an
+instance of `psi_sensor`: successful if it has drifted, skipped if not. `decide` states the action and the reason: a
+broken feed raises an alert and never retrains; a champion that is worse than its predecessor is rolled back; a drift
+breach triggers `retrain` as the run `drift__<key>`, once per cause, within cooldown and compute budget; in all other
+cases that need attention the owner is paged.
 
-**When it fails.** Nothing was triggered. Clear the red task: the same cause has the same key, so nothing happens twice.
-The cooldown is written only after the trigger: a crash in between triggers again, and finds that the run is there.
+**When it fails.** Nothing was triggered. Clear the failed task: the same cause has the same key, so nothing happens
+twice. The cooldown starts only after the trigger; after a crash in between, the task triggers again and finds the
+existing run.
 """
 
 from datetime import datetime, timedelta
@@ -25,7 +26,7 @@ from orchestration.alerts import on_failure
 from orchestration.graph import add_run
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
-from watching.tasks import DecidedOperator, PsiSensor, TellOperator, TriggerRetrainOperator, columns, watch_params
+from watching.tasks import DecidedOperator, NotifyOperator, PsiSensor, TriggerRetrainOperator, columns, watch_params
 
 SCHEDULE = CronDataIntervalTimetable("0 5 * * *", timezone="UTC")
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
@@ -56,11 +57,11 @@ with DAG(
         task_id="psi_sensor", path=MEASURED % "verdict", timeout=3600, map_index_template="{{ task.column }}"
     ).expand(column=columns(measure.output))
     decide = CommandOperator(task_id="decide", project=PROJECT, arguments=DECIDE, trigger_rule="none_failed")
-    tell = TellOperator(task_id="tell", project=PROJECT, trigger_rule="none_failed")
-    rollback = DecidedOperator(task_id="rollback", project=PROJECT, asked="rollback", arguments=ROLLBACK)
+    tell = NotifyOperator(task_id="tell", project=PROJECT, trigger_rule="none_failed")
+    rollback = DecidedOperator(task_id="rollback", project=PROJECT, action="rollback", arguments=ROLLBACK)
     trigger = TriggerRetrainOperator(task_id="trigger_retrain", trigger_dag_id="retrain", trigger_rule="none_failed")
     confirm = DecidedOperator(
-        task_id="confirm", project=PROJECT, asked="retrain", arguments=CONFIRM, trigger_rule="none_failed"
+        task_id="confirm", project=PROJECT, action="retrain", arguments=CONFIRM, trigger_rule="none_failed"
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
     measure >> sensors >> decide >> [rollback, tell]

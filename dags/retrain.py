@@ -1,20 +1,22 @@
 """# retrain
 
-From the source to a released model: a workspace at a pinned commit, one task for each stage of `dvc.yaml`, approval
-when asked for, release, record, clean-up.
+Train, evaluate and release a model: one task per stage of `dvc.yaml`, then an optional approval, the release, the
+record and the clean-up. Each run has its own workspace (a git worktree) at a pinned commit.
 
-**What starts it.** Every Monday at 00:00 UTC, for the window that ends there (`ingest.window_days` long). By hand
-(*Trigger*): the form takes a git ref, a window, parameter overrides, a reason, and whether a person must approve. By
-`drift_watch`, when live data has moved. A **backfill** trains and records, and never releases. **Missed schedules:**
-there is no catch-up; after an outage the last missed week is run, once, since its window holds the others'.
+**What starts it.** The schedule: every Monday at 00:00 UTC, for the window of `ingest.window_days` that ends then. The
+trigger form: a git ref, a window, parameter overrides, a reason, and whether a person must approve. The DAG
+`drift_watch`, after a drift breach. A **backfill** trains and records, and never releases. There is no **catch-up**:
+after an outage only the last missed week runs, because its window includes the others.
 
-**What comes of it.** The branch and tag `runs/<run>` in git, data and run cache in the DVC remote:
-`git checkout TAG && dvc repro --pull --allow-missing` replays it anywhere. A release emits the asset `champion` with
-{revision, tag, version, metrics}: schedule on it. A rollback emits it too; a task that is run again may say it twice.
+**What it produces.** The branch and tag `runs/<run>` in git; data and run cache in the DVC remote. To reproduce the run
+on any machine: `git checkout TAG && dvc repro --pull --allow-missing`. A release emits an event of the asset `champion`
+with {revision, tag, version, metrics}; schedule other DAGs on it. A rollback emits one too. A task that runs twice may
+emit an event twice.
 
-**When it fails.** A red gate (a stage with a verdict) is not a fault: its log ends with the check, value, limit, rows
-and three records; nothing after it runs and the champion stays. Its workspace stays for 7 days. Faults are tried
-again; then clear the red task: the run goes on at its own commit. The owner in `params.yaml` is told of both.
+**When it fails.** A failed gate (a stage with a verdict) is a finding, not a fault: the log ends with the check, its
+value, limit and rows, and three records. Later stages do not run, the champion stays, and the workspace is kept for
+7 days. Faults are retried; afterwards, clear the failed task, and the run continues at its own commit. The owner named
+in `params.yaml` is notified of both.
 """
 
 from datetime import datetime, timedelta
@@ -31,8 +33,10 @@ SCHEDULE = CronDataIntervalTimetable("0 0 * * 1", timezone="UTC")
 RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=30), "retry_exponential_backoff": 2.0}
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
 STAGES = read_graph(Path(__file__).with_name("graph.json"))
-RELEASE = ["python", "-m", "pipelines"]
-DECISION = "data/promote/decision.json"
+COMMAND = ["python", "-m", "pipelines"]
+GATE = [*COMMAND, "gate"]
+DECISION = ("data/promote/decision.json", "action", "release")
+METRICS = "data/evaluate/metrics.json"
 CHAMPION = Asset("champion", uri="champion://perennial")
 
 with DAG(
@@ -51,30 +55,17 @@ with DAG(
         inlets=[CHAMPION],
         project=PROJECT,
         expected=upstream_of(STAGES),
-        window="ingest",
-        before_stages=[[*RELEASE, "pin"]],
+        set_parameters=[*COMMAND, "params", "set"],
+        before_stages=[[*COMMAND, "pin"]],
         commits=["data/champion.json", "data/champion.dvc"],
     )
-    stages = add_stage_tasks(PROJECT, STAGES, before={}, after={}, overrides="data/overrides")
-    approve = ApproveOperator(
-        task_id="approve",
-        project=PROJECT,
-        subject="Release this model?",
-        decision=(DECISION, "action", "release"),
-        evidence=["data/evaluate/metrics.json"],
-        overrides="data/overrides",
-    )
-    release = ReleaseOperator(task_id="release", project=PROJECT, arguments=[*RELEASE, "apply"])
-    record = RecordOperator(
-        task_id="record",
-        project=PROJECT,
-        asset=CHAMPION,
-        released=("action", "release"),
-        result_of="release",
-        metrics="data/evaluate/metrics.json",
-        trigger_rule="none_failed_min_one_success",
-    )
+    stages = add_stage_tasks(PROJECT, STAGES, gate=GATE, before={}, after={})
+    shown = {"subject": "Release this model?", "decision": DECISION, "evidence": [METRICS]}
+    approve = ApproveOperator(task_id="approve", project=PROJECT, gate=GATE, **shown)
+    release = ReleaseOperator(task_id="release", project=PROJECT, arguments=[*COMMAND, "apply"])
+    result = {"asset": CHAMPION, "released": ("action", "release"), "result_of": "release", "metrics": METRICS}
+    last = [task.task_id for task in stages.last]
+    record = RecordOperator(task_id="record", project=PROJECT, after=last, trigger_rule="none_failed", **result)
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7)
-    stages.last >> approve >> release
-    [release, *stages.last] >> record
+    stages.last >> approve >> release >> record
     add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup)

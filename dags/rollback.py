@@ -1,15 +1,15 @@
 """# rollback
 
-Back to the last champion before the present one, in under a minute: the alias moves, nothing is trained.
+Make the previous champion the champion again, in under a minute: the alias moves, nothing is trained.
 
-**What starts it.** By hand only (*Trigger*), with a reason, which stands in the champion's history.
+**What starts it.** Only the trigger form, with a reason that is recorded in the champion's history.
 
-**What comes of it.** The champion alias points at the version that was champion before; the line in the history says
-who, when, why, from and to. Services that answer with the champion follow by themselves. The asset `champion` has an
-event with {action: rollback, revision, version, previous, reason}.
+**What it produces.** The champion alias points at the version that was champion before. A line of the history states
+who, when, why, from and to. Services that use the champion follow automatically. The asset `champion` gets an event
+with {action: rollback, revision, version, previous, reason}.
 
-**When it fails.** The alias has not moved: the log says why (no earlier champion, a damaged artifact). Nothing needs
-to be cleaned up; mend the cause and trigger it again.
+**When it fails.** The alias has not moved, and the log states why: no earlier champion, or a damaged artifact. Nothing
+needs to be cleaned up: fix the cause and trigger the DAG again.
 """
 
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ from orchestration.project import Project
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
 ROLLBACK = ["python", "-m", "pipelines", "rollback", "--reason={{ params.reason }}"]
 CHAMPION = Asset("champion", uri="champion://perennial")
-REASON = Param(type="string", minLength=5, maxLength=1000, title="Reason", description="Why; it stands in the history.")
+REASON = Param(type="string", minLength=5, maxLength=1000, title="Reason", description="Recorded in the history.")
 
 with DAG(
     "rollback",

@@ -1,17 +1,17 @@
 """# score
 
-The champion's answers for new input, one UTC day at a time, and the gold labels that have arrived since.
+Predict with the champion on new input, one UTC day at a time, and collect the gold labels that have arrived since.
 
-**What starts it.** Every day at 03:00 UTC, for the day that ended at midnight. By hand (*Trigger*): the form takes a
-window and a model version. A **backfill** scores past days; a window is scored by several workers
-(`params.yaml: score.workers`), and a second run of it adds nothing.
+**What starts it.** The schedule: every day at 03:00 UTC, for the day that ended at midnight. The trigger form: a window
+and a model version. A **backfill** scores past days. A window is scored by several workers
+(`score.workers` in `params.yaml`); a second run of the same window adds nothing.
 
-**What comes of it.** In `live/<registered model>/` of the state root, `predictions/day=.../`: one row a record with its
-features, label, confidence and model version; `labels/day=.../`: late labels of the last 60 days. `drift_watch` reads
-both.
+**What it produces.** In `live/<registered model>/` of the state root: `predictions/day=.../`, one row per record with
+its features, label, confidence and model version; `labels/day=.../`, late labels of the last 60 days. `drift_watch`
+reads both.
 
-**When it fails.** Rows that were written stay and are found again: clear the red task. Exit code 66 in its log names
-what is wrong (no champion yet, a window in the future, a source that cannot be read) and is not tried again.
+**When it fails.** Rows that were written are kept and not written again: clear the failed task. Exit code 66 is not
+retried; the log states what is wrong (no champion yet, a window in the future, a source that cannot be read).
 """
 
 from datetime import datetime, timedelta
@@ -40,9 +40,13 @@ with DAG(
     catchup=False,
     max_active_runs=2,
     params={
-        "start": Param(None, type=OPTIONAL, pattern=DAY, title="Window start", description="Empty: a day before end."),
-        "end": Param(None, type=OPTIONAL, pattern=DAY, title="Window end", description="Empty: today, UTC."),
-        "model_version": Param(None, type=["null", "integer"], title="Version", description="Empty: the champion."),
+        "start": Param(
+            None, type=OPTIONAL, pattern=DAY, title="Window start", description="Default: one day before the end."
+        ),
+        "end": Param(None, type=OPTIONAL, pattern=DAY, title="Window end", description="Default: today (UTC)."),
+        "model_version": Param(
+            None, type=["null", "integer"], title="Model version", description="Default: the champion."
+        ),
     },
     default_args={"retries": 2, "retry_delay": timedelta(seconds=20), "on_failure_callback": on_failure(PROJECT)},
     doc_md=__doc__,

@@ -1,4 +1,4 @@
-"""DVC pipelines under Airflow: one graph, a workspace for each run, every run replayable.
+"""Run DVC pipelines under Airflow: one stage graph, a workspace per run, every run reproducible.
 
-Knows Airflow, git and DVC's files, and nothing of what a pipeline is about.
+This package knows Airflow, git and DVC's files, and nothing about the subject of a pipeline.
 """

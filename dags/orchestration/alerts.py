@@ -1,4 +1,4 @@
-"""Tell the owner that a task has failed: in the log, in a file of the state root, and to a web hook if there is one."""
+"""Notify the owner that a task has failed: in the log, in a file of the state root, and by a web hook if one is set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def owner(project: Project, run_id: str | None = None) -> str:
-    """Who answers for the pipeline: `owner` of the run's own params.yaml, else of the checkout's."""
+    """Return who is responsible for the pipeline: `owner` of the run's own params.yaml, else of the checkout's."""
     places = [Workspace(project, run_id).path] if run_id else []
     for folder in (*places, project.root):
         try:
@@ -30,11 +30,11 @@ def owner(project: Project, run_id: str | None = None) -> str:
             continue
         if found:
             return str(found)
-    return "nobody: params.yaml names no owner"
+    return "unknown (no `owner` in params.yaml)"
 
 
 def send(project: Project, *, message: str, run_id: str | None = None, **more: Any) -> dict[str, Any]:
-    """Write an alert down and pass it on; a web hook that fails is logged, never raised."""
+    """Record an alert and send it; a web hook that fails is logged, never raised."""
     alert = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "owner": owner(project, run_id),
@@ -53,16 +53,16 @@ def send(project: Project, *, message: str, run_id: str | None = None, **more: A
             request = urllib.request.Request(address, data=body, headers={"Content-Type": "application/json"})  # noqa: S310
             urllib.request.urlopen(request, timeout=10).close()  # noqa: S310  http and https only, see above
         except OSError as error:
-            logger.warning("the alert did not reach %s: %s", address, error)
+            logger.warning("the alert could not be sent to %s: %s", address, error)
     return alert
 
 
 def on_failure(project: Project) -> Callable[[Any], None]:
-    """An `on_failure_callback` for tasks: runs when a task has failed for good."""
+    """Return an `on_failure_callback` for tasks: it runs when a task has failed and has no retry left."""
 
     def notify_owner(context: Any) -> None:
         task, error = context["ti"], context.get("exception")
-        first = str(error or "the task's process ended without a word").strip().splitlines()
+        first = str(error or "the task's process ended without a message").strip().splitlines()
         send(
             project,
             message=f"{task.dag_id}.{task.task_id}: {first[0] if first else type(error).__name__}",

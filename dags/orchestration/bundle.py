@@ -1,22 +1,25 @@
-"""A DAG bundle made of a git repository's commits, so that a run keeps the DAG files of the commit it began with."""
+"""A DAG bundle of a git repository's commits, so that a run keeps the DAG files of the commit it started with."""
 
 from __future__ import annotations
 
 import io
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
 from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 
-from .clone import git
-
-SHOWN = 12
+from .git import git
 
 
 class GitFolderBundle(BaseDagBundle):
-    """DAG files of a folder of a git repository, as committed: each commit is a version with a folder of its own."""
+    """DAG files in a folder of a git repository, as committed: each commit is a version with its own folder.
+
+    Used instead of the bundle of Airflow's git provider because it needs no package but git, unpacks nothing but the DAG
+    folder, and gives the files a time at which the DAG processor reads them at once.
+    """
 
     supports_versioning = True
 
@@ -28,7 +31,7 @@ class GitFolderBundle(BaseDagBundle):
         self._mirror = self.base_dir / "mirror.git"
 
     def initialize(self) -> None:
-        """Unpack the wanted version, or find the newest."""
+        """Unpack the requested version, or find the newest."""
         with self.lock():
             if not (self._mirror / "HEAD").is_file():
                 self.base_dir.mkdir(parents=True, exist_ok=True)
@@ -40,7 +43,7 @@ class GitFolderBundle(BaseDagBundle):
         super().initialize()
 
     def refresh(self) -> None:
-        """Fetch, and unpack what is new."""
+        """Fetch, and unpack the newest version."""
         with self.lock():
             self._refresh()
 
@@ -53,21 +56,13 @@ class GitFolderBundle(BaseDagBundle):
         partial.replace(pointer)
 
     def _unpack(self, commit: str) -> None:
-        """Write a commit's files into its version folder; a whole folder appears at once."""
+        """Write a commit's files into its version folder; the folder appears complete or not at all."""
         target = self.versions_dir / commit
         if target.is_dir():
             return
         if not git(self._mirror, "cat-file", "-t", commit, check=False):
-            git(
-                self._mirror,
-                "fetch",
-                "--quiet",
-                self.origin,
-                "+refs/heads/*:refs/remotes/origin/*",
-                "+refs/tags/*:refs/tags/*",
-            )
-        import subprocess
-
+            refs = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]
+            git(self._mirror, "fetch", "--quiet", self.origin, *refs)
         answer = subprocess.run(
             ["git", "-C", str(self._mirror), "archive", "--format=tar", commit, "--", self.subdir],
             capture_output=True,
@@ -76,14 +71,14 @@ class GitFolderBundle(BaseDagBundle):
         partial = target.with_name(f"{commit}.partial")
         with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
             filtered = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 and later
-            archive.extractall(partial, **filtered)  # noqa: S202  git itself has archived this
-        # Files carry the time of their commit, and the DAG processor reads anew what is younger than its last look.
+            archive.extractall(partial, **filtered)  # noqa: S202  made by git archive
+        # Files have the time of their commit, and the DAG processor reads only what is younger than its last scan.
         for file in partial.rglob("*"):
             os.utime(file)
         partial.rename(target)
 
     def get_current_version(self) -> BundleVersion:
-        """The commit that these files are."""
+        """Return the commit of these files."""
         return BundleVersion(version=self.version or (self.base_dir / "newest").read_text().strip())
 
     @property

@@ -1,42 +1,16 @@
-"""The managed clone of the project's repository, and git as everything here calls it."""
+"""The managed clone of the project's repository, shared by the worktrees of all runs."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
+from .git import git
 from .process import locked
 from .project import Project
 from .request import RequestError
-
-SETTINGS = ["-c", "core.hooksPath=/dev/null", "-c", "commit.gpgsign=false", "-c", "gc.auto=0"]
-SETTINGS += ["-c", "user.name=orchestration", "-c", "user.email=orchestration@localhost"]
-
-
-class WorkspaceError(RuntimeError):
-    """A workspace or the managed clone is not as it has to be; the message says what to do."""
-
-
-def git(folder: Path, *arguments: str, check: bool = True, keep: Sequence[int] = ()) -> str:
-    """Run git in a folder with an argument list and return what it says; WorkspaceError when it fails."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    answer = subprocess.run(
-        ["git", "-C", str(folder), *SETTINGS, *arguments],
-        env={**environment, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        pass_fds=tuple(keep),
-    )
-    if answer.returncode and check:
-        raise WorkspaceError(f"git {' '.join(arguments)} in {folder}: {(answer.stderr or answer.stdout).strip()}")
-    return answer.stdout.strip() if not answer.returncode else ""
 
 
 class Clone:
@@ -52,55 +26,60 @@ class Clone:
         with locked(self.project.runs / "clone.lock") as descriptor:
             yield descriptor
 
+    @property
+    def complete(self) -> bool:
+        """True when the clone exists; a clone that a crash interrupted has another name."""
+        return (self.path / ".git" / "HEAD").is_file()
+
     def update(self, *, keep: Sequence[int] = ()) -> None:
-        """Make or refresh the clone; a clone that a crash left half made is made again."""
-        if not (self.path / ".git" / "HEAD").is_file():
-            partial = self.path.with_name("clone.partial")
-            for left in (partial, self.path):
-                shutil.rmtree(left, ignore_errors=True)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            git(
-                self.path.parent,
-                "clone",
-                "--quiet",
-                "--no-checkout",
-                "--",
-                self.project.origin,
-                str(partial),
-                keep=keep,
-            )
-            git(partial, "config", "gc.auto", "0", keep=keep)
-            git(partial, "checkout", "--quiet", "--detach", keep=keep)  # no branch is taken by the clone itself
-            partial.rename(self.path)
-        self._unlock()
+        """Make the clone where it is missing, then fetch everything from the origin. The caller holds the clone."""
+        if not self.complete:
+            self._make(keep=keep)
+        self._remove_stale_locks()
         git(self.path, "remote", "set-url", "origin", self.project.origin, keep=keep)
-        heads = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]
-        git(self.path, "fetch", "--quiet", "--prune", "--no-tags", "origin", *heads, keep=keep)
+        refs = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]
+        git(self.path, "fetch", "--quiet", "--prune", "--no-tags", "origin", *refs, keep=keep)
         git(self.path, "fetch", "--quiet", "origin", "HEAD", keep=keep)
         git(self.path, "update-ref", "refs/remotes/origin/HEAD", "FETCH_HEAD", "--no-deref", keep=keep)
 
-    def _unlock(self) -> None:
-        """Remove lock files of a git that was killed: whoever holds the clone's lock knows that none is at work.
+    def _make(self, *, keep: Sequence[int]) -> None:
+        partial = self.path.with_name("clone.partial")
+        for left in (partial, self.path):
+            shutil.rmtree(left, ignore_errors=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        arguments = ["clone", "--quiet", "--no-checkout", "--", self.project.origin, str(partial)]
+        git(self.path.parent, *arguments, keep=keep)
+        git(partial, "config", "gc.auto", "0", keep=keep)
+        git(partial, "checkout", "--quiet", "--detach", keep=keep)  # the clone itself occupies no branch
+        partial.rename(self.path)
 
-        But for the runs' own branches: a stage of another run commits to its branch without this lock.
+    def _remove_stale_locks(self) -> None:
+        """Remove lock files of a killed git: the holder of the clone's lock knows that no other git is running in it.
+
+        The branches of runs are an exception: a stage of another run commits to its branch without this lock.
         """
         folder = self.path / ".git"
-        own = folder / "refs" / "heads" / "runs"
+        branches = folder / "refs" / "heads" / "runs"
         for left in [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]:
-            if not left.name.startswith("index") and own not in left.parents:
+            if not left.name.startswith("index") and branches not in left.parents:
                 left.unlink(missing_ok=True)
-        # A worktree that a killed git left half made names no commit, and every later fetch would fail on it.
-        for half in (folder / "worktrees").glob("*/locked"):
-            shutil.rmtree(half.parent, ignore_errors=True)
+        # A worktree that a killed git left incomplete refers to no commit, and every later fetch would fail on it.
+        for incomplete in (folder / "worktrees").glob("*/locked"):
+            shutil.rmtree(incomplete.parent, ignore_errors=True)
+
+    def find_ref(self, name: str) -> str:
+        """Return the commit of a full ref name in the clone, or ""."""
+        if not (self.path / ".git").exists():
+            return ""
+        return git(self.path, "rev-parse", "--verify", "--quiet", name, check=False)
 
     def commit_of(self, ref: str) -> str:
-        """The commit that a branch, tag or commit name of the origin stands for."""
+        """Return the commit of a branch, tag or commit name of the origin; RequestError when it has none."""
         names = [f"refs/remotes/origin/{ref}", f"refs/tags/{ref}"]
         if re.fullmatch(r"[0-9a-f]{7,64}", ref):
             names.append(ref)
         for name in names:
-            if found := git(
-                self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}", check=False
-            ):
+            arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}"]
+            if found := git(self.path, *arguments, check=False):
                 return found
-        raise RequestError(f"ref = {ref!r}: {self.project.origin} has no such branch, tag or commit")
+        raise RequestError(f"invalid ref = {ref!r}: {self.project.origin} has no such branch, tag or commit")

@@ -1,9 +1,9 @@
-"""Collect garbage: workspaces whose time is up, old runs' branches and tags, data that nothing needs any more.
+"""Collect garbage: expired workspaces, branches and tags of old runs, data that nothing refers to any more.
 
     python -m orchestration.collect --root CHECKOUT --prefix PREFIX [--keep-days N] [--dry-run]
 
-What a present or past champion needs stays: tags below `released/` are never removed, and DVC is told to keep what any
-remaining branch or tag, any workspace and any named checkout refers to.
+What a present or past champion needs is kept: tags below `released/` are never removed, and DVC keeps what any remaining
+branch or tag, any workspace and any named checkout refers to.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from pathlib import Path
 
 import yaml
 
-from .clone import Clone, WorkspaceError, git
+from .clone import Clone
+from .constants import RELEASED
+from .dvc_checkout import DvcCheckout
+from .git import WorkspaceError, git
 from .process import locked
 from .project import Project
-from .record import RELEASED
 from .workspace import Workspace
 
 
 def guard(project: Project) -> Path:
-    """Lock file that commands share and a collection holds alone."""
+    """Return the lock file that commands share and a collection holds alone."""
     return project.runs / "collect.lock"
 
 
-def expired(project: Project, *, days: float, besides: str = "") -> list[str]:
-    """Names of workspaces that nothing has touched for that long."""
+def expired(project: Project, *, days: float, keep: str = "") -> list[str]:
+    """Return the names of workspaces that nothing has touched for that many days, except `keep`."""
     folder = project.runs / "work"
     limit = time.time() - days * 86400
     if not folder.is_dir():
         return []
-    found = [
-        path.name for path in folder.iterdir() if path.is_dir() and path.name != besides and _touched(path) < limit
-    ]
-    return sorted(found)
+    folders = [path for path in folder.iterdir() if path.is_dir() and path.name != keep]
+    return sorted(path.name for path in folders if _touched(path) < limit)
 
 
 def _touched(path: Path) -> float:
@@ -51,22 +51,20 @@ def _touched(path: Path) -> float:
 
 
 def remove_expired(project: Project, name: str) -> None:
-    """Remove one workspace; its local branch stays, so that a cleared task brings it back."""
-    workspace = Workspace(project, name)
-    workspace.slug, workspace.branch = name, f"runs/{name}"
-    workspace.path, workspace.tasks = project.runs / "work" / name, project.runs / "tasks" / name
-    workspace.remove(forget=workspace.recorded())
+    """Remove one workspace; its local branch is kept, so that a cleared task restores it."""
+    workspace = Workspace.named(project, name)
+    workspace.remove(forget=workspace.tree.pushed())
 
 
 def old_runs(project: Project, *, days: float) -> list[str]:
-    """Refs of runs at the origin that are older than that and were never released."""
+    """Return the refs of runs at the origin that are older than that and were never released."""
     clone = Clone(project).path
     pattern = ["refs/remotes/origin/runs/", "refs/tags/runs/"]
-    said = git(clone, "for-each-ref", "--format=%(refname) %(objectname) %(committerdate:unix)", *pattern)
+    listing = git(clone, "for-each-ref", "--format=%(refname) %(objectname) %(committerdate:unix)", *pattern)
     kept = set(git(clone, "for-each-ref", "--format=%(objectname)", f"refs/tags/{RELEASED}").split())
     limit = time.time() - days * 86400
     found = []
-    for line in said.splitlines():
+    for line in listing.splitlines():
         ref, commit, date = line.split()
         if commit not in kept and float(date) < limit:
             found.append(ref.replace("refs/remotes/origin/", "refs/heads/"))
@@ -75,27 +73,20 @@ def old_runs(project: Project, *, days: float) -> list[str]:
 
 @contextlib.contextmanager
 def _everything(project: Project) -> Iterator[Path]:
-    """A throw-away clone in which every branch and tag of the origin and of the managed clone is a local ref."""
+    """Yield a temporary clone in which every branch and tag of the origin and of the managed clone is a local ref."""
     with tempfile.TemporaryDirectory(dir=project.runs, prefix="collect-") as folder:
         path = Path(folder) / "all"
         git(project.runs, "clone", "--quiet", "--", project.origin, str(path))
         git(path, "checkout", "--quiet", "--detach")
-        git(
-            path,
-            "fetch",
-            "--quiet",
-            "--force",
-            project.origin,
-            "+refs/heads/*:refs/heads/*",
-            "+refs/tags/*:refs/tags/*",
-        )
+        refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+        git(path, "fetch", "--quiet", "--force", project.origin, *refs)
         git(path, "fetch", "--quiet", "--force", str(Clone(project).path), "+refs/heads/*:refs/heads/local/*")
         (path / ".dvc" / "config.local").write_text(project.dvc_settings(path), encoding="utf-8")
         yield path
 
 
 def collect(project: Project, *, keep_days: float, dry_run: bool, checkouts: Sequence[Path]) -> list[str]:
-    """Do one collection while no command runs; returns what was (or would be) removed, one line each."""
+    """Do one collection while no command runs; return what was (or would be) removed, one line per item."""
     done = []
     with locked(guard(project)):
         for name in expired(project, days=keep_days):
@@ -127,16 +118,14 @@ def _collect_data(project: Project, *, dry_run: bool, checkouts: Sequence[Path])
         arguments += ["--workspace", "--all-branches", "--all-tags", *(["--dry"] if dry_run else [])]
         for other in others:
             arguments += ["--projects", str(other)]
-        every = Workspace(project, "collect")
-        every.path = path
-        said = every.run(arguments)
+        output = DvcCheckout(project, path=path, tasks=path, variables={}).run(arguments)
     if not dry_run:
         _collect_run_cache(project.cache)
-    return "data: " + " ".join(said.split())
+    return "data: " + " ".join(output.split())
 
 
 def _collect_run_cache(cache: Path) -> None:
-    """Drop run-cache entries whose outputs are gone: DVC would find the entry and then miss the data."""
+    """Remove run-cache entries whose outputs are gone: DVC would find the entry and then miss the data."""
     for entry in [path for path in (cache / "runs").rglob("*") if path.is_file()]:
         try:
             outs = yaml.safe_load(entry.read_text(encoding="utf-8")).get("outs", [])
@@ -145,17 +134,19 @@ def _collect_run_cache(cache: Path) -> None:
             digests = ["unreadable"]
         if not all((cache / "files" / "md5" / digest[:2] / digest[2:]).exists() for digest in digests):
             entry.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # an empty folder makes DVC fail where it looks for an entry
+            with contextlib.suppress(OSError):  # DVC fails on an empty folder
                 entry.parent.rmdir()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Collect from the command line."""
     parser = argparse.ArgumentParser(prog="python -m orchestration.collect", description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="the checkout; its uncommitted data is kept too")
+    parser.add_argument("--root", type=Path, required=True, help="checkout whose uncommitted data is kept too")
     parser.add_argument("--prefix", required=True, help="prefix of the environment variables that describe the project")
-    parser.add_argument("--keep-days", type=float, default=90, help="age from which an unreleased run goes (90)")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument(
+        "--keep-days", type=float, default=90, help="remove unreleased runs older than this (default: 90)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     given = parser.parse_args(arguments)
     project = Project.from_environment(given.prefix, root=given.root)
     try:

@@ -1,47 +1,42 @@
-"""Read what a stage's gate found and put it into words and rows that a person sees in Airflow."""
+"""Show what a stage's gate found to the people who read Airflow's pages; whether it is open, its command decides."""
 
 from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-SHOWN_RECORDS = 3
-SHOWN_LETTERS = 400  # of each text in a record
-WIDTH = 100  # of a line that Airflow's log page shows whole, indented as it shows errors
+from .command import read_object
+from .constants import LINE_WIDTH, SHOWN_LETTERS, SHOWN_RECORDS
+from .workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A verdict file: whether it passed, its checks, some of the records that made it close."""
+    """The answer of a gate command, and the verdict file with its checks and records."""
 
     stage: str
-    passed: bool
-    content: Mapping[str, Any]
-    overridden_by: str | None = None
+    is_open: bool
+    content: Mapping[str, Any] = field(default_factory=dict)  # of the verdict file; empty when it cannot be read
+    override: Mapping[str, Any] | None = None  # the record that opens a closed gate
+    why: str | None = None  # the command's own reason for a closed gate
 
     @classmethod
-    def read(cls, workspace: Path, *, stage: str, verdict: str, overrides: str | None) -> Gate:
-        """Read the verdict; a missing or unreadable one is closed. An override record of its digest lets it pass."""
-        path = workspace / verdict
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            passed = content.get("passed") is True
-        except (OSError, ValueError, AttributeError) as error:
-            reason = f"{verdict} cannot be read ({error}): a gate without a verdict is closed"
-            return cls(stage=stage, passed=False, content={"stage": stage, "checks": [], "reason": reason})
-        digest = content.get("digest")
-        for file in sorted((workspace / overrides).glob("*.json")) if overrides and digest and not passed else ():
-            try:
-                record = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue
-            if isinstance(record, dict) and (record.get("stage"), record.get("verdict_digest")) == (stage, digest):
-                return cls(stage=stage, passed=True, content=content, overridden_by=file.name)
-        return cls(stage=stage, passed=passed, content=content)
+    def read(cls, workspace: Workspace, *, stage: str, verdict: str, command: Sequence[str]) -> Gate:
+        """Ask `command STAGE` whether the gate is open; its result has `open`, `override` and `reason`.
+
+        Raises WorkspaceError when the command fails or gives no answer.
+        """
+        answer = workspace.dvc.result_of([*command, stage])
+        return cls(
+            stage=stage,
+            is_open=answer.get("open") is True,
+            content=read_object(workspace.path / verdict) or {},
+            override=answer.get("override"),
+            why=answer.get("reason"),
+        )
 
     @property
     def checks(self) -> list[Mapping[str, Any]]:
@@ -51,7 +46,7 @@ class Gate:
 
     @property
     def closed_by(self) -> list[Mapping[str, Any]]:
-        """The checks that closed it: failed ones, and undecided ones that were required."""
+        """The checks that closed it: failed ones, and undecided ones that are required."""
         failed = [check for check in self.checks if check.get("outcome") == "failed"]
         undecided = [check for check in self.checks if check.get("outcome") == "undecided" and check.get("required")]
         return failed + undecided
@@ -63,55 +58,60 @@ class Gate:
         return [_shortened(record) for record in shown[:SHOWN_RECORDS]] if isinstance(shown, list) else []
 
     def headline(self) -> str:
-        """One line: which check closed the gate, its value, limit and rows."""
-        if self.passed and not self.overridden_by:
+        """Return one line: which check closed the gate, its value, limit and rows."""
+        if self.is_open and not self.override:
             return f"gate {self.stage} is open"
         if not self.closed_by:
-            return f"gate {self.stage} is closed: {self.content.get('reason', 'no check was made')}"
-        return f"gate {self.stage} is closed by " + "; ".join(_in_words(check) for check in self.closed_by)
+            reason = (self.why or "no check was made").splitlines()
+            return f"gate {self.stage} is closed: {reason[0]}"
+        return f"gate {self.stage} is closed by " + "; ".join(_summary(check) for check in self.closed_by)
 
     def reason(self) -> str:
-        """Why it is closed, in lines that a log shows whole: the headline, each check's sentence, the records."""
+        """Return why it is closed, in lines that a log shows whole: the headline, each check's sentence, records."""
         lines = [self.headline()]
+        if not self.closed_by:
+            lines += (self.why or "").splitlines()[1:]
         lines += [f"{check.get('name')}: {check['sentence']}" for check in self.closed_by if check.get("sentence")]
         lines += [f"record: {json.dumps(row, ensure_ascii=False, default=str)}" for row in self.shown_records]
-        wrapped = [textwrap.wrap(line, WIDTH, subsequent_indent="    ") for line in lines]
+        wrapped = [textwrap.wrap(line, LINE_WIDTH, subsequent_indent="    ") for line in lines]
         return "\n".join(part for parts in wrapped for part in parts)
 
     def evidence(self) -> dict[str, Any]:
-        """What Airflow shows on the task's XCom page: the closing checks and the records, nothing else."""
+        """Return what Airflow shows on the task's XCom page: the closing checks and the records."""
         keys = ("name", "value", "interval", "side", "limit", "rows", "min_rows", "outcome", "sentence")
         checks = [{key: check[key] for key in keys if key in check} for check in self.closed_by]
         made = {"stage": self.stage, "summary": self.headline(), "checks": checks, "shown_records": self.shown_records}
-        # No number that JSON does not know: Airflow would refuse it, and the gate would look like a fault.
+        # No NaN or infinity: Airflow would refuse them, and the closed gate would look like a fault.
         return dict(json.loads(json.dumps(made, default=str), parse_constant=str))
 
     def row(self) -> str:
-        """One row of a table of gates: what came of it, and how its checks ended."""
+        """Return one row of a table of gates: open or closed, and how many checks had each outcome."""
         ends = [str(check.get("outcome")) for check in self.checks]
-        counts = ", ".join(
-            f"{ends.count(end)} {end}" for end in sorted(set(ends), key=lambda end: (end != "passed", end))
-        )
-        state = (
-            f"closed, let pass by {self.overridden_by}" if self.overridden_by else "open" if self.passed else "closed"
-        )
+        order = sorted(set(ends), key=lambda end: (end != "passed", end))
+        counts = ", ".join(f"{ends.count(end)} {end}" for end in order)
+        state = f"closed, overridden by {self.overridden_by}" if self.override else "open" if self.is_open else "closed"
         return f"| {self.stage} | {state} | {len(ends)} | {counts} |"
 
+    @property
+    def overridden_by(self) -> str:
+        """Who overrode the closed gate, and why."""
+        record = self.override or {}
+        return _cell(f"{record.get('who')} ({record.get('why')})")
+
     def page(self, *, records: bool = True) -> str:
-        """The whole verdict as Markdown, for an approval page and, without the records, for a log."""
+        """Return the whole verdict as Markdown, for an approval page and, without the records, for a log."""
         lines = [self.headline(), "", "| check | value | limit | rows | outcome |", "|---|---|---|---|---|"]
         for check in sorted(self.checks, key=lambda check: check not in self.closed_by):
-            cells = (
-                check.get("name"),
-                _number(check.get("value")),
-                _limit(check),
-                check.get("rows"),
-                check.get("outcome"),
-            )
-            lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+            cells = [check.get("name"), _number(check.get("value")), _limit(check)]
+            cells += [check.get("rows"), check.get("outcome")]
+            lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
         shown = self.shown_records if records else []
         lines += [f"- `{json.dumps(record, ensure_ascii=False, default=str)}`" for record in shown]
         return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|")
 
 
 def _number(value: Any) -> str:
@@ -123,9 +123,9 @@ def _limit(check: Mapping[str, Any]) -> str:
     return f"{side} {_number(check.get('limit'))}"
 
 
-def _in_words(check: Mapping[str, Any]) -> str:
-    words = f"{check.get('name')} = {_number(check.get('value'))}, {_limit(check)}, on {check.get('rows')} rows"
-    return f"{words}: {check.get('outcome')}"
+def _summary(check: Mapping[str, Any]) -> str:
+    facts = f"{check.get('name')} = {_number(check.get('value'))}, {_limit(check)}, on {check.get('rows')} rows"
+    return f"{facts}: {check.get('outcome')}"
 
 
 def _shortened(record: Any) -> Any:

@@ -1,10 +1,10 @@
-"""Turn the generated stage graph into tasks: one task a stage, one edge an edge, hooks where a DAG asks for them."""
+"""Turn the generated stage graph into tasks: one task per stage, DVC's own order, hooks where a DAG asks for them."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,21 +12,22 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
+from .graph_check import ancestors
 from .operators import CleanupOperator, DvcStageOperator, PrepareOperator
 from .project import Project
 
 Hook = Any  # an operator, a task, a function that makes one, or a list of these
-SETTINGS = {"pool", "pool_slots", "queue", "priority_weight", "retries"}  # passed on to the task as they are
+SETTINGS = {"pool", "pool_slots", "queue", "priority_weight", "retries"}  # passed to the task unchanged
 KNOWN = SETTINGS | {"retry_delay_seconds", "timeout_minutes", "verdict", "after", "after_outs"}
 
 
 class GraphError(ValueError):
-    """The stage graph or a hook is not what it may be."""
+    """The stage graph, a stage's settings or a hook is invalid."""
 
 
 @dataclass(frozen=True)
 class StageTasks:
-    """The tasks of a graph: what starts and ends it, and every stage's task by the stage's name."""
+    """The tasks of a graph: those that start and end it, and every stage's task by the stage's name."""
 
     by_stage: Mapping[str, BaseOperator]
     first: Sequence[BaseOperator]
@@ -35,20 +36,29 @@ class StageTasks:
 
 
 def read_graph(file: Path) -> list[dict[str, Any]]:
-    """Stages of a generated graph file; GraphError says how to make one."""
+    """Return the stages of a generated graph file; GraphError names the command that generates it."""
     try:
         return list(json.loads(file.read_text(encoding="utf-8"))["stages"])
     except (OSError, ValueError, KeyError) as error:
-        raise GraphError(f"{file} cannot be read ({error}). Mend it: make graph") from error
+        raise GraphError(f"{file} cannot be read ({error}). Generate it: make graph") from error
 
 
-def upstream_of(stages: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Upstream stages of each stage, by name."""
+def upstream_of(stages: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return all upstream stages of each stage, by name."""
     return {stage["name"]: list(stage["upstream"]) for stage in stages}
 
 
+def direct_upstream(upstream: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Return the transitive reduction: of each stage's upstream those that no other upstream stage already waits for."""
+    above = ancestors(upstream)
+    return {
+        stage: [name for name in names if not any(name in above[other] for other in names)]
+        for stage, names in ((stage, list(names)) for stage, names in upstream.items())
+    }
+
+
 def task_id(stage: str) -> str:
-    """Task name of a stage: its own, with `_` for what Airflow does not take (`train@en`, `sub/dvc.yaml:train`)."""
+    """Return the task id of a stage: its name, with `_` for what Airflow refuses (`train@en`, `sub/dvc.yaml:train`)."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", stage)
 
 
@@ -56,54 +66,55 @@ def add_stage_tasks(
     project: Project,
     stages: Sequence[Mapping[str, Any]],
     *,
+    gate: Sequence[str] = (),
     before: Mapping[str, Hook] | None = None,
     after: Mapping[str, Hook] | None = None,
-    overrides: str | None = None,
 ) -> StageTasks:
-    """Add a task for each stage to the present DAG, with the edges that DVC computed.
+    """Add a task for each stage to the current DAG, in the order that DVC computed.
 
-    `before={"ingest": sensor}`: the stage waits for the hook, the hook for what the stage waits for.
-    `after={"label": notify}`: the hook runs once the stage is done; nothing waits for it but the clean-up.
+    `gate`: the command that answers whether the gate of a stage is open; the stage's name is appended.
+    `before={"ingest": sensor}`: the stage waits for the hook, and the hook for what the stage waits for.
+    `after={"label": notify}`: the hook runs once the stage has succeeded; only the clean-up waits for it.
+
+    Raises GraphError for an unknown stage or setting, and for a stage with a verdict when there is no gate command.
     """
     names = [stage["name"] for stage in stages]
     ids = {name: task_id(name) for name in names}
     if len(set(ids.values())) < len(names):
-        raise GraphError(f"two stages would have one task name: {sorted(ids.items())}")
+        raise GraphError(f"two stages have the same task id: {sorted(ids.items())}")
     for side, hooks in (("before", before or {}), ("after", after or {})):
         if unknown := sorted(set(hooks) - set(names)):
-            raise GraphError(f"{side}: there is no stage {', '.join(unknown)}; there are: {', '.join(names)}")
-    tasks = {stage["name"]: _task(project, stage, overrides=overrides) for stage in stages}
+            raise GraphError(f"{side}: unknown stage {', '.join(unknown)}: expected one of {', '.join(names)}")
+    tasks = {stage["name"]: _task(project, stage, gate=gate) for stage in stages}
+    upstream = direct_upstream(upstream_of(stages))
     entry: dict[str, list[BaseOperator]] = {name: [task] for name, task in tasks.items()}
-    extra: list[BaseOperator] = []
     for name, hook in (before or {}).items():
-        entry[name] = _made(hook)
-        extra += entry[name]
-        for made in entry[name]:
-            made >> tasks[name]
-    for stage in stages:
-        for above in stage["upstream"]:
-            tasks[above] >> tasks[stage["name"]]
-            for made in entry[stage["name"]]:
-                if made is not tasks[stage["name"]]:
-                    tasks[above] >> made
-    for name, hook in (after or {}).items():
-        for made in _made(hook):
-            tasks[name] >> made
-            extra.append(made)
-    with_followers = {above for stage in stages for above in stage["upstream"]}
-    first = [
-        made for stage in stages if not stage["upstream"] for made in {*entry[stage["name"]], tasks[stage["name"]]}
+        entry[name] = _tasks_of(hook)
+        entry[name] >> tasks[name]
+    for name, names_above in upstream.items():
+        for above in names_above:
+            tasks[above] >> entry[name]
+    following = {name: _tasks_of(hook) for name, hook in (after or {}).items()}
+    for name, made in following.items():
+        tasks[name] >> made
+    hooks = [made for name in before or {} for made in entry[name]] + [
+        one for made in following.values() for one in made
     ]
+    first = [made for name in names if not upstream[name] for made in entry[name]]
+    with_followers = {above for names_above in upstream.values() for above in names_above}
     last = [tasks[name] for name in names if name not in with_followers]
-    return StageTasks(by_stage=tasks, first=first, last=last, hooks=extra)
+    return StageTasks(by_stage=tasks, first=first, last=last, hooks=hooks)
 
 
-def _task(project: Project, stage: Mapping[str, Any], *, overrides: str | None) -> DvcStageOperator:
+def _task(project: Project, stage: Mapping[str, Any], *, gate: Sequence[str]) -> DvcStageOperator:
     settings = dict(stage["airflow"])
     if unknown := sorted(set(settings) - KNOWN):
         raise GraphError(
-            f"dvc.yaml: {stage['name']}: meta.airflow has {', '.join(unknown)}; it may have: {sorted(KNOWN)}"
+            f"dvc.yaml: {stage['name']}: unknown setting {', '.join(unknown)} in meta.airflow: "
+            f"expected some of {', '.join(sorted(KNOWN))}"
         )
+    if "verdict" in settings and not gate:
+        raise GraphError(f"stage {stage['name']} has a verdict: add_stage_tasks needs the gate command")
     given: dict[str, Any] = {name: value for name, value in settings.items() if name in SETTINGS}
     if "retry_delay_seconds" in settings:
         given["retry_delay"] = timedelta(seconds=settings["retry_delay_seconds"])
@@ -113,27 +124,21 @@ def _task(project: Project, stage: Mapping[str, Any], *, overrides: str | None) 
     for title, key in (("Reads", "deps"), ("Writes", "outs")):
         page += f"{title}: {', '.join(f'`{path}`' for path in stage[key]) or 'nothing'}\n\n"
     return DvcStageOperator(
-        task_id=task_id(stage["name"]),
-        project=project,
-        stage=stage["name"],
-        verdict=settings.get("verdict"),
-        overrides=overrides,
-        doc_md=page,
-        **given,
+        task_id=task_id(stage["name"]), project=project, stage=stage["name"], gate=gate, doc_md=page, **given
     )
 
 
-def _made(hook: Hook) -> list[BaseOperator]:
-    """The tasks that a hook stands for; a function (`@task` or plain) is called, here, inside the DAG."""
+def _tasks_of(hook: Hook) -> list[BaseOperator]:
+    """Return the tasks of a hook; a function (`@task` or plain) is called here, inside the DAG."""
     if isinstance(hook, list | tuple):
-        return [task for one in hook for task in _made(one)]
+        return [task for one in hook for task in _tasks_of(one)]
     if isinstance(hook, BaseOperator):
         return [hook]
     if isinstance(hook, Callable):  # type: ignore[arg-type]
-        return _made(hook())
-    operator = getattr(hook, "operator", None)  # what a called `@task` function gives
+        return _tasks_of(hook())
+    operator = getattr(hook, "operator", None)  # of the value that a called `@task` function returns
     if operator is None:
-        raise GraphError(f"a hook is an operator, a task or a function that makes one, not {hook!r}")
+        raise GraphError(f"invalid hook {hook!r}: expected an operator, a task, or a function that makes one")
     return [operator]
 
 
@@ -144,10 +149,8 @@ def add_run(
     ends: Sequence[BaseOperator],
     cleanup: CleanupOperator,
 ) -> None:
-    """Put work between its set-up and its teardown: the clean-up runs whatever came of the rest."""
-    for task in work:
-        prepare >> task
-    for task in ends:
-        task >> cleanup
+    """Put work between its set-up and its teardown: the clean-up runs whatever the outcome of the rest."""
+    prepare >> list(work)
+    list(ends) >> cleanup
     prepare.as_setup()
     cleanup.as_teardown(setups=prepare)

@@ -1,4 +1,4 @@
-"""Where a project keeps its code, its state and its tools: read from the environment once, passed to every operator."""
+"""Where a project has its code, state and tools: read from the environment once, passed to every operator."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-# Never handed to a stage: the orchestrator's own settings and secrets, and Python settings of its environment.
-WITHHELD = ("AIRFLOW_", "_AIRFLOW_", "__AIRFLOW", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
+from .constants import WITHHELD
+from .git import without_git_location
 
 
 @dataclass(frozen=True)
 class Project:
-    """A DVC repository that is run in workspaces: all its addresses, none of its contents."""
+    """A DVC repository whose runs have workspaces of their own: where everything is, nothing of what it contains."""
 
-    root: Path  # the checkout that the DAGs stand in
+    root: Path  # the checkout that contains the DAGs
     home: Path  # state root, absolute
-    origin: str  # git address that runs are cloned from and recorded to
+    origin: str  # git address from which runs are cloned and to which they are recorded
     tools: Path  # folder with the `dvc` and `python` of the pipeline environment
-    dvc_remote: str  # used where the repository's own DVC configuration names no default remote
-    exported: Mapping[str, str] = field(default_factory=dict)  # further variables of every stage
-    distributed: bool = False  # True: a run's tasks may land on several hosts, which share only git and the DVC remote
-    alert_address: str | None = None  # a web hook that gets every alert as JSON
-    schedules_from: datetime | None = (
-        None  # schedules count from here where a set-up says so, not from a DAG's own date
-    )
-    actor_variable: str | None = None  # tells a command who started its run
+    dvc_remote: str  # for a repository whose DVC configuration names no default remote
+    prefix: str = "PROJECT"  # of its environment variables
+    exported: Mapping[str, str] = field(default_factory=dict)  # more variables of every stage
+    distributed: bool = False  # True: tasks of a run may be on several hosts, which share only git and the DVC remote
+    alert_address: str | None = None  # a web hook that receives every alert as JSON
+    schedules_from: datetime | None = None  # when Airflow was set up; None: schedules count from the DAG's own date
 
     @classmethod
     def from_environment(cls, prefix: str, *, root: Path) -> Project:
-        """Read `<PREFIX>_HOME`, `_ROOT`, `_ORIGIN`, `_TOOLS`, `_DVC_REMOTE`, `_DISTRIBUTED`, and the rest below."""
+        """Read `<PREFIX>_HOME`, `_ROOT`, `_ORIGIN`, `_TOOLS`, `_DVC_REMOTE`, `_DISTRIBUTED` and the others below.
+
+        Raises ValueError when `<PREFIX>_HOME` is relative.
+        """
 
         def given(name: str) -> str | None:
             return os.environ.get(f"{prefix}_{name}") or None
@@ -40,26 +41,27 @@ class Project:
         root = Path(given("ROOT") or root).resolve()
         home = Path(given("HOME") or root / f".{prefix.lower()}")
         if not home.is_absolute():
-            raise ValueError(f"{prefix}_HOME = {str(home)!r} is relative; an absolute path would be right")
+            raise ValueError(f"invalid {prefix}_HOME = {str(home)!r}: expected an absolute path")
         return cls(
             root=root,
             home=home,
             origin=given("ORIGIN") or str(root),
             tools=Path(given("TOOLS") or root / ".venv" / "bin"),
             dvc_remote=given("DVC_REMOTE") or str(home / "dvc-remote"),
+            prefix=prefix,
             exported={f"{prefix}_HOME": str(home)},
             distributed=(given("DISTRIBUTED") or "").lower() in {"1", "true", "yes", "on"},
             alert_address=given("ALERT_ADDRESS"),
             schedules_from=datetime.fromisoformat(since) if (since := given("SCHEDULES_FROM")) else None,
-            actor_variable=f"{prefix}_ACTOR",
         )
 
     def first_interval(self, cron: str) -> datetime | None:
-        """Begin of the schedule's interval in which the set-up was made: its end, the next time due, is the first run.
+        """Return the begin of the schedule's interval in which Airflow was set up; None without `schedules_from`.
 
-        With the set-up's own time as start date that interval would not count, and the first time due would be skipped.
+        As a DAG's start date it makes the next time due the first run. With the time of the set-up itself as start date
+        that interval would not count, and the first time due would be skipped.
         """
-        from airflow.timetables.interval import CronDataIntervalTimetable  # the scheduler's, which can reckon
+        from airflow.timetables.interval import CronDataIntervalTimetable  # the scheduler's, which computes intervals
 
         if self.schedules_from is None:
             return None
@@ -67,8 +69,18 @@ class Project:
         return table.infer_manual_data_interval(run_after=self.schedules_from.replace(tzinfo=UTC)).end
 
     @property
+    def actor_variable(self) -> str:
+        """Environment variable in which a command finds who started its run."""
+        return f"{self.prefix}_ACTOR"
+
+    @property
+    def result_variable(self) -> str:
+        """Environment variable that names the file to which a command writes its result."""
+        return f"{self.prefix}_RESULT_FILE"
+
+    @property
     def runs(self) -> Path:
-        """Everything that runs leave outside the repository: clone, workspaces, task records."""
+        """Everything that runs keep outside the repository: clone, workspaces, task records."""
         return self.home / "runs"
 
     @property
@@ -77,8 +89,9 @@ class Project:
         return self.home / "dvc-cache"
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Variables of a command in a workspace: this process's own without the orchestrator's, tools first on PATH."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(WITHHELD)}
+        """Return the variables of a command: those of this process without the orchestrator's, tools first on PATH."""
+        variables = without_git_location(os.environ)
+        kept = {name: value for name, value in variables.items() if not name.startswith(WITHHELD)}
         return {
             **kept,
             **self.exported,
@@ -90,8 +103,8 @@ class Project:
         }
 
     def dvc_settings(self, workspace: Path) -> str:
-        """Text of a workspace's `.dvc/config.local`: the shared cache, and a remote where the project names none."""
-        # A link to the cache is only safe where its file mode stops an in-place write, which it does not for root.
+        """Return the text of a workspace's `.dvc/config.local`: the shared cache, and a remote if the project has none."""
+        # A link to the cache is safe only where its file mode prevents an in-place write, which it does not for root.
         links = "reflink,copy" if os.geteuid() == 0 else "reflink,hardlink,copy"
         committed = configparser.ConfigParser()
         committed.read(workspace / ".dvc" / "config")

@@ -5,26 +5,30 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from airflow.sdk import Param
 
+from .constants import MAX_REQUEST_BYTES, MAX_REQUEST_LEVELS, MAX_TEXT
+
 # A branch, a tag or a commit. Narrower than git's own rule: no leading dash, no `..`, no `@{`, nothing a shell knows.
 REF = r"^[A-Za-z0-9](?:[A-Za-z0-9_+-]|[./](?=[A-Za-z0-9_+-])){0,199}\Z"
 KEY = r"^[A-Za-z0-9](?:[A-Za-z0-9_+:-]|[.](?=[A-Za-z0-9_+:-])){0,199}\Z"
-KNOB = r"^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z"
-MOST_BYTES, MOST_LEVELS = 50_000, 20
+PARAMETER = r"^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z"
 DATE = r"^\d{4}-\d{2}-\d{2}\Z"
+# What may be part of a command without a meaning for a shell; no leading dash, which would be an option.
+PLAIN = r"[A-Za-z0-9_./:@%+=,][A-Za-z0-9_./:@%+=,-]*\Z"
+EXAMPLE = {"dedupe.removed_share_at_most": 0.5}  # shown in the form; a test applies it to the real params.yaml
 
 
 class RequestError(ValueError):
-    """A run parameter is not what it may be; the message names it, its value and what would be right."""
+    """A run parameter is invalid; the message names it, its value and what is accepted."""
 
 
 def run_params() -> dict[str, Param]:
-    """Parameters of a run for a DAG's `params`: the form that Airflow shows, and the schema that its API checks."""
+    """Return the `params` of a training DAG: the form that Airflow shows, and the schema that its API checks."""
     optional = ["null", "string"]
     # Python's \Z is $ in JSON schema's dialect; the Python check is made again when the run starts.
     ref, key = (pattern.replace(r"\Z", "$") for pattern in (REF, KEY))
@@ -34,40 +38,48 @@ def run_params() -> dict[str, Param]:
             type=optional,
             pattern=ref,
             title="Git ref",
-            description="Branch, tag or commit to run. Empty: the commit that these DAGs come from.",
+            description="Branch, tag or commit to run. Default: the commit of the deployed DAGs.",
         ),
         "start": Param(
             None,
             type=optional,
             format="date",
             title="Window start",
-            description="First day of the window. Empty: the window's length before its end.",
+            description="First day of the window. Default: `ingest.window_days` before the end.",
         ),
         "end": Param(
             None,
             type=optional,
             format="date",
             title="Window end",
-            description="Day after the window's last. Empty: the window of the parameter file.",
+            description="First day after the window. Default: the window in params.yaml.",
         ),
         "overrides": Param(
             {},
             type=["null", "object"],
             title="Parameter overrides",
-            description='Knobs of this run only, e.g. {"dedupe.threshold": 0.9}. They must exist.',
+            description=f"Parameters for this run only, for example {json.dumps(EXAMPLE)}. "
+            "Names are those of params.yaml; an unknown name or an invalid value fails the run in `prepare`.",
         ),
         "reason": Param(
-            None, type=optional, maxLength=1000, title="Reason", description="Why this run; it is recorded with it."
+            None,
+            type=optional,
+            maxLength=MAX_TEXT,
+            title="Reason",
+            description="Why this run is started. Recorded with the run.",
         ),
         "approval": Param(
-            False, type="boolean", title="Ask for approval", description="A person has to approve before the release."
+            False,
+            type="boolean",
+            title="Require approval",
+            description="Wait for a person's approval before the release.",
         ),
         "key": Param(
             None,
             type=optional,
             pattern=key,
             title="Cause",
-            description="Key of what caused the run, set by whatever triggered it.",
+            description="Key of the event that caused the run. Set by the DAG that triggers it.",
         ),
     }
 
@@ -86,12 +98,12 @@ class Request:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Request:
-        """Check raw run parameters; an unknown one is refused too, since it is most likely a misspelt one."""
+        """Check raw run parameters; RequestError on an invalid value or an unknown name."""
         known = cls.__dataclass_fields__
         if unknown := set(given) - set(known):
-            raise RequestError(f"unknown run parameters: {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+            raise RequestError(f"unknown run parameters {', '.join(sorted(unknown))}: expected {', '.join(known)}")
         request = cls(
-            ref=_matching("ref", given.get("ref"), REF, "a branch, tag or commit of plain letters, digits and ._/+-"),
+            ref=_matching("ref", given.get("ref"), REF, "a branch, tag or commit of letters, digits and ._/+-"),
             start=_date("start", given.get("start")),
             end=_date("end", given.get("end")),
             overrides=_overrides(given.get("overrides")),
@@ -100,17 +112,47 @@ class Request:
             key=_matching("key", given.get("key"), KEY, "letters, digits and ._:+-"),
         )
         if request.start and not request.end:
-            raise RequestError(f"start = {request.start} stands without an end; give both, or the end alone")
+            raise RequestError(f"start = {request.start} has no end: give both, or only the end")
         if request.start and request.end and request.start >= request.end:
             raise RequestError(f"start = {request.start} is not before end = {request.end}")
         return request
 
 
-def _matching(name: str, value: Any, pattern: str, right: str) -> str | None:
+def templated_overrides(overrides: Mapping[str, Any], *, templated: Sequence[str]) -> list[str]:
+    """Return the overrides that change the graph itself because `dvc.yaml` names them in `${...}`.
+
+    DVC writes their values into commands, which a shell reads, so they must be plain: RequestError for any other value.
+    All other overrides reach nothing but the parameter file.
+    """
+    names = [re.split(r"[.\[\]]+", name) for name in templated]
+    found = [parameter for parameter in overrides if any(_related(parameter.split("."), name) for name in names)]
+    for parameter in found:
+        for text in _texts(overrides[parameter]):
+            if text and not re.match(PLAIN, text):
+                raise RequestError(
+                    f"invalid override {parameter} = {overrides[parameter]!r}: dvc.yaml writes it into a command; "
+                    "expected letters, digits and ._/:@%+=,- without a leading dash"
+                )
+    return found
+
+
+def _related(one: Sequence[str], other: Sequence[str]) -> bool:
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for pair in value.items() for part in pair for text in _texts(part)]
+    if isinstance(value, list | tuple):
+        return [text for part in value for text in _texts(part)]
+    return [value] if isinstance(value, str) else []
+
+
+def _matching(name: str, value: Any, pattern: str, expected: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not re.match(pattern, value) or value.endswith(".lock"):
-        raise RequestError(f"{name} = {value!r} is refused; right would be {right}")
+        raise RequestError(f"invalid {name} = {value!r}: expected {expected}")
     return value
 
 
@@ -122,14 +164,14 @@ def _date(name: str, value: Any) -> dt.date | None:
             return dt.date.fromisoformat(value)
     except ValueError:
         pass
-    raise RequestError(f"{name} = {value!r} is no day; right would be YYYY-MM-DD")
+    raise RequestError(f"invalid {name} = {value!r}: expected a date, YYYY-MM-DD")
 
 
 def _text(name: str, value: Any) -> str:
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > 1000:
-        raise RequestError(f"{name} = {value!r} is refused; right would be a text of at most 1000 characters")
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise RequestError(f"invalid {name} = {value!r}: expected a text of at most {MAX_TEXT} characters")
     return " ".join("".join(letter if letter.isprintable() else " " for letter in value).split())
 
 
@@ -137,22 +179,21 @@ def _boolean(name: str, value: Any) -> bool:
     if value is None:
         return False
     if not isinstance(value, bool):
-        raise RequestError(f"{name} = {value!r} is refused; right would be true or false")
+        raise RequestError(f"invalid {name} = {value!r}: expected true or false")
     return value
 
 
 def _overrides(value: Any) -> dict[str, Any]:
-    """Checked overrides; they travel in a commit message, so there is an end to their size."""
+    """Return checked overrides; their size is limited because they travel in a commit message."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
-        size = len(text.encode())  # half a surrogate pair is no text
+        size = len(text.encode())  # fails on half a surrogate pair
     except (TypeError, ValueError, RecursionError) as error:
-        raise RequestError(f"overrides: no plain values: {error}") from None
-    if size > MOST_BYTES or _depth(value) > MOST_LEVELS:
-        raise RequestError(
-            f"overrides of {size} bytes are refused; right would be at most {MOST_BYTES}, {MOST_LEVELS} levels deep"
-        )
-    return _knobs(value)
+        raise RequestError(f"invalid overrides: expected JSON values: {error}") from None
+    if size > MAX_REQUEST_BYTES or _depth(value) > MAX_REQUEST_LEVELS:
+        limits = f"at most {MAX_REQUEST_BYTES} bytes and {MAX_REQUEST_LEVELS} levels"
+        raise RequestError(f"invalid overrides of {size} bytes: expected {limits}")
+    return _flat(value)
 
 
 def _depth(value: Any) -> int:
@@ -160,18 +201,18 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, inner), default=0)
 
 
-def _knobs(value: Any) -> dict[str, Any]:
-    """Overrides as {dotted path: value}; nested objects mean the same as dotted paths."""
+def _flat(value: Any) -> dict[str, Any]:
+    """Return overrides as {dotted name: value}; nested objects mean the same as dotted names."""
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise RequestError(f"overrides = {value!r} is refused; right would be an object of knobs and values")
+        raise RequestError(f"invalid overrides = {value!r}: expected an object of parameter names and values")
     flat: dict[str, Any] = {}
     for name, inner in value.items():
-        if not isinstance(name, str) or not re.match(KNOB, name):
-            raise RequestError(f"overrides: {name!r} is no knob; right would be section.knob")
+        if not isinstance(name, str) or not re.match(PARAMETER, name):
+            raise RequestError(f"invalid name {name!r} in overrides: expected section.parameter")
         if isinstance(inner, dict) and inner:
-            flat |= {f"{name}.{below}": deeper for below, deeper in _knobs(inner).items()}
+            flat |= {f"{name}.{below}": deeper for below, deeper in _flat(inner).items()}
         else:
             flat[name] = inner
     return flat

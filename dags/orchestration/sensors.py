@@ -1,4 +1,4 @@
-"""Sensors of this package: wait for a verdict without holding a worker."""
+"""Sensors that wait for a verdict without occupying a worker."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from airflow.sdk import BaseSensorOperator
 
-from .triggers import JsonFileTrigger, answers, read_json
+from .triggers import JsonFileTrigger, matches, read_json
 
 
 class JsonVerdictSensor(BaseSensorOperator):
-    """Waits until a JSON file is there and one of its fields has a wanted value; its result is the file's content.
+    """Wait until a JSON file exists and one of its fields has a wanted value; the result is the file's content.
 
     `JsonVerdictSensor(task_id="breach", path="/state/{{ params.key }}.json", field="passed", values=[False])`
     """
@@ -37,13 +37,13 @@ class JsonVerdictSensor(BaseSensorOperator):
         self.deferrable = deferrable
 
     def poke(self, context: Any) -> bool:
-        """Whether the file answers now."""
-        return answers(read_json(self.path), field=self.field, values=self.values)
+        """Return True when the file has the wanted value now."""
+        return matches(read_json(self.path), field=self.field, values=self.values)
 
     def execute(self, context: Any) -> Any:
-        """Answer at once where possible, else leave the waiting to the triggerer."""
+        """Return at once where possible, else wait in the triggerer."""
         content = read_json(self.path)
-        if answers(content, field=self.field, values=self.values):
+        if matches(content, field=self.field, values=self.values):
             return content
         if not self.deferrable:
             super().execute(context)
@@ -52,5 +52,5 @@ class JsonVerdictSensor(BaseSensorOperator):
         return self.defer(trigger=trigger, method_name="complete", timeout=timedelta(seconds=self.timeout))
 
     def complete(self, context: Any, event: Any = None) -> Any:
-        """The content that the trigger saw."""
+        """Return the content that the trigger found."""
         return event

@@ -1,27 +1,24 @@
-"""Triggers of this package; importable by the triggerer, which does not look in the folder of DAG files."""
+"""Triggers; they are in this package because the triggerer does not import from the folder of DAG files."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from .command import read_object
+
 
 def read_json(path: str) -> dict[str, Any] | None:
-    """The JSON object in a file, or None while there is none that is whole."""
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+    """Return the JSON object in a file, or None while the file is missing or incomplete."""
+    return read_object(Path(path))
 
 
-def answers(content: dict[str, Any] | None, *, field: str | None, values: Sequence[Any] | None) -> bool:
-    """True when the object is there and its (dotted) field has one of the values; without a field, when it is there."""
+def matches(content: dict[str, Any] | None, *, field: str | None, values: Sequence[Any] | None) -> bool:
+    """Return True when the (dotted) field of an object has one of the values; without a field, when there is an object."""
     if content is None:
         return False
     if field is None:
@@ -35,7 +32,7 @@ def answers(content: dict[str, Any] | None, *, field: str | None, values: Sequen
 
 
 class JsonFileTrigger(BaseTrigger):
-    """Fires once with the content of a JSON file that has the wanted value in a field."""
+    """Fire once, with the content of a JSON file, when one of its fields has a wanted value."""
 
     def __init__(self, *, path: str, field: str | None, values: Sequence[Any] | None, poll_seconds: float) -> None:
         super().__init__()
@@ -45,15 +42,15 @@ class JsonFileTrigger(BaseTrigger):
         self.poll_seconds = poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments from which a triggerer makes this trigger again."""
+        """Return the class path and arguments from which a triggerer recreates this trigger."""
         names = ("path", "field", "values", "poll_seconds")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look at the file again and again until it answers."""
+        """Read the file every `poll_seconds` until it matches."""
         while True:
             content = await asyncio.to_thread(read_json, self.path)
-            if answers(content, field=self.field, values=self.values):
+            if matches(content, field=self.field, values=self.values):
                 yield TriggerEvent(content)
                 return
             await asyncio.sleep(self.poll_seconds)

@@ -1,1 +1,1 @@
-"""What `drift_watch` is made of; no DAG file, so Airflow leaves it alone."""
+"""Operators and sensors of the DAG `drift_watch`."""

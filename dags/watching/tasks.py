@@ -1,4 +1,4 @@
-"""Tasks of `drift_watch`: one sensor a column, and what a decision asks for; nothing where it asks for nothing."""
+"""Tasks of `drift_watch`: one sensor per column, and operators that carry out what was decided."""
 
 from __future__ import annotations
 
@@ -13,79 +13,84 @@ from orchestration.operators import CommandOperator
 from orchestration.project import Project
 from orchestration.sensors import JsonVerdictSensor
 
-MOVED = ("breach", "alert")
+DRIFTED = ("breach", "alert")
+SHOWN = ("outcome", "psi", "median", "excess", "rank", "p", "since", "why")
 DAY, OPTIONAL = r"^\d{4}-\d{2}-\d{2}$", ["null", "string"]
+MAX_REASON = 900  # characters of a reason that is passed to a command
 
 
 def watch_params() -> dict[str, Param]:
-    """The form of a run by hand: which window, which model, how much to look at."""
-    start, end, version = "Empty: 7 days before its end.", "Empty: today, UTC.", "Empty: the champion."
-    texts = "Read the texts again, for unknown words and embeddings."
+    """Return the trigger form: which window, which model, and whether to read the texts."""
+    start, end, version = "Default: 7 days before the end.", "Default: today (UTC).", "Default: the champion."
+    texts = "Also measure unknown words and embeddings; takes longer because the texts are read again."
     return {
         "start": Param(None, type=OPTIONAL, pattern=DAY, title="Window start", description=start),
         "end": Param(None, type=OPTIONAL, pattern=DAY, title="Window end", description=end),
-        "model_version": Param(None, type=["null", "integer"], title="Version", description=version),
-        "texts": Param(False, type="boolean", title="Texts", description=texts),
+        "model_version": Param(None, type=["null", "integer"], title="Model version", description=version),
+        "texts": Param(False, type="boolean", title="Read the texts", description=texts),
     }
 
 
 @task
 def columns(measured: dict[str, Any]) -> list[str]:
-    """The columns of the profile."""
+    """Return the columns of the profile."""
     return list(measured["columns"])
 
 
 class PsiSensor(JsonVerdictSensor):
-    """Waits for the verdict on one column; skipped where the column has not moved, so that the grid shows which has."""
+    """Wait for the verdict on one column; skipped where it has not drifted, so that the grid shows which columns have."""
 
     def __init__(self, *, column: str, **rest: Any) -> None:
         super().__init__(**rest)
         self.column = column
 
     def execute(self, context: Any) -> Any:
-        """Answer at once when the verdict is there, else wait in the triggerer."""
-        return self.moved(super().execute(context))
+        """Return at once when the verdict exists, else wait in the triggerer."""
+        return self.drifted(super().execute(context))
 
     def complete(self, context: Any, event: Any = None) -> Any:
-        """Answer with what the triggerer saw."""
-        return self.moved(event)
+        """Return what the triggerer found."""
+        return self.drifted(event)
 
-    def moved(self, verdict: dict[str, Any]) -> dict[str, Any]:
-        """What the verdict says of the column."""
-        facts = verdict["columns"][self.column]
-        said = {name: facts[name] for name in ("outcome", "psi", "median", "excess", "rank", "p", "since", "why")}
-        self.log.info("%s: %s", self.column, said)
-        if facts["outcome"] not in MOVED:
-            raise AirflowSkipException(f"{self.column}: {facts['outcome']}")
-        return said
+    def drifted(self, verdict: dict[str, Any]) -> dict[str, Any]:
+        """Return what the verdict states about the column; AirflowSkipException when it has not drifted."""
+        found = verdict["columns"][self.column]
+        facts = {name: found[name] for name in SHOWN}
+        self.log.info("%s: %s", self.column, facts)
+        if found["outcome"] not in DRIFTED:
+            raise AirflowSkipException(f"{self.column}: {found['outcome']}")
+        return facts
 
 
 class DecidedOperator(CommandOperator):
-    """A command that is only run where the decision asks for it."""
+    """Run a command only when the decision includes the action `action`.
+
+    `{key}` and `{reason}` in an option are replaced by the decision's key and reason.
+    """
 
     template_fields = ()
 
-    def __init__(self, *, asked: str, **rest: Any) -> None:
+    def __init__(self, *, action: str, **rest: Any) -> None:
         super().__init__(**rest)
-        self.asked = asked
+        self.action = action
 
     def execute(self, context: Any) -> Any:
         """Fill in the decision's key and reason, and run."""
         decision = context["ti"].xcom_pull(task_ids="decide")
-        if not decision[self.asked]:
-            raise AirflowSkipException(f"the decision is: {decision['action']}")
-        told = {"key": decision["key"], "reason": decision["reason"][:900]}
-        self.arguments = [part.format(**told) if part.startswith("--") else part for part in self.arguments]
+        if not decision[self.action]:
+            raise AirflowSkipException(f"the decision is {decision['action']}")
+        values = {"key": decision["key"], "reason": decision["reason"][:MAX_REASON]}
+        self.arguments = [part.format(**values) if part.startswith("--") else part for part in self.arguments]
         return super().execute(context)
 
 
 class TriggeredRunLink(BaseOperatorLink):
-    """From the task to the run that it has triggered."""
+    """Link from the task to the run that it has triggered."""
 
     name = "Triggered run"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The run's page; Airflow keeps the run's id among the task's XComs."""
+        """Return the run's page; Airflow keeps the run's id among the task's XComs."""
         from airflow.sdk.execution_time.xcom import XCom
 
         run_id = XCom.get_value(ti_key=ti_key, key="trigger_run_id")
@@ -93,10 +98,10 @@ class TriggeredRunLink(BaseOperatorLink):
 
 
 class TriggerRetrainOperator(BaseOperator):
-    """Trigger `retrain` under the decision's key; a run of that key that is there already is enough.
+    """Trigger `retrain` with the decision's key in its run id; an existing run with that id is not triggered again.
 
-    As Airflow's TriggerDagRunOperator does it, whose module brings the models of Airflow's database along: that import
-    alone took most of the half second in which a DAG file is to be parsed.
+    It does what Airflow's TriggerDagRunOperator does. Importing that one also imports the models of Airflow's database,
+    which alone took most of the half second in which a DAG file should be parsed.
     """
 
     operator_extra_links = (TriggeredRunLink(),)
@@ -106,10 +111,10 @@ class TriggerRetrainOperator(BaseOperator):
         self.trigger_dag_id = trigger_dag_id
 
     def execute(self, context: Any) -> Any:
-        """Trigger, unless the decision asks for no retraining."""
+        """Trigger the run, unless the decision includes no retraining."""
         decision = context["ti"].xcom_pull(task_ids="decide")
         if not decision["retrain"]:
-            raise AirflowSkipException(f"the decision is: {decision['action']}")
+            raise AirflowSkipException(f"the decision is {decision['action']}")
         raise DagRunTriggerException(
             trigger_dag_id=self.trigger_dag_id,
             dag_run_id=f"drift__{decision['key']}",
@@ -125,18 +130,18 @@ class TriggerRetrainOperator(BaseOperator):
         )
 
 
-class TellOperator(BaseOperator):
-    """Alert or page the owner where the decision says so."""
+class NotifyOperator(BaseOperator):
+    """Alert or page the owner when the decision includes it."""
 
     def __init__(self, *, project: Project, **rest: Any) -> None:
         super().__init__(**rest)
         self.project = project
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Send what was decided, unless nobody has to hear of it."""
+        """Send the decision; AirflowSkipException when it needs no attention."""
         decision = context["ti"].xcom_pull(task_ids="decide")
         if not (decision["alert"] or decision["page"]):
-            raise AirflowSkipException(f"the decision is: {decision['action']}: {decision['reason']}")
+            raise AirflowSkipException(f"the decision is {decision['action']}: {decision['reason']}")
         kind = "page" if decision["page"] else "alert"
         message = f"drift: {kind}: {decision['reason']}"
         return send(self.project, message=message, kind=kind, verdict=decision["verdict"])

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from lightly import TOOLS, LightRepository
+from light_repository import TOOLS, LightRepository
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

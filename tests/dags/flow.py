@@ -46,11 +46,11 @@ class Flow:
                 task_id="prepare",
                 project=project,
                 expected=upstream_of(stages),
-                window="ingest",
+                set_parameters=["python", "project.py", "set"],
                 before_stages=[["python", "release.py", "pin"]],
                 commits=["data/champion.json"],
             )
-            self.stages = dict(add_stage_tasks(project, stages, overrides="data/overrides").by_stage)
+            self.stages = dict(add_stage_tasks(project, stages, gate=["python", "project.py", "gate"]).by_stage)
             self.release = operators.ReleaseOperator(
                 task_id="release", project=project, arguments=["python", "release.py", "apply"]
             )

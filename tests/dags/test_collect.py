@@ -1,4 +1,4 @@
-"""Garbage collection: what nobody needs goes, what a present or past champion needs never does."""
+"""Garbage collection: what nothing refers to is removed, what a present or past champion needs never is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from flow import Flow
-from lightly import LightRepository, git
+from light_repository import LightRepository, git
 from orchestration.clone import Clone
 from orchestration.collect import collect, expired
 from orchestration.workspace import Workspace, slug
@@ -69,9 +69,9 @@ def check_collection(
     waiting.do(waiting.prepare)
     waiting.do(waiting.stages["ingest"])
     digests = recorded_runs(light, tmp_path / "old", count=count, size=size, released=released)
-    said = collect(project, keep_days=30, dry_run=True, checkouts=[light.origin])
+    listed = collect(project, keep_days=30, dry_run=True, checkouts=[light.origin])
     assert all(stored(light, digest) for digest in digests.values()), "a dry run removes nothing"
-    assert len([line for line in said if line.startswith("refs/")]) == 2 * (count - len(released))
+    assert len([line for line in listed if line.startswith("refs/")]) == 2 * (count - len(released))
     collect(project, keep_days=30, dry_run=False, checkouts=[light.origin])
     assert {number for number, digest in digests.items() if stored(light, digest)} == released
     left = light.tags()
@@ -84,7 +84,7 @@ def check_collection(
         git(folder, "checkout", "--quiet", name)
         light.tool("dvc", "remote", "add", "--local", "--default", "r", str(light.home / "dvc-remote"), folder=folder)
         light.tool("dvc", "pull", "--quiet", *(["model.bin.dvc"] if "old" in name else []), folder=folder)
-    assert waiting.do(waiting.stages["gate"])["outcome"] == "ran", "a run under way is not disturbed"
+    assert waiting.do(waiting.stages["gate"])["outcome"] == "changed", "a run under way is not disturbed"
     waiting.do_stages()
     waiting.do(waiting.release)
     waiting.do(waiting.record)
@@ -106,7 +106,7 @@ def test_a_failed_runs_workspace_goes_when_its_time_is_up_and_comes_back_when_as
     flow.do(flow.stages["ingest"])
     flow.do(flow.cleanup)
     workspace = Workspace(project, "failed")
-    assert workspace.exists
+    assert workspace.tree.exists
     assert expired(project, days=7) == []
     past = time.time() - 8 * 86400
     for path in (workspace.path, workspace.path / "dvc.lock", workspace.path / ".dvc" / "tmp", workspace.tasks):
@@ -118,6 +118,6 @@ def test_a_failed_runs_workspace_goes_when_its_time_is_up_and_comes_back_when_as
     assert not workspace.path.exists()
     assert not workspace.tasks.exists()
     flow.do(flow.stages["split@en"])
-    assert workspace.exists
+    assert workspace.tree.exists
     assert Clone(project).path.is_dir()
     assert "rows: 5" in (workspace.path / "params.yaml").read_text()

@@ -1,4 +1,4 @@
-"""drift_watch: one sensor a column, a decision that is carried out once, and nothing where it asks for nothing."""
+"""drift_watch: one sensor per column, and a decision that is carried out once, no further than it goes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEADY = {
     "since": None,
     "why": "",
 }
-MOVED = {**STEADY, "outcome": "breach", "psi": 0.4, "rank": 1, "since": "2026-03-02"}
+DRIFTED = {**STEADY, "outcome": "breach", "psi": 0.4, "rank": 1, "since": "2026-03-02"}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ class Pulled:
 
     def __init__(self, **decision) -> None:
         quiet = {"retrain": False, "rollback": False, "page": False, "alert": False, "action": "nothing", "key": None}
-        self.decision = {**quiet, "reason": "it moved {sic}", "request": None, **decision}
+        self.decision = {**quiet, "reason": "it drifted {sic}", "request": None, **decision}
 
     def xcom_pull(self, *, task_ids: str):
         assert task_ids == "decide"
@@ -58,10 +58,10 @@ def test_the_order_of_tasks(watch) -> None:
     assert dag.max_active_runs == 1 and not dag.catchup
 
 
-def test_a_column_that_moved_is_green_and_one_that_did_not_is_skipped(watch, tmp_path: Path) -> None:
+def test_a_column_that_drifted_succeeds_and_another_is_skipped(watch, tmp_path: Path) -> None:
     file = tmp_path / "verdict.json"
-    file.write_text(json.dumps({"columns": {"state": STEADY, "amount": MOVED}}))
-    sensor = tasks.PsiSensor(task_id="moved", column="amount", path=str(file))
+    file.write_text(json.dumps({"columns": {"state": STEADY, "amount": DRIFTED}}))
+    sensor = tasks.PsiSensor(task_id="drifted", column="amount", path=str(file))
     assert sensor.execute({})["since"] == "2026-03-02"
     with pytest.raises(AirflowSkipException, match="state: steady"):
         tasks.PsiSensor(task_id="still", column="state", path=str(file)).execute({})
@@ -93,19 +93,19 @@ def test_the_first_time_due_after_a_set_up_is_a_run(watch, monkeypatch: pytest.M
         assert found.run_after == runs_at.replace(tzinfo=UTC), "never a time before the set-up, and not one week later"
 
 
-@pytest.mark.parametrize("asked", ["retrain", "rollback"])
-def test_what_was_not_decided_is_not_done(watch, asked: str) -> None:
-    task = tasks.DecidedOperator(task_id="a", project=watch.PROJECT, asked=asked, arguments=["x"])
-    with pytest.raises(AirflowSkipException, match="the decision is: nothing"):
+@pytest.mark.parametrize("action", ["retrain", "rollback"])
+def test_what_was_not_decided_is_not_done(watch, action: str) -> None:
+    task = tasks.DecidedOperator(task_id="a", project=watch.PROJECT, action=action, arguments=["x"])
+    with pytest.raises(AirflowSkipException, match="the decision is nothing"):
         task.execute({"ti": Pulled()})
     trigger = tasks.TriggerRetrainOperator(task_id="b", trigger_dag_id="retrain")
-    with pytest.raises(AirflowSkipException, match="the decision is: page"):
+    with pytest.raises(AirflowSkipException, match="the decision is page"):
         trigger.execute({"ti": Pulled(action="page", page=True)})
 
 
 def test_the_run_is_named_by_its_cause(watch) -> None:
     trigger = tasks.TriggerRetrainOperator(task_id="c", trigger_dag_id="retrain")
-    request = {"end": "2026-03-16", "key": "abc", "reason": "it moved"}
+    request = {"end": "2026-03-16", "key": "abc", "reason": "it drifted"}
     with pytest.raises(DagRunTriggerException) as asked:
         trigger.execute({"ti": Pulled(retrain=True, key="abc", request=request)})
     assert (asked.value.trigger_dag_id, asked.value.dag_run_id) == ("retrain", "drift__abc")
@@ -117,16 +117,16 @@ def test_key_and_reason_reach_the_commands(watch, monkeypatch: pytest.MonkeyPatc
     ran: list[list[str]] = []
     monkeypatch.setattr(CommandOperator, "execute", lambda self, context: ran.append(self.arguments))
     decided = Pulled(retrain=True, rollback=True, key="abc", reason="{key} $(rm -rf /)")
-    for name, asked in (("confirm", "retrain"), ("rollback", "rollback")):
+    for name, action in (("confirm", "retrain"), ("rollback", "rollback")):
         arguments = watch.prepare.dag.get_task(name).arguments
-        task = tasks.DecidedOperator(task_id=name, project=watch.PROJECT, asked=asked, arguments=arguments)
+        task = tasks.DecidedOperator(task_id=name, project=watch.PROJECT, action=action, arguments=arguments)
         task.execute({"ti": decided})
     assert ran[0][-2:] == ["--key=abc", "--run-id=drift__abc"]
-    assert ran[1][-1] == "--reason={key} $(rm -rf /)"  # one argument, whatever stands in it
+    assert ran[1][-1] == "--reason={key} $(rm -rf /)"  # one argument, whatever it contains
 
 
 @pytest.mark.parametrize("kind", ["alert", "page"])
-def test_the_owner_is_told(watch, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_the_owner_is_notified(watch, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     sent: list[dict] = []
     monkeypatch.setattr(tasks, "send", lambda project, **alert: sent.append(alert) or alert)
     decision = {
@@ -137,7 +137,7 @@ def test_the_owner_is_told(watch, monkeypatch: pytest.MonkeyPatch, kind: str) ->
         "action": kind,
         kind: True,
     }
-    task = tasks.TellOperator(task_id="told", project=watch.PROJECT)
+    task = tasks.NotifyOperator(task_id="notify", project=watch.PROJECT)
     task.execute({"ti": Pulled(**decision)})
     assert sent[0]["message"] == f"drift: {kind}: the feed is broken"
     with pytest.raises(AirflowSkipException):

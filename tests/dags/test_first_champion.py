@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from airflow_local import Airflow, running
-from lightly import ROOT, TOOLS, free_port, git, plain
+from light_repository import ROOT, TOOLS, free_port, git, plain
 from orchestration.process import marked
 
 pytestmark = [
@@ -23,7 +23,7 @@ pytestmark = [
 def test_this_repository_from_trigger_to_its_first_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (TOOLS / "dvc").exists():
         pytest.skip("the pipeline environment is not there: make setup")
-    subprocess.run([TOOLS / "python", ROOT / "tests" / "dags" / "whole.py", tmp_path], check=True, env=plain())
+    subprocess.run([TOOLS / "python", ROOT / "tests" / "dags" / "small_checkout.py", tmp_path], check=True, env=plain())
     root, home = tmp_path / "checkout", tmp_path / "home"
     own = {"HOME": home, "MODELS": tmp_path / "models", "TOOLS": TOOLS, "ORIGIN": root}
     for name, value in own.items():

@@ -1,9 +1,11 @@
-"""A gate's file in words: closed when in doubt, let pass only by an override record of its own digest."""
+"""What Airflow shows of a gate; whether it is open is the answer of the gate command alone."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from orchestration.gate import Gate
@@ -21,20 +23,33 @@ CLOSED = {
     "shown_records": [{"id": number} for number in range(5)],
     "digest": "abc",
 }
+REASON = "gate label is closed: see python -m pipelines override"
 
 
-def read(folder: Path, content: object) -> Gate:
-    (folder / "verdict.json").write_text(content if isinstance(content, str) else json.dumps(content))
-    return Gate.read(folder, stage="label", verdict="verdict.json", overrides="overrides")
+def read(folder: Path, content: object, **answer: Any) -> Gate:
+    """A gate whose verdict file has this content and whose command gives this answer (default: closed)."""
+    if content is not None:
+        (folder / "verdict.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    given = {"open": False, "override": None, "reason": REASON} | answer
+    workspace = SimpleNamespace(
+        path=folder, dvc=SimpleNamespace(result_of=lambda arguments: {**given, "asked": arguments})
+    )
+    return Gate.read(workspace, stage="label", verdict="verdict.json", command=["gate"])
 
 
-def test_an_open_gate_is_open(tmp_path: Path) -> None:
-    assert read(tmp_path, CLOSED | {"passed": True}).passed
+@pytest.mark.parametrize("passed", [True, False])
+@pytest.mark.parametrize("is_open", [True, False])
+def test_the_command_decides_and_the_file_does_not(tmp_path: Path, passed: bool, is_open: bool) -> None:
+    assert read(tmp_path, CLOSED | {"passed": passed}, open=is_open).is_open is is_open
 
 
-def test_a_closed_gate_says_check_value_limit_rows_and_three_records(tmp_path: Path) -> None:
+@pytest.mark.parametrize("answer", [{}, {"open": 1}, {"open": "true"}, {"open": None}])
+def test_an_answer_that_is_not_true_is_closed(tmp_path: Path, answer: dict) -> None:
+    assert not read(tmp_path, CLOSED, **answer).is_open
+
+
+def test_a_closed_gate_shows_check_value_limit_rows_and_three_records(tmp_path: Path) -> None:
     gate = read(tmp_path, CLOSED)
-    assert not gate.passed
     assert [check["name"] for check in gate.closed_by] == ["kappa", "groups"]
     assert "kappa = 0.6123, at least 0.7, on 150 rows: failed" in gate.headline()
     assert "kappa: weak labels agree with gold" in gate.reason()
@@ -53,36 +68,19 @@ def test_what_is_shown_of_a_closed_gate_fits_a_log_and_airflow(tmp_path: Path) -
     assert len(gate.page()) < 3000
 
 
-@pytest.mark.parametrize("content", ['{"checks": 5}', '{"checks": [3, null, "x"]}', '{"shown_records": {"a": 1}}'])
-def test_a_verdict_of_another_shape_is_closed_and_not_a_fault(tmp_path: Path, content: str) -> None:
-    gate = read(tmp_path, content)
-    assert not gate.passed
-    assert gate.reason() == "gate label is closed: no check was made"
+@pytest.mark.parametrize(
+    "content", [None, "", "{", "[]", '{"checks": 5}', '{"checks": [3, null, "x"]}', '{"shown_records": {"a": 1}}']
+)
+def test_without_a_readable_check_the_reason_is_the_commands(tmp_path: Path, content: str | None) -> None:
+    gate = read(tmp_path, content, reason="the verdict is missing\nrun the stage")
+    assert gate.headline() == "gate label is closed: the verdict is missing"
+    assert gate.reason().splitlines() == [gate.headline(), "run the stage"]
     assert gate.page()
     assert gate.evidence()["checks"] == []
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"passed": 1}', '{"passed": "true"}', '{"checks": []}'])
-def test_a_verdict_that_does_not_say_passed_is_closed(tmp_path: Path, content: str) -> None:
-    assert not read(tmp_path, content).passed
-
-
-def test_a_missing_verdict_is_closed(tmp_path: Path) -> None:
-    gate = Gate.read(tmp_path, stage="label", verdict="nowhere.json", overrides=None)
-    assert not gate.passed
-    assert "nowhere.json cannot be read" in gate.headline()
-
-
-def test_only_an_override_of_this_verdict_lets_it_pass(tmp_path: Path) -> None:
-    folder = tmp_path / "overrides"
-    folder.mkdir()
-    (folder / "cut.json").write_text("{")
-    for stage, digest in (("label", "other"), ("split", "abc")):
-        (folder / f"{stage}-{digest}.json").write_text(json.dumps({"stage": stage, "verdict_digest": digest}))
-    assert not read(tmp_path, CLOSED).passed
-    (folder / "label-abc.json").write_text(json.dumps({"stage": "label", "verdict_digest": "abc"}))
-    gate = read(tmp_path, CLOSED)
-    assert gate.passed
-    assert gate.overridden_by == "label-abc.json"
-    assert gate.row() == "| label | closed, let pass by label-abc.json | 4 | 1 passed, 1 failed, 2 undecided |"
-    assert "is closed by kappa" in gate.headline(), "a person who approves sees what was let pass"
+def test_an_override_is_shown_with_the_checks_that_it_overrides(tmp_path: Path) -> None:
+    gate = read(tmp_path, CLOSED, open=True, override={"who": "Ana", "why": "a known gap"})
+    assert gate.is_open
+    assert gate.row() == "| label | closed, overridden by Ana (a known gap) | 4 | 1 passed, 1 failed, 2 undecided |"
+    assert "kappa" in gate.headline(), "a person who approves sees what was overridden"

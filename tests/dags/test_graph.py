@@ -1,7 +1,8 @@
-"""One graph, two runners: the rendered DAG has DVC's own edges; hooks, settings and staleness."""
+"""One graph, two runners: the rendered DAG has DVC's own order; hooks, settings and staleness."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG, task
-from lightly import ROOT, TOOLS, LightRepository
-from orchestration.graph import GraphError, add_stage_tasks, read_graph, task_id, upstream_of
-from orchestration.operators import check_graph
+from light_repository import ROOT, TOOLS, LightRepository
+from orchestration.graph import GraphError, add_stage_tasks, direct_upstream, read_graph, task_id, upstream_of
+from orchestration.graph_check import ancestors, check_graph
 from orchestration.project import Project
 from orchestration.request import RequestError
 
@@ -38,23 +39,47 @@ def dvc_edges(folder: Path) -> set[tuple[str, str]]:
 def rendered_edges(stages: list[dict]) -> set[tuple[str, str]]:
     """Edges between stage tasks of a DAG."""
     with DAG("d", schedule=None):
-        tasks = add_stage_tasks(PROJECT, stages).by_stage
+        tasks = add_stage_tasks(PROJECT, stages, gate=["gate"]).by_stage
     names = {made.task_id: name for name, made in tasks.items()}
     return {(name, names[below]) for name, made in tasks.items() for below in made.downstream_task_ids}
 
 
-@pytest.mark.slow
-def test_the_real_dag_has_dvcs_edges() -> None:
-    stages = read_graph(ROOT / "dags" / "graph.json")
-    assert rendered_edges(stages) == dvc_edges(ROOT)
+def order(edges: set[tuple[str, str]]) -> dict[str, set[str]]:
+    """Everything that runs before each stage."""
+    upstream: dict[str, set[str]] = {}
+    for upper, lower in edges:
+        upstream.setdefault(lower, set()).add(upper)
+        upstream.setdefault(upper, set())
+    return ancestors(upstream)
 
 
 @pytest.mark.slow
-def test_templates_foreach_matrix_and_folders_give_dvcs_edges(light: LightRepository) -> None:
-    stages = read_graph(light.origin / "dags" / "graph.json")
-    assert rendered_edges(stages) == dvc_edges(light.origin)
-    assert len(stages) == 10
-    assert ("train@en-2", "merge") in rendered_edges(stages)
+@pytest.mark.parametrize("repository", ["real", "light"])
+def test_the_dag_has_dvcs_order_and_no_edge_too_many(light: LightRepository, repository: str) -> None:
+    folder = ROOT if repository == "real" else light.origin
+    stages = read_graph(folder / "dags" / "graph.json")
+    rendered, given = rendered_edges(stages), dvc_edges(folder)
+    assert order(rendered) == order(given)
+    assert rendered <= given
+    for edge in rendered:
+        assert order(rendered - {edge}) != order(given), f"{edge} follows from the others"
+
+
+def test_retrain_is_one_line_with_two_parallel_training_stages() -> None:
+    import runpy
+
+    dag = runpy.run_path(str(ROOT / "dags" / "retrain.py"))["prepare"].dag
+    line = ["prepare", "ingest", "dedupe", "split", "label", "bias_gate", "baseline"]
+    line += ["evaluate", "promote", "approve", "release", "record", "cleanup"]
+    edges = set(itertools.pairwise(line))
+    edges |= {("bias_gate", "finetune"), ("finetune", "evaluate")}
+    edges |= {("prepare", "cleanup")}  # a set-up and its teardown
+    assert {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids} == edges
+
+
+def test_an_edge_that_follows_from_others_is_not_drawn() -> None:
+    upstream = {"a": [], "b": ["a"], "c": ["a", "b"], "d": ["a", "b"], "e": ["a", "c", "d"]}
+    assert direct_upstream(upstream) == {"a": [], "b": ["a"], "c": ["b"], "d": ["b"], "e": ["c", "d"]}
 
 
 @pytest.mark.slow
@@ -111,10 +136,10 @@ def test_the_pages_are_fresh(tmp_path: Path) -> None:
     assert main([str(tmp_path), "--check"]) == 0
 
 
-def test_the_package_imports_airflow_yaml_and_the_standard_library_only_and_knows_no_domain() -> None:
+def test_the_package_imports_airflow_psutil_yaml_and_the_standard_library_and_knows_no_domain() -> None:
     import ast
 
-    allowed = set(sys.stdlib_module_names) | {"airflow", "yaml", "orchestration"}
+    allowed = set(sys.stdlib_module_names) | {"airflow", "psutil", "yaml", "orchestration"}
     folder = ROOT / "dags" / "orchestration"
     domain = [path.name for path in (ROOT / "pipelines" / "domains").iterdir() if path.is_dir() and path.name[0] != "_"]
     words = [*domain, *(name.rstrip("s") for name in domain), "perennial"]
@@ -126,7 +151,7 @@ def test_the_package_imports_airflow_yaml_and_the_standard_library_only_and_know
             for name in names:
                 assert name.split(".")[0] in allowed, f"{file.name} imports {name}"
         found = [word for word in words if word in file.read_text().lower()]
-        assert not found, f"{file.name} says {found}"
+        assert not found, f"{file.name} mentions {found}"
 
 
 def test_dag_files_import_nothing_of_the_pipelines() -> None:
@@ -151,7 +176,7 @@ print(sorted(bag.dags))
     assert answer.stdout.splitlines()[-1] == str(expected)
 
 
-def test_hooks_stand_where_they_are_asked_for() -> None:
+def test_hooks_are_where_they_are_asked_for() -> None:
     @task
     def wait_for_source() -> None: ...
 
@@ -161,27 +186,27 @@ def test_hooks_stand_where_they_are_asked_for() -> None:
     with DAG("d", schedule=None) as dag:
         tasks = add_stage_tasks(PROJECT, STAGES, before={"label": wait_for_source}, after={"label": [notify]})
     assert dag.task_dict["wait_for_source"].downstream_task_ids == {"label"}
-    assert dag.task_dict["wait_for_source"].upstream_task_ids == {"split_en", "ingest"}
+    assert dag.task_dict["wait_for_source"].upstream_task_ids == {"split_en"}
     assert dag.task_dict["notify"].upstream_task_ids == {"label"}
     assert {made.task_id for made in tasks.hooks} == {"wait_for_source", "notify"}
     assert [made.task_id for made in tasks.last] == ["label"]
     assert [made.task_id for made in tasks.first] == ["ingest"]
 
 
-def test_a_hook_before_the_first_stage_starts_with_it() -> None:
+def test_a_hook_before_the_first_stage_is_first() -> None:
     @task
     def wait_for_source() -> None: ...
 
     with DAG("d", schedule=None):
         tasks = add_stage_tasks(PROJECT, STAGES, before={"ingest": wait_for_source})
-    assert {made.task_id for made in tasks.first} == {"wait_for_source", "ingest"}
+    assert {made.task_id for made in tasks.first} == {"wait_for_source"}
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_a_hook_of_no_stage_is_an_error_that_names_the_stages(side: str) -> None:
+def test_a_hook_of_an_unknown_stage_is_an_error_that_names_the_stages(side: str) -> None:
     with (
         DAG("d", schedule=None),
-        pytest.raises(GraphError, match=f"{side}: there is no stage lable; there are: ingest"),
+        pytest.raises(GraphError, match=f"{side}: unknown stage lable: expected one of ingest"),
     ):
         add_stage_tasks(PROJECT, STAGES, **{side: {"lable": lambda: None}})
 
@@ -193,12 +218,17 @@ def test_settings_travel_from_dvc_yaml_and_a_wrong_one_is_an_error() -> None:
     assert (made.pool, made.retries, made.queue) == ("gpu", 5, "q")
     assert made.execution_timeout.total_seconds() == 180
     assert made.retry_delay.total_seconds() == 7
-    with DAG("d", schedule=None), pytest.raises(GraphError, match=r"meta\.airflow has pol"):
+    with DAG("d", schedule=None), pytest.raises(GraphError, match=r"unknown setting pol in meta\.airflow"):
         add_stage_tasks(PROJECT, [STAGES[0] | {"airflow": {"pol": "gpu"}}])
 
 
-def test_two_stages_of_one_task_name_are_an_error() -> None:
-    with DAG("d", schedule=None), pytest.raises(GraphError, match="one task name"):
+def test_a_verdict_needs_the_gate_command() -> None:
+    with DAG("d", schedule=None), pytest.raises(GraphError, match="gate command"):
+        add_stage_tasks(PROJECT, [STAGES[0] | {"airflow": {"verdict": "v.json"}}])
+
+
+def test_two_stages_of_one_task_id_are_an_error() -> None:
+    with DAG("d", schedule=None), pytest.raises(GraphError, match="same task id"):
         add_stage_tasks(PROJECT, [STAGES[0] | {"name": "a@b"}, STAGES[0] | {"name": "a_b"}])
     assert task_id("sub/dvc.yaml:train@en") == "sub_dvc.yaml_train_en"
 
@@ -210,7 +240,7 @@ def test_a_commit_that_this_dag_cannot_run_is_refused() -> None:
     )  # a stage that is gone, an edge that is implied
     with pytest.raises(RequestError, match=r"does not have: fresh.*make graph"):
         check_graph({"ingest": [], "fresh": []}, rendered, commit="c")
-    with pytest.raises(RequestError, match="runs ingest after label, this DAG does not"):
+    with pytest.raises(RequestError, match="runs ingest after label, and this DAG does not"):
         check_graph({"ingest": ["label"], "label": []}, rendered, commit="c")
 
 

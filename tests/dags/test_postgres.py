@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from airflow_local import running
 from conftest import copy_of
-from lightly import free_port
+from light_repository import free_port
 from test_scheduler import start
 
 pytestmark = [

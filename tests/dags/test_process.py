@@ -1,4 +1,4 @@
-"""A command that a later try can find and end, with everything it has started."""
+"""A later try can find and end a command, with everything that it has started."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from orchestration.process import Command, Overtaken, alive, boot_id, end_all, marked
+from orchestration.command import Command, Overtaken
+from orchestration.process import alive, end_all, marked, start_time
 
 TREE = """
 import os, subprocess, sys, time
@@ -42,7 +43,19 @@ def test_output_and_status_come_back(command: Command, tmp_path: Path) -> None:
     assert command.wait() == 3
     record = command.previous()
     assert record is not None
-    assert (record["ended"], record["returned"], record["boot"]) == (True, 3, boot_id())
+    assert (record["ended"], record["returned"], record["pid"]) == (True, 3, command.process.pid)
+    assert abs(record["start"] - time.time()) < 60
+
+
+def test_the_result_is_what_the_command_wrote_to_its_file_and_never_that_of_an_earlier_try(
+    command: Command, tmp_path: Path
+) -> None:
+    write = f"open({str(command.result_file)!r}, 'w').write('{{\"made\": 1}}'); print('{{\"made\": 2}}')"
+    for code, expected in ((write, {"made": 1}), ("print('{\"made\": 3}')", None)):
+        start(command, code, tmp_path)
+        list(command.lines())
+        command.wait()
+        assert command.result() == expected
 
 
 def test_stdin_is_empty(command: Command, tmp_path: Path) -> None:
@@ -88,7 +101,7 @@ def test_a_try_that_was_killed_before_it_knew_its_commands_number_has_not_ended(
 def test_an_earlier_try_that_still_lives_leaves_a_later_one_alone(command: Command, tmp_path: Path) -> None:
     start(command, "import time; time.sleep(100)", tmp_path)
     later = Command(mark=command.mark, folder=tmp_path / "tasks", name="stage")
-    assert later.settle()  # its command is dead, and the earlier try has not looked yet
+    assert later.settle()  # its command is dead, and the earlier try has not noticed yet
     start(later, "import time; time.sleep(2); print('whole')", tmp_path)
     with pytest.raises(Overtaken):
         command.wait()
@@ -124,8 +137,8 @@ def test_a_record_of_another_boot_or_a_reused_pid_kills_nobody(command: Command,
     bystander = subprocess.Popen(["sleep", "100"], start_new_session=True)
     try:
         for record in (
-            {"pid": bystander.pid, "start": "1", "boot": boot_id(), "token": "t", "ended": False},
-            {"pid": bystander.pid, "start": "1", "boot": "another", "token": "t", "ended": False},
+            {"pid": bystander.pid, "start": start_time(bystander.pid) - 60, "token": "t", "ended": False},
+            {"pid": bystander.pid, "start": 1.0, "token": "t", "ended": False},  # before this boot
         ):
             command.record_file.parent.mkdir(parents=True, exist_ok=True)
             command.record_file.write_text(json.dumps(record))
@@ -153,7 +166,7 @@ def test_a_command_ends_when_its_watcher_dies(tmp_path: Path) -> None:
 import os, sys, time
 sys.path.insert(0, {str(Path(__file__).resolve().parents[2] / "dags")!r})
 from pathlib import Path
-from orchestration.process import Command
+from orchestration.command import Command
 if os.fork():
     time.sleep(100)
 command = Command(mark={str(tmp_path)!r} + "#run/x", folder=Path({str(tmp_path)!r}), name="x")

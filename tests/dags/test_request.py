@@ -1,13 +1,18 @@
-"""Run parameters are data: what may be asked for, and what is refused."""
+"""Run parameters are data: what is accepted, and what is refused."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
-from orchestration.operators.prepare import window_length
-from orchestration.request import REF, Request, RequestError, run_params
+import yaml
+from light_repository import ROOT, TOOLS, plain
+from orchestration.request import EXAMPLE, REF, Request, RequestError, run_params, templated_overrides
 
 EVIL = [
     "main; rm -rf /",
@@ -36,14 +41,28 @@ EVIL = [
 ]
 
 
+@pytest.mark.slow
+def test_the_example_of_the_form_is_accepted_by_the_real_parameter_file(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
+    (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
+    (tmp_path / "example.json").write_text(json.dumps(dict(Request.of({"overrides": EXAMPLE}).overrides)))
+    command = [TOOLS / "python", "-m", "pipelines", "params", "set", "--file=example.json", "--end=2026-03-02"]
+    answer = subprocess.run(command, cwd=tmp_path, env=plain(), capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    (name,) = EXAMPLE
+    section, parameter = name.split(".")
+    assert yaml.safe_load((tmp_path / "params.yaml").read_text())[section][parameter] == EXAMPLE[name]
+    assert json.dumps(EXAMPLE) in run_params()["overrides"].schema["description"]
+
+
 @pytest.mark.parametrize("ref", EVIL)
-def test_a_ref_that_is_no_plain_name_is_refused(ref: str) -> None:
+def test_a_ref_with_other_characters_is_refused(ref: str) -> None:
     with pytest.raises(RequestError, match="ref = "):
         Request.of({"ref": ref})
 
 
 @pytest.mark.parametrize("ref", ["main", "feature/x-1", "v1.2.3", "0a1b2c3", "runs/a_b-1", "a+b"])
-def test_a_plain_ref_is_taken(ref: str) -> None:
+def test_a_plain_ref_is_accepted(ref: str) -> None:
     assert Request.of({"ref": ref}).ref == ref
 
 
@@ -56,12 +75,12 @@ def test_other_wrong_values_are_refused_by_name(given: dict) -> None:
 
 
 def test_an_unknown_parameter_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(RequestError, match="unknown run parameters: overide; there are: ref, start"):
+    with pytest.raises(RequestError, match="unknown run parameters overide: expected ref, start"):
         Request.of({"overide": {}})
 
 
 def test_a_window_has_an_end_after_its_start() -> None:
-    with pytest.raises(RequestError, match="without an end"):
+    with pytest.raises(RequestError, match="has no end"):
         Request.of({"start": "2025-01-01"})
     with pytest.raises(RequestError, match="not before"):
         Request.of({"start": "2025-01-02", "end": "2025-01-02"})
@@ -73,10 +92,10 @@ def test_nested_overrides_mean_dotted_ones() -> None:
     assert request.overrides == {"a.b": 1, "a.c.d": [2], "e.f": None}
 
 
-@pytest.mark.parametrize("knob", ["a;b", "../a", "a b", "", "$(x)", "a..b", "-a\n"])
-def test_an_override_of_no_knob_is_refused(knob: str) -> None:
-    with pytest.raises(RequestError, match="is no knob"):
-        Request.of({"overrides": {knob: 1}})
+@pytest.mark.parametrize("name", ["a;b", "../a", "a b", "", "$(x)", "a..b", "-a\n"])
+def test_an_override_with_an_invalid_name_is_refused(name: str) -> None:
+    with pytest.raises(RequestError, match="invalid name"):
+        Request.of({"overrides": {name: 1}})
 
 
 @pytest.mark.parametrize(
@@ -100,8 +119,20 @@ def test_the_form_checks_what_the_code_checks() -> None:
     assert re.match(REF, "main")
 
 
-@pytest.mark.parametrize("value", ["x", "182", True, 0, -7, 1.5, 1_000_000_000, None, [7]])
-def test_the_length_of_a_window_is_days_or_refused_at_once(value: object) -> None:
-    with pytest.raises(RequestError, match=r"^ingest\.window_days = .*; a whole number of days from 1 to 100,000"):
-        window_length("ingest.window_days", value)
-    assert window_length("ingest.window_days", 182) == 182
+TEMPLATED = ["domain", "train.lr", "item.lang", "list[0]"]
+
+
+@pytest.mark.parametrize("name", ["domain", "train", "train.lr", "train.lr.deep", "list"])
+@pytest.mark.parametrize(
+    "value", ["a b", "a;b", "$(x)", "`x`", "-x", "a\nb", "'", '"', "a|b", "a>b", "~", ["-a"], {"a b": 1}]
+)
+def test_what_dvc_writes_into_a_command_is_plain(name: str, value: object) -> None:
+    with pytest.raises(RequestError, match=r"dvc\.yaml writes it into a command"):
+        templated_overrides({name: value}, templated=TEMPLATED)
+
+
+def test_other_parameters_take_any_text_and_plain_values_change_the_graph() -> None:
+    free = {"owner": "$(touch owned); `x`", "trained": "-x", "train2.lr": "'", "ingest.list": ["a b"]}
+    assert templated_overrides(free, templated=TEMPLATED) == []
+    shaping = {"domain": "tests/domains/x-1", "train.lr": 0.1, "list": ["en", None, True]}
+    assert templated_overrides({**free, **shaping}, templated=TEMPLATED) == list(shaping)

@@ -15,7 +15,7 @@ import yaml
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from flow import Flow
-from lightly import LIGHT, LightRepository, git
+from light_repository import LIGHT, LightRepository, git
 from orchestration.clone import Clone
 from orchestration.operators import ApproveOperator, CommandOperator
 from orchestration.process import marked
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def replay(light: LightRepository, tag: str, folder: Path) -> str:
-    """What a fresh clone with the git remote and the DVC remote says about a recorded run."""
+    """Return what DVC prints for a recorded run in a fresh clone with the git remote and the DVC remote."""
     subprocess.run(["git", "clone", "--quiet", str(light.origin), str(folder)], check=True)
     git(folder, "checkout", "--quiet", tag)
     light.tool(
@@ -40,8 +40,7 @@ def test_a_run_is_recorded_replays_elsewhere_and_has_the_lock_file_of_one_repro(
     assert light.registry()["champion"] == 1
     lock = git(light.origin, "show", f"{made['tag']}:dvc.lock")
     assert yaml.safe_load(git(light.origin, "show", f"{made['tag']}:params.yaml"))["ingest"]["rows"] == 12
-    said = replay(light, made["tag"], tmp_path / "replay")
-    assert "Data and pipelines are up to date" in said
+    assert "Data and pipelines are up to date" in replay(light, made["tag"], tmp_path / "replay")
     assert git(tmp_path / "replay", "status", "--porcelain", "--untracked-files=no") == ""
     light.tool("dvc", "repro", "--force", "--no-run-cache", folder=tmp_path / "replay")
     assert (tmp_path / "replay" / "dvc.lock").read_text().strip() == lock
@@ -58,7 +57,7 @@ def test_a_run_is_recorded_replays_elsewhere_and_has_the_lock_file_of_one_repro(
 
 def test_the_same_candidate_twice_is_one_version_and_only_a_release_is_an_event(light, project) -> None:
     first, second = Flow(project, "one"), Flow(project, "two")
-    first.do_all()
+    first_tag = first.do_all()["tag"]
     extra = first.events[first.record.alias].added
     assert [set(event) for event in extra] == [{"revision", "tag", "version", "metrics"}]
     assert extra[0]["metrics"] == {"rows": 20}
@@ -69,24 +68,23 @@ def test_the_same_candidate_twice_is_one_version_and_only_a_release_is_an_event(
     assert {first.results["record"]["tag"], made["tag"]} <= set(light.tags())
     assert f"released/{slug('one')}" in light.tags()
     assert f"released/{slug('two')}" not in light.tags()
-    assert {result["outcome"] for name, result in second.results.items() if "outcome" in (result or {})} <= {
-        "from the run cache",
-        "ran",  # the champion is pinned now: promote has another dependency
-    }
+    lock = [yaml.safe_load(git(light.origin, "show", f"{tag}:dvc.lock"))["stages"] for tag in (first_tag, made["tag"])]
+    assert {name for name in lock[0] if lock[0][name] != lock[1][name]} == {"promote"}, "its champion is another one"
 
 
 def test_a_closed_gate_is_red_at_once_shows_its_evidence_and_stops_the_run(light, project) -> None:
     flow = Flow(project, "closed", {"overrides": {"ingest.rows": 5}})
     with pytest.raises(AirflowFailException) as caught:
         flow.do_all()
-    said = str(caught.value)
-    assert "enough_rows = 5, at least 10, on 5 rows: failed" in said
-    assert said.count("record: ") == 3
+    message = str(caught.value)
+    assert "enough_rows = 5, at least 10, on 5 rows: failed" in message
+    assert message.count("record: ") == 3
     assert flow.xcoms["gate", "gate"]["checks"][0]["limit"] == 10
     assert "merge" not in flow.results
     workspace = Workspace(project, "closed")
-    assert workspace.exists, "a stopped run's workspace stays for a look"
-    assert "data/gate/verdict.json" in git(workspace.path, "ls-files"), "the evidence is committed"
+    assert workspace.tree.exists, "the workspace of a stopped run is kept"
+    committed = git(workspace.path, "ls-files").splitlines()
+    assert {"data/gate/verdict.json", "data/pages/gate.html"} <= set(committed), "evidence and its page are committed"
     assert not (light.home / "registry" / "registry.json").exists() or light.registry()["champion"] is None
     assert light.tags() == []
     assert marked(workspace.mark(), prefix=True) == []
@@ -100,39 +98,49 @@ def test_a_refused_stage_after_an_open_gate_is_final_and_a_fault_is_not(light, p
     with pytest.raises(AirflowFailException, match="exit code 64"):
         flow.do(flow.stages["ingest"])
     monkeypatch.setenv("LIGHT_STOP_WITH", "74")
-    with pytest.raises(AirflowException, match="The disk is full") as caught:
+    with pytest.raises(AirflowException, match="disk is full") as caught:
         flow.do(flow.stages["ingest"], tries=1)
     assert not isinstance(caught.value, AirflowFailException)
     monkeypatch.delenv("LIGHT_STOP_AT")
-    assert flow.do(flow.stages["ingest"])["outcome"] == "ran"
+    assert flow.do(flow.stages["ingest"])["outcome"] == "changed"
+
+
+def window_of(flow: Flow) -> tuple[str, str]:
+    """The window in the committed parameter file of a run."""
+    params = yaml.safe_load(git(Workspace(flow.project, flow.run_id).path, "show", "HEAD:params.yaml"))
+    return params["ingest"]["start"], params["ingest"]["end"]
 
 
 def test_a_schedules_interval_becomes_the_window_and_a_backfill_never_releases(light, project) -> None:
     end = dt.datetime(2025, 3, 10, tzinfo=dt.UTC)
     flow = Flow(project, "backfill__2025-03-03", run_type="backfill", data_interval_end=end)
-    assert flow.do(flow.prepare)["overrides"] == {"ingest.start": "2025-03-03", "ingest.end": "2025-03-10"}
-    params = yaml.safe_load(git(Workspace(project, flow.run_id).path, "show", "HEAD:params.yaml"))
-    assert params["ingest"] | {"end": "2025-03-10", "start": "2025-03-03"} == params["ingest"]
+    flow.do(flow.prepare)
+    assert window_of(flow) == ("2025-03-03", "2025-03-10")
     with pytest.raises(AirflowSkipException, match="a backfill never releases"):
         flow.release.execute(flow.context("release"))
     by_hand = Flow(project, "by-hand", {"end": "2025-02-10"}, data_interval_end=end)
-    assert by_hand.do(by_hand.prepare)["overrides"] == {"ingest.start": "2025-02-03", "ingest.end": "2025-02-10"}
+    by_hand.do(by_hand.prepare)
+    assert window_of(by_hand) == ("2025-02-03", "2025-02-10")
+    both = Flow(project, "both", {"start": "2025-02-05", "end": "2025-02-10"})
+    made = both.do(both.prepare)
+    assert window_of(both) == (made["start"], made["end"]) == ("2025-02-05", "2025-02-10")
     plain = Flow(project, "plain", data_interval_end=end)
-    assert plain.do(plain.prepare)["overrides"] == {}
+    assert "end" not in plain.do(plain.prepare)
+    assert window_of(plain) == ("2025-01-06", "2025-01-13")
 
 
 def test_a_cleaned_up_run_comes_back_at_its_commit(light, project, tmp_path: Path) -> None:
     flow = Flow(project, "again", {"overrides": {"ingest.seed": 5}})
     tag = flow.do_all()["tag"]
     commit = git(light.origin, "rev-parse", tag)
-    (light.origin / "step.py").write_text((light.origin / "step.py").read_text() + "\n# changed\n")
+    (light.origin / "stage.py").write_text((light.origin / "stage.py").read_text() + "\n# changed\n")
     light.commit("the pipeline has changed since")
     shutil.rmtree(light.home / "runs")  # another host, or a lost disk
     later = Flow(project, "again", {"overrides": {"ingest.seed": 5}})
     later.do(later.prepare)
     workspace = Workspace(project, "again")
-    assert workspace.head == commit
-    assert later.do(later.stages["merge"])["outcome"] in {"unchanged", "from the run cache"}
+    assert workspace.tree.head == commit
+    assert later.do(later.stages["merge"])["outcome"] == "unchanged"
     later.do_stages()
     assert later.do(later.release)["version"] == 1
     assert later.do(later.record)["tag"] == tag
@@ -143,9 +151,9 @@ def test_a_running_run_keeps_its_commit_and_its_graph(light, project) -> None:
     flow = Flow(project, "keeps")
     flow.do(flow.prepare)
     text = (light.origin / "dvc.yaml").read_text()
-    (light.origin / "dvc.yaml").write_text(text.replace("python step.py gate", "python step.py nothing"))
+    (light.origin / "dvc.yaml").write_text(text.replace("python stage.py gate", "python stage.py nothing"))
     light.commit("broken meanwhile")
-    assert [flow.do(flow.stages[name])["outcome"] for name in ("ingest", "gate")] == ["ran", "ran"]
+    assert [flow.do(flow.stages[name])["outcome"] for name in ("ingest", "gate")] == ["changed", "changed"]
     gone = flow.stages["gate"]
     gone.stage = "vanished"
     assert flow.do(gone)["outcome"] == "absent"
@@ -153,7 +161,7 @@ def test_a_running_run_keeps_its_commit_and_its_graph(light, project) -> None:
 
 def test_a_newer_commit_than_the_dags_is_refused(light, project) -> None:
     text = (light.origin / "dvc.yaml").read_text()
-    (light.origin / "dvc.yaml").write_text(text + "  more:\n    cmd: echo more\n    deps: [step.py]\n")
+    (light.origin / "dvc.yaml").write_text(text + "  more:\n    cmd: echo more\n    deps: [stage.py]\n")
     commit = light.commit("a stage more, graph not generated")
     flow = Flow(project, "newer", {"ref": commit})
     with pytest.raises(AirflowFailException, match=r"does not have: more.*make graph"):
@@ -161,11 +169,11 @@ def test_a_newer_commit_than_the_dags_is_refused(light, project) -> None:
 
 
 @pytest.mark.parametrize("ref", ["no-such-branch", "deadbee", "$(touch owned)", "--upload-pack=touch owned", "../x"])
-def test_a_ref_that_is_not_there_or_no_ref_changes_nothing(light, project, ref: str, tmp_path: Path) -> None:
+def test_an_unknown_or_invalid_ref_changes_nothing(light, project, ref: str, tmp_path: Path) -> None:
     flow = Flow(project, "refused", {"ref": ref})
     with pytest.raises(AirflowFailException, match="ref = "):
         flow.do(flow.prepare)
-    assert not Workspace(project, "refused").exists
+    assert not Workspace(project, "refused").tree.exists
     assert not list(tmp_path.rglob("owned"))
 
 
@@ -185,19 +193,20 @@ def test_run_ids_and_overrides_are_never_shell(light, project, tmp_path: Path) -
 def test_an_override_that_dvc_writes_into_a_command_is_never_shell(light, project, tmp_path: Path) -> None:
     for evil in (["en", "de; touch owned"], ["en", "$(touch owned)"], ["en", "--help"], ["en", "de\ntouch owned"]):
         flow = Flow(project, "shell", {"overrides": {"langs": evil}})
-        with pytest.raises(AirflowFailException, match=r"langs = .* is refused"):
+        with pytest.raises(AirflowFailException, match=r"langs = .* dvc\.yaml writes it into a command"):
             flow.do(flow.prepare)
     assert not list(tmp_path.rglob("owned"))
     fewer = Flow(project, "fewer", {"overrides": {"langs": ["de"]}})  # a stage that this run does not have
     fewer.do_all()
     assert fewer.results["split_en"]["outcome"] == "absent"
-    assert fewer.results["split_de"]["outcome"] == "ran"
+    assert fewer.results["split_de"]["outcome"] == "changed"
 
 
-def test_a_command_knows_who_started_its_run_and_its_asset_event_carries_what_it_said(light, project) -> None:
-    asset = Asset("told")
-    say = "import json, os; print(json.dumps({'who': os.environ['LIGHT_ACTOR']}))"
-    task = CommandOperator(task_id="say", project=project, arguments=["python", "-c", say], outlets=[asset])
+def test_a_command_knows_who_started_its_run_and_its_asset_event_carries_its_result(light, project) -> None:
+    asset = Asset("reported")
+    code = "import json, os; json.dump({'who': os.environ['LIGHT_ACTOR']}, open(os.environ['LIGHT_RESULT_FILE'], 'w'))"
+    code += "; print('{} and other output')"
+    task = CommandOperator(task_id="report", project=project, arguments=["python", "-c", code], outlets=[asset])
     for run, who in ({"triggering_user_name": "ana"}, "ana (flow)"), ({}, "airflow (flow)"):
         flow = Flow(project, f"who-{len(run)}", **run)
         flow.do(flow.prepare)
@@ -210,41 +219,74 @@ def test_a_person_who_approves_sees_what_the_run_was_asked_for_and_what_is_left_
     flow.do(flow.prepare)
     workspace = Workspace(project, "asked")
     (workspace.path / "long.json").write_text(json.dumps({"text": "x" * 7000}))
-    ask = ApproveOperator(task_id="ask", subject="?", project=project, decision=("d", "a", "b"), evidence=["long.json"])
+    given = {"decision": ("d", "a", "b"), "evidence": ["long.json"], "gate": ["python", "project.py", "gate"]}
+    ask = ApproveOperator(task_id="ask", subject="?", project=project, **given)
     page = ask._page(workspace, {"action": "release"})
     assert "| owner | `a\\|b 'c'` |" in page
-    assert "| ingest.end | `2025-02-10` |" in page
-    assert f"more letters: `git show {workspace.head[:12]}:long.json`" in page
+    assert "| window end | `2025-02-10` |" in page
+    assert f"more characters: `git show {workspace.tree.head[:12]}:long.json`" in page
+
+
+def test_a_command_without_a_result_is_an_error_unless_it_has_none(light, project) -> None:
+    flow = Flow(project, "silent")
+    flow.do(flow.prepare)
+    given = {"task_id": "silent", "project": project, "arguments": ["python", "-c", "print('{\"a\": 1}')"]}
+    with pytest.raises(AirflowFailException, match="LIGHT_RESULT_FILE"):
+        flow.do(CommandOperator(**given))
+    assert flow.do(CommandOperator(**given, result=False)) == {}
+
+
+def test_only_the_location_of_a_repository_is_hidden_from_git_and_from_commands(light, project, monkeypatch) -> None:
+    for name, value in {"GIT_DIR": "/nowhere", "GIT_INDEX_FILE": "/nowhere", "GIT_SSH_COMMAND": "ssh -i key"}.items():
+        monkeypatch.setenv(name, value)
+    flow = Flow(project, "git")
+    made = flow.do(flow.prepare)
+    assert made["commit"]
+    names = {name for name in project.environment() if name.startswith("GIT_")}
+    assert {"GIT_SSH_COMMAND", "GIT_TERMINAL_PROMPT"} <= names and not names & {"GIT_DIR", "GIT_INDEX_FILE"}
+
+
+def test_a_page_that_cannot_be_rendered_fails_the_stage_and_never_hides_a_closed_gate(
+    light, project, monkeypatch
+) -> None:
+    monkeypatch.setenv("LIGHT_STOP_AT", "page")
+    for rows, error in ((20, "cannot be rendered"), (5, "enough_rows")):
+        flow = Flow(project, f"page-{rows}", {"overrides": {"ingest.rows": rows}})
+        flow.do(flow.prepare)
+        flow.do(flow.stages["ingest"])
+        with pytest.raises(AirflowException, match=error):
+            flow.do(flow.stages["gate"], tries=1)
 
 
 @pytest.mark.parametrize("reason", ["no\x00thing", "half a pair \ud800"])
-def test_an_argument_that_no_program_can_be_given_is_refused(light, project, reason: str) -> None:
+def test_an_argument_that_cannot_be_passed_to_a_program_is_refused(light, project, reason: str) -> None:
     task = CommandOperator(task_id="back", project=project, arguments=["python", f"--reason={reason}"])
-    with pytest.raises(AirflowFailException, match="is no text that a program can be given"):
+    with pytest.raises(AirflowFailException, match="cannot be passed to a program"):
         task.execute(Flow(project, "argument").context("back"))
 
 
-def test_the_first_line_of_a_failure_says_what_the_command_said_last(light, project) -> None:
-    words = "import sys; print('working'); sys.exit('the source is gone: mend the address')"
+def test_the_first_line_of_a_failure_is_the_last_line_of_the_command(light, project) -> None:
+    words = "import sys; print('working'); sys.exit('the source is gone: check the address')"
     task = CommandOperator(task_id="back", project=project, arguments=["python", "-c", words])
     flow = Flow(project, "words")
     flow.do(flow.prepare)
     with pytest.raises(AirflowException) as caught:
         task.execute(flow.context("back"))
     first = str(caught.value).splitlines()[0]
-    assert first == "back: python ended with exit code 1: the source is gone: mend the address"
-    (Workspace(project, "words").path / "step.py").write_text("raise SystemExit('no rows in the window')")
+    assert first == "back: python ended with exit code 1: the source is gone: check the address"
+    (Workspace(project, "words").path / "stage.py").write_text("raise SystemExit('no rows in the window')")
     with pytest.raises(AirflowException, match=r"^ingest: dvc ended with exit code 1: no rows in the window\n"):
         flow.do(flow.stages["ingest"], tries=1)
 
 
-def test_an_unknown_knob_is_refused_before_anything_runs(light, project) -> None:
-    flow = Flow(project, "knob", {"overrides": {"ingest.rowz": 5}})
-    with pytest.raises(AirflowFailException, match=r"no knob 'ingest.rowz'.*ingest.rows"):
+def test_overrides_that_the_project_refuses_fail_at_once_with_its_message(light, project) -> None:
+    flow = Flow(project, "unknown", {"overrides": {"ingest.rowz": 5}})
+    with pytest.raises(AirflowFailException, match=r"exit code 64: light: unknown parameter ingest\.rowz"):
         flow.do(flow.prepare)
+    assert Workspace(project, "unknown").prepared() is None
 
 
-def test_a_ref_is_looked_up_while_no_other_run_fetches(light, project, monkeypatch) -> None:
+def test_a_ref_is_resolved_while_no_other_run_fetches(light, project, monkeypatch) -> None:
     find, seen = Clone.commit_of, []
 
     def find_under_the_lock(clone: Clone, ref: str) -> str:
@@ -254,7 +296,7 @@ def test_a_ref_is_looked_up_while_no_other_run_fetches(light, project, monkeypat
         return find(clone, ref)
 
     monkeypatch.setattr(Clone, "commit_of", find_under_the_lock)
-    flow = Flow(project, "looked-up")
+    flow = Flow(project, "resolved")
     flow.do(flow.prepare)
     assert seen == ["HEAD"]
 
@@ -273,8 +315,8 @@ def test_two_runs_at_once_with_different_parameters_do_not_disturb_each_other(li
             text=True,
         )
     for seed, process in runs.items():
-        said, _ = process.communicate()
-        assert process.returncode == 0, said[-3000:]
+        output, _ = process.communicate()
+        assert process.returncode == 0, output[-3000:]
     models = {
         git(light.origin, "show", f"runs/{slug(f'seed{seed}')}:dvc.lock").split("data/merge/model")[1].split("size")[0]
         for seed in runs

@@ -9,10 +9,11 @@ import socket
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from airflow_local import Airflow, Client, main, running
 from conftest import copy_of
-from lightly import LightRepository, free_port, git
+from light_repository import LightRepository, free_port, git
 from orchestration.process import marked
 from orchestration.workspace import slug
 
@@ -48,7 +49,7 @@ def up(_templates: LightRepository, tmp_path_factory: pytest.TempPathFactory):
     assert not marked(f"{light.home}#", prefix=True), "nothing is left behind"
 
 
-def test_a_second_airflow_is_refused_in_words(light, tmp_path: Path) -> None:
+def test_a_second_airflow_is_refused(light, tmp_path: Path) -> None:
     def airflow(home: Path, port: int) -> Airflow:
         return Airflow(home, port=port, database=None, prefix="LIGHT", root=light.origin)
 
@@ -80,7 +81,7 @@ def test_from_trigger_to_a_promoted_champion_and_back(up) -> None:
     events = client.call("GET", "/api/v2/assets/events?limit=10")["asset_events"]
     assert [(event["name"], event["extra"]["version"]) for event in events] == [("light-champion", 1)]
     assert events[0]["extra"]["tag"] in light.tags()
-    second = client.trigger("light", {"approval": True, "overrides": {"ingest.rows": 31}, "reason": "look at it"})
+    second = client.trigger("light", {"approval": True, "overrides": {"ingest.rows": 31}, "reason": "please check"})
     _answer(up, second, "Approve")
     assert client.wait("light", second, seconds=300) == "success"
     assert light.registry()["champion"] == 2
@@ -115,7 +116,7 @@ def test_a_closed_gate_is_red_without_a_retry_and_names_the_owner(up) -> None:
 def test_a_person_may_say_no(up) -> None:
     light, _, client = up
     before = _versions(light)
-    run = client.trigger("light", {"approval": True, "overrides": {"ingest.rows": 46}, "reason": "look at it"})
+    run = client.trigger("light", {"approval": True, "overrides": {"ingest.rows": 46}, "reason": "please check"})
     _answer(up, run, "Reject")
     assert client.wait("light", run, seconds=120) == "success", client.why("light", run)
     states = client.states("light", run)
@@ -135,7 +136,7 @@ def _answer(up, run: str, answer: str) -> None:
         time.sleep(0.2)
     assert client.states("light", run)["approve"] == "awaiting_input"
     shown = client.call("GET", path)["body"]
-    assert "look at it" in shown
+    assert "please check" in shown
     assert "| gate | open | 1 | 1 passed |" in shown
     assert "| enough_rows | " in shown
     client.call("PATCH", path, {"chosen_options": [answer], "params_input": {}})
@@ -230,8 +231,7 @@ def test_a_run_keeps_its_dag_when_the_files_change(up) -> None:
 
 
 def _parent(pid: int) -> int:
-    text = Path(f"/proc/{pid}/stat").read_text()
-    return int(text[text.rindex(")") + 2 :].split()[1])
+    return psutil.Process(pid).ppid()
 
 
 def _begin(light: LightRepository, client: Client, run: str) -> tuple[list[int], int]:

@@ -16,7 +16,7 @@ from typing import Any
 import airflow_local
 import pytest
 from airflow_local import Airflow, Client, running
-from lightly import ROOT, TOOLS, free_port, git, plain
+from light_repository import ROOT, TOOLS, free_port, git, plain
 from test_postgres import database  # noqa: F401  a fixture
 
 pytestmark = [

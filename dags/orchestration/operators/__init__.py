@@ -1,10 +1,10 @@
-"""Tasks of a run: prepare a workspace, run a stage, ask a person, release, record, clean up."""
+"""Tasks of a run: prepare a workspace, run a stage, ask for approval, release, record, clean up."""
 
 from .approve import ApproveOperator
 from .base import WorkspaceOperator
 from .command import CommandOperator, ReleaseOperator
 from .finish import CleanupOperator, RecordOperator
-from .prepare import PrepareOperator, check_graph
+from .prepare import PrepareOperator
 from .stage import DvcStageOperator, VerdictLink
 
 __all__ = [
@@ -17,5 +17,4 @@ __all__ = [
     "ReleaseOperator",
     "VerdictLink",
     "WorkspaceOperator",
-    "check_graph",
 ]

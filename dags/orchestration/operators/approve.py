@@ -8,17 +8,21 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
+from orchestration.command import read_object
+from orchestration.constants import EVIDENCE_LETTERS
 from orchestration.gate import Gate
 from orchestration.project import Project
 from orchestration.workspace import Workspace
 
-from .base import read_object, run_type
-
-SHOWN = 6000  # letters of an evidence file
+from .base import run_type
 
 
 class ApproveOperator(ApprovalOperator):
-    """Ask a person, with the evidence in front of them; without the run parameter `approval` nobody is asked."""
+    """Ask a person, and show the evidence; without the run parameter `approval` the task succeeds at once.
+
+    `decision`: file, key and value of a decision that needs approval; any other value needs none.
+    `evidence`: JSON files to show. `gate`: the command that answers whether the gate of a stage is open.
+    """
 
     def __init__(
         self,
@@ -26,59 +30,63 @@ class ApproveOperator(ApprovalOperator):
         project: Project,
         decision: tuple[str, str, str],
         evidence: Sequence[str],
-        overrides: str | None = None,
+        gate: Sequence[str],
         **rest: Any,
     ) -> None:
         super().__init__(body="", **rest)
         self.project = project
-        self.overrides = overrides  # folder of records that let a closed gate pass
-        self.decision = decision  # file, key and value of a decision that there is something to approve for
+        self.decision = decision
         self.evidence = list(evidence)
+        self.gate = list(gate)
 
     def execute(self, context: Any) -> Any:
-        """Wait for an answer where one is asked for."""
+        """Wait for an answer where this run needs one."""
         if not context["params"].get("approval") or run_type(context) == "backfill":
-            self.log.info("no approval is asked for in this run")
+            self.log.info("this run needs no approval")
             return None
         workspace = Workspace(self.project, context["dag_run"].run_id)
         workspace.restore()
         file, key, wanted = self.decision
-        decided = read_object(workspace.path / file)
-        if decided.get(key) != wanted:
-            self.log.info("%s says %s = %r: there is nothing to approve", file, key, decided.get(key))
+        decision = read_object(workspace.path / file) or {}
+        if decision.get(key) != wanted:
+            self.log.info("%s has %s = %r: nothing to approve", file, key, decision.get(key))
             return None
-        self.body = self._page(workspace, decided)
+        self.body = self._page(workspace, decision)
         return super().execute(context)
 
-    def _page(self, workspace: Workspace, decided: Mapping[str, Any]) -> str:
-        plain = {name: value for name, value in decided.items() if not isinstance(value, dict | list)}
+    def _page(self, workspace: Workspace, decision: Mapping[str, Any]) -> str:
+        plain = {name: value for name, value in decision.items() if not isinstance(value, dict | list)}
         made = workspace.prepared() or {}
+        head = workspace.tree.head[:12]
         parts = [
-            f"**Reason of the run:** {made.get('reason') or 'none given'} (commit `{workspace.head[:12]}`)",
-            _asked(made),
+            f"**Reason of the run:** {made.get('reason') or 'none given'} (commit `{head}`)",
+            _requested(made),
             "\n".join(["| decision | |", "|---|---|", *(f"| {name} | {value} |" for name, value in plain.items())]),
         ]
         gates = [
-            Gate.read(workspace.path, stage=stage["name"], verdict=verdict, overrides=self.overrides)
-            for stage in workspace.stages.values()
+            Gate.read(workspace, stage=stage["name"], verdict=verdict, command=self.gate)
+            for stage in workspace.dvc.stages.values()
             if (verdict := stage["airflow"].get("verdict"))
         ]
         parts.append("\n".join(["| gate | | checks | |", "|---|---|---|---|", *(gate.row() for gate in gates)]))
         for name in self.evidence:
-            text = json.dumps(read_object(workspace.path / name), indent=1, ensure_ascii=False)
-            left = f"\n\n{len(text) - SHOWN:,} more letters: `git show {workspace.head[:12]}:{name}`"
-            parts.append(f"### {name}\n```json\n{text[:SHOWN]}\n```{left if len(text) > SHOWN else ''}")
-        parts += [f"### {gate.stage}\n{gate.page()}" for gate in reversed(gates)]  # the last gate stands nearest to it
+            text = json.dumps(read_object(workspace.path / name) or {}, indent=1, ensure_ascii=False)
+            left = f"\n\n{len(text) - EVIDENCE_LETTERS:,} more characters: `git show {head}:{name}`"
+            shown = f"### {name}\n```json\n{text[:EVIDENCE_LETTERS]}\n```"
+            parts.append(shown + (left if len(text) > EVIDENCE_LETTERS else ""))
+        parts += [f"### {gate.stage}\n{gate.page()}" for gate in reversed(gates)]  # the gate before the release first
         return "\n\n".join(parts)
 
 
-def _asked(made: Mapping[str, Any]) -> str:
-    """What the run was asked for, its window among the overrides."""
-    rows = [("git ref", made.get("ref") or "the DAGs' own commit"), *sorted((made.get("overrides") or {}).items())]
-    return "\n".join(["| asked for | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in rows)])
+def _requested(made: Mapping[str, Any]) -> str:
+    """Return a table of what the run was asked for."""
+    rows = [("git ref", made.get("ref") or "the commit of the deployed DAGs")]
+    rows += [(f"window {name}", made[name]) for name in ("start", "end") if name in made]
+    rows += sorted((made.get("overrides") or {}).items())
+    return "\n".join(["| requested | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in rows)])
 
 
 def _cell(value: Any) -> str:
-    """A value in a cell of a Markdown table, one line and never markup."""
+    """Return a value for a cell of a Markdown table: one line, never markup."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return "`" + " ".join(text.replace("`", "'").replace("|", "\\|").split()) + "`"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,43 +12,36 @@ from .base import WorkspaceOperator, run_type
 
 
 class CommandOperator(WorkspaceOperator):
-    """Run an argument list in the workspace, outside DVC; the JSON object that it ends with is the task's result.
+    """Run an argument list in the workspace; the JSON object that it writes to its result file is the task's result.
 
-    The event of an asset among its outlets carries that object.
+    The file is named by the variable `<PREFIX>_RESULT_FILE` of the command. The event of each asset among the task's
+    outlets carries the result. A command that succeeds without a result fails the task, unless `result=False`.
     """
 
     template_fields = ("arguments",)
 
-    def __init__(self, *, arguments: Sequence[str], **rest: Any) -> None:
+    def __init__(self, *, arguments: Sequence[str], result: bool = True, **rest: Any) -> None:
         super().__init__(**rest)
         self.arguments = list(arguments)
+        self.result = result
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Settle what an earlier try left and run the command."""
+        """End what an earlier try left, run the command and return its result."""
         for argument in self.arguments:
             if "\0" in argument or any("\ud800" <= letter <= "\udfff" for letter in argument):
-                raise AirflowFailException(f"{self.task_id}: {argument!r} is no text that a program can be given")
+                raise AirflowFailException(f"{self.task_id}: {argument!r} cannot be passed to a program")
         workspace = self.workspace(context)
         workspace.restore()
-        command = self.start(workspace, self.task_id)
-        command.settle()
-        result = _last_object(self.follow(workspace, command, self.arguments))
+        command = self.take_over(workspace, self.task_id)
+        self.follow(workspace, command, self.arguments)
+        result = command.result()
+        if result is None and self.result:
+            variable = self.project.result_variable
+            raise AirflowFailException(f"{self.task_id}: the command wrote no JSON object to the file of ${variable}")
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
-                context["outlet_events"][outlet].extra = result
-        return result
-
-
-def _last_object(lines: Sequence[str]) -> dict[str, Any]:
-    """The JSON object that stands at the end of an output, or an empty one."""
-    text = "\n".join(lines)
-    for found in reversed(list(re.finditer(r"(?m)^\{", text))):
-        try:
-            value, _ = json.JSONDecoder().raw_decode(text[found.start() :])
-        except ValueError:
-            continue
-        return value if isinstance(value, dict) else {}
-    return {}
+                context["outlet_events"][outlet].extra = result or {}
+        return result or {}
 
 
 class ReleaseOperator(CommandOperator):

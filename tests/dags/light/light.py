@@ -1,6 +1,6 @@
 """# light
 
-The retrain DAG of the light pipeline: the same package, other names.
+The training DAG of the light pipeline: the same package, other names.
 """
 
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from orchestration.request import run_params
 PROJECT = Project.from_environment("LIGHT", root=Path(__file__).resolve().parents[1])
 STAGES = read_graph(Path(__file__).with_name("graph.json"))
 DECISION = ("data/promote/decision.json", "action", "release")
+GATE = ["python", "project.py", "gate"]
 ARGS = {"retries": 3, "retry_delay": timedelta(seconds=1), "on_failure_callback": on_failure(PROJECT)}
 
 with DAG(
@@ -39,12 +40,14 @@ with DAG(
         task_id="prepare",
         project=PROJECT,
         expected=upstream_of(STAGES),
-        window="ingest",
+        set_parameters=["python", "project.py", "set"],
         before_stages=[["python", "release.py", "pin"]],
         commits=["data/champion.json"],
     )
-    stages = add_stage_tasks(PROJECT, STAGES, overrides="data/overrides")
-    approve = ApproveOperator(task_id="approve", project=PROJECT, subject="Release?", decision=DECISION, evidence=[])
+    stages = add_stage_tasks(PROJECT, STAGES, gate=GATE)
+    approve = ApproveOperator(
+        task_id="approve", project=PROJECT, subject="Release?", decision=DECISION, evidence=[], gate=GATE
+    )
     release = ReleaseOperator(task_id="release", project=PROJECT, arguments=["python", "release.py", "apply"])
     record = RecordOperator(
         task_id="record",
@@ -53,11 +56,11 @@ with DAG(
         released=("action", "release"),
         result_of="release",
         metrics="data/ingest/metrics.json",
-        trigger_rule="none_failed_min_one_success",
+        after=[task.task_id for task in stages.last],
+        trigger_rule="none_failed",
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7)
-    stages.last >> approve >> release
-    [release, *stages.last] >> record
+    stages.last >> approve >> release >> record
     add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup)
 
 with DAG("light_rollback", schedule=None, start_date=datetime(2026, 1, 5), params={"reason": "none"}):

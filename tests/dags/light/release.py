@@ -1,4 +1,4 @@
-"""A registry of one JSON file: `python release.py pin|apply|rollback --reason=R`; applying twice is one version."""
+"""A registry of one JSON file: `python release.py pin|apply|rollback --reason=R`; applying twice makes one version."""
 
 import fcntl
 import hashlib
@@ -67,4 +67,6 @@ if __name__ == "__main__":
     with (HOME / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         rest = [argument.removeprefix("--reason=") for argument in sys.argv[2:]]
-        print(json.dumps(globals()[sys.argv[1]](load(), *rest) or {}, indent=2))
+        result = json.dumps(globals()[sys.argv[1]](load(), *rest) or {})
+    print("released: {not the result}")
+    Path(os.environ["LIGHT_RESULT_FILE"]).write_text(result)

@@ -37,7 +37,7 @@ FAULTS = [
 
 def make(folder: Path, *, cooldown_days: float) -> None:
     """The checkout, its registry with version 1, and everything that was answered until the second champion comes."""
-    from tests.dags.whole import main as write_checkout
+    from tests.dags.small_checkout import main as write_checkout
 
     write_checkout(folder)
     root = folder / "checkout"

@@ -1,4 +1,4 @@
-"""The stages of a light pipeline: `python step.py NAME [ITEM]`; every output is a function of tracked files."""
+"""The stages of a light pipeline: `python stage.py NAME [ITEM]`; every output is a function of tracked files."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ def write(path, text):
 
 
 def slowly(path, lines, seconds):
-    """Write line by line, in place: whoever is killed here leaves half a file."""
+    """Write line by line, in place: a kill leaves half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         for line in lines:
@@ -55,15 +55,19 @@ def gate(params):
     rows = json.loads((DATA / "ingest" / "metrics.json").read_text())["rows"]
     check = {"name": "enough_rows", "value": rows, "side": "at_least", "limit": params["gate"]["limit"], "rows": rows}
     passed = rows >= params["gate"]["limit"]
-    check |= {"outcome": "passed" if passed else "failed", "required": True, "sentence": "there are enough rows"}
-    shown = [] if passed else [{"id": f"r{number}", "why": "too few like this"} for number in range(5)]
+    check |= {
+        "outcome": "passed" if passed else "failed",
+        "required": True,
+        "sentence": "at least as many rows as the limit",
+    }
+    shown = [] if passed else [{"id": f"r{number}", "why": "too few rows like this"} for number in range(5)]
     verdict = {"stage": "gate", "passed": passed, "checks": [check], "shown_records": shown, "digest": f"d{rows}"}
     write(DATA / "gate" / "verdict.json", json.dumps(verdict, sort_keys=True) + "\n")
 
 
 def merge(params):
     if not json.loads((DATA / "gate" / "verdict.json").read_text())["passed"]:
-        sys.stderr.write("merge: the gate before it is closed\n")
+        sys.stderr.write("merge: the gate of stage gate is closed\n")
         raise SystemExit(65)
     files = sorted((DATA / "split").rglob("*.txt")) + sorted((DATA / "train").glob("*.txt"))
     write(DATA / "merge" / "model" / "model.txt", digest(*files) + "\n")
@@ -75,7 +79,7 @@ def promote(params):
     champion = json.loads(Path("data/champion.json").read_text())
     found = digest("data/merge/model/model.txt")
     action = "keep" if champion["version"] is not None and champion["digest"] == found else "release"
-    decision = {"action": action, "model_digest": found, "champion": champion["version"], "reason": "it is new"}
+    decision = {"action": action, "model_digest": found, "champion": champion["version"], "reason": "new model"}
     write(DATA / "promote" / "decision.json", json.dumps(decision, sort_keys=True) + "\n")
 
 

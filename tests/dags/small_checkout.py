@@ -1,4 +1,4 @@
-"""Write this repository into a folder, small enough for a test: `python tests/dags/whole.py FOLDER`.
+"""Write this repository into a folder, small enough for a test: `python tests/dags/small_checkout.py FOLDER`.
 
 The smoke run's checkout with its small stream and tiny base model, all of it committed, since runs use what is
 committed. Runs in the pipeline's environment.

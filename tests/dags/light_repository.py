@@ -16,7 +16,7 @@ TOOLS = ROOT / ".venv" / "bin"
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git and return what it says."""
+    """Run git and return its output."""
     command = ["git", "-C", str(folder), *arguments]
     answer = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert answer.returncode == 0, f"git {arguments}: {answer.stderr}"
@@ -24,19 +24,19 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
 def plain(**more: str) -> dict[str, str]:
-    """Variables of a command of the pipeline environment: none of the orchestrator's."""
+    """Return the variables of a command of the pipeline environment: none of the orchestrator's."""
     return {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}} | more
 
 
 class LightRepository:
-    """A git repository with a light pipeline in `origin`, a state root, and an Airflow home beside it."""
+    """A git repository with a light pipeline in `origin`, a state root in `home`, and an Airflow home in `airflow`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,10 +48,13 @@ class LightRepository:
         """Write and commit the repository."""
         self.origin.mkdir(parents=True)
         # Under their own names they would be stages of this repository too.
-        own = {"stages.yaml": "dvc.yaml", "knobs.yaml": "params.yaml", "step.py": "step.py", "release.py": "release.py"}
-        for name, there in own.items():
+        for name, there in {"stages.yaml": "dvc.yaml", "parameters.yaml": "params.yaml"}.items():
             shutil.copy(LIGHT / name, self.origin / there)
+        for name in ("stage.py", "release.py", "project.py"):
+            shutil.copy(LIGHT / name, self.origin / name)
         (self.origin / "data").mkdir()
+        # As in the real repository: git ignores all outputs, and a run commits its evidence by force.
+        (self.origin / "data" / ".gitignore").write_text("*\n!.gitignore\n!champion.json\n")
         (self.origin / "data" / "champion.json").write_text('{"digest": null, "version": null}\n')
         (self.origin / "dags").mkdir()
         (self.origin / "scripts").mkdir()

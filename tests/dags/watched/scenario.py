@@ -1,4 +1,4 @@
-"""The story under the scheduler, for its test: `python tests/dags/watched/story.py FOLDER make|sabotage`.
+"""The story under the scheduler, for its test: `python tests/dags/watched/scenario.py FOLDER make|sabotage`.
 
 `make` writes this repository into FOLDER, small, in a world that moves on a known day, and releases a first champion by
 the command. `sabotage` registers a model that answers wrongly, past the gates, and makes it champion by hand. Runs in
@@ -29,7 +29,7 @@ KNOBS: dict[str, Any] = {
 
 def make(folder: Path) -> None:
     """The checkout with all its knobs committed, and version 1 as champion."""
-    from tests.dags.whole import main as write_checkout
+    from tests.dags.small_checkout import main as write_checkout
 
     write_checkout(folder)
     root = enter(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from airflow_local import running
-from lightly import TOOLS, plain
+from light_repository import TOOLS, plain
 from test_watched import Watch, World
 
 pytestmark = [
@@ -19,12 +19,12 @@ pytestmark = [
     pytest.mark.enable_socket,
     pytest.mark.timeout(7200),  # ten minutes of work; a busy machine is slow, and nothing here waits for a clock
 ]
-LIVE, MOVED, BREACH = date(2025, 7, 7), date(2025, 7, 28), date(2025, 8, 11)  # of `watched/story.py`
+LIVE, MOVED, BREACH = date(2025, 7, 7), date(2025, 7, 28), date(2025, 8, 11)  # of `watched/scenario.py`
 WEEK = timedelta(days=7)
 
 
 def test_drift_one_retraining_clear_again_and_a_bad_model_goes_back(tmp_path: Path, monkeypatch) -> None:
-    world = World(tmp_path, steps="story.py")
+    world = World(tmp_path, steps="scenario.py")
     world.step("make")
     assert aliases(world) == {"champion": 1}
     with running(world.airflow(monkeypatch, store=None)) as airflow:
