@@ -50,7 +50,7 @@ with DAG(
     go = JsonVerdictSensor(task_id="go", path="{{ params.go }}", timeout=3600, poll_seconds=1.0)
     trigger = ColumnAsks.partial(task_id="trigger_retrain", trigger_dag_id="retrain").expand(column=COLUMNS)
     confirm = DecidedOperator(
-        task_id="confirm", project=PROJECT, asked="retrain", arguments=CONFIRM, trigger_rule="none_failed"
+        task_id="confirm", project=PROJECT, action="retrain", arguments=CONFIRM, trigger_rule="none_failed"
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
     sensors >> decide >> go >> trigger >> confirm
