@@ -43,7 +43,7 @@ class Command:
         self.process: subprocess.Popen[bytes] | None = None
 
     def previous(self) -> dict[str, Any] | None:
-        """Return the record that the last try wrote, or None when it has none that can be read."""
+        """Return the record that the last try wrote, or None when it cannot be read."""
         return read_object(self.record_file)
 
     def settle(self) -> bool:
@@ -149,7 +149,7 @@ class Command:
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file, or None when there is none that can be read."""
+    """Return the JSON object in a file, or None when it is missing or not a JSON object."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -39,7 +39,7 @@ def push(workspace: Workspace, *, promoted: bool) -> str:
     """Push the run's branch, then its tag; return the tag. A tag never moves: a run that continued gets another one.
 
     The tag comes last, in a push of its own: git moves the refs of one push one by one, so a kill can separate them, and
-    the tag of a run promises that everything else of it is there.
+    the tag of a run promises that all the rest of the run is there.
     """
     with workspace.clone.locked() as held:
         head = workspace.tree.head
@@ -63,7 +63,7 @@ def push(workspace: Workspace, *, promoted: bool) -> str:
 def _remove_stale_locks(workspace: Workspace, refs: list[str]) -> None:
     """Remove lock files that a killed push left at an origin on this machine.
 
-    The refs belong to this run, and the holder of the clone's lock knows that no other push of it is running.
+    The refs belong to this run, and the holder of the clone's lock knows that no other push of this run is running.
     """
     origin = Path(workspace.project.origin)
     if not origin.is_dir():

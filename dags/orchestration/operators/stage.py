@@ -30,7 +30,7 @@ class DvcStageOperator(WorkspaceOperator):
 
     Settings of the stage in `dvc.yaml` (`meta.airflow`), read from the run's own commit:
     `verdict`: the file that makes the stage a gate; `gate` is the command that answers whether it is open.
-    `after`: a command that runs after the stage whatever the verdict, for example to render a page of it.
+    `after`: a command that runs after the stage whatever the verdict, for example to render a page.
     `after_outs`: files that this command writes; they are committed with the stage.
     """
 
