@@ -50,7 +50,7 @@ def main() -> None:
     live = rows(rng, n=50_000, first=END, days=7)
     numbers = [f"number_{i}" for i in range(15)]
     categories = [f"category_{i}" for i in range(5)]
-    params = ProfileParams(bins=10, most_categories=50, most_words=0, least_texts=1, directions=0)
+    params = ProfileParams(bins=10, max_categories=50, max_words=0, min_texts=1, directions=0)
     profile = build_profile(
         reference,
         start=START,

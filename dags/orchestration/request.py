@@ -20,7 +20,7 @@ PARAMETER = r"^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z"
 DATE = r"^\d{4}-\d{2}-\d{2}\Z"
 # What may be part of a command without a meaning for a shell; no leading dash, which would be an option.
 PLAIN = r"[A-Za-z0-9_./:@%+=,][A-Za-z0-9_./:@%+=,-]*\Z"
-EXAMPLE = {"dedupe.removed_share_at_most": 0.5}  # shown in the form; a test applies it to the real params.yaml
+EXAMPLE = {"dedupe.max_removed_share": 0.5}  # shown in the form; a test applies it to the real params.yaml
 
 
 class RequestError(ValueError):

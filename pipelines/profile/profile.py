@@ -46,9 +46,9 @@ class ProfileParams(StageParams):
     """How a profile is frozen (params.yaml: promote.profile)."""
 
     bins: int = Field(ge=2, le=100)  # quantile bins of a number
-    most_categories: int = Field(ge=1, le=1000)  # bins of a category; rarer ones share one
-    most_words: int = Field(ge=0)  # vocabulary, by number of texts
-    least_texts: int = Field(ge=1)  # texts that a word must stand in
+    max_categories: int = Field(ge=1, le=1000)  # bins of a category; rarer ones share one
+    max_words: int = Field(ge=0)  # vocabulary, by number of texts
+    min_texts: int = Field(ge=1)  # texts that a word must stand in
     directions: int = Field(ge=0, le=64)  # principal directions of the embedding
 
 
@@ -305,7 +305,7 @@ def _freeze(
         if len(finite):
             sketch = np.quantile(finite, np.linspace(0, 1, SKETCH_LEVELS), method="inverted_cdf")
     else:
-        bins = freeze_category(inside, name=name, most=params.most_categories)
+        bins = freeze_category(inside, name=name, most=params.max_categories)
     return Column(
         bins=bins, source=source, counts=count_days(values, bins=bins, days=days, n_days=n_days), sketch=sketch
     )
@@ -345,13 +345,13 @@ def _measure_text(
     measure = fit_text(
         texts,
         embeddings=embeddings,
-        most_words=params.most_words,
-        least_texts=params.least_texts,
+        max_words=params.max_words,
+        min_texts=params.min_texts,
         directions=params.directions,
     )
     # A reference text knows its own words: without itself, a word needs one text more to be known. Else live texts,
     # which were not asked, hold more unknown words by construction.
-    others = frequent_words(texts, most=params.most_words, least_texts=params.least_texts + 1)
+    others = frequent_words(texts, most=params.max_words, min_texts=params.min_texts + 1)
     measured = pd.DataFrame({OUT_OF_VOCABULARY: unknown_shares(texts, vocabulary=others)} if measure.vocabulary else {})
     if embeddings is not None and len(measure.mean):
         positions = np.arange(len(frame)) if embedded is None else embedded

@@ -75,9 +75,9 @@ class TextMeasure:
 
 
 def fit_text(
-    texts: Sequence[str], *, embeddings: Matrix | None, most_words: int, least_texts: int, directions: int
+    texts: Sequence[str], *, embeddings: Matrix | None, max_words: int, min_texts: int, directions: int
 ) -> TextMeasure:
-    """The measure of a reference: words that stand in `least_texts` texts or more, and the principal directions."""
+    """The measure of a reference: words that stand in `min_texts` texts or more, and the principal directions."""
     mean, axes = np.empty(0), np.empty((0, 0))
     if embeddings is not None and len(embeddings) > 1:
         matrix = np.asarray(embeddings, dtype=np.float64)
@@ -87,14 +87,14 @@ def fit_text(
         largest = np.abs(axes).argmax(axis=1)
         axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]  # a direction has no sign of its own
     return TextMeasure(
-        vocabulary=frequent_words(texts, most=most_words, least_texts=least_texts),
+        vocabulary=frequent_words(texts, most=max_words, min_texts=min_texts),
         mean=np.round(mean, 6),
         directions=np.round(axes, 6),
     )
 
 
-def frequent_words(texts: Sequence[str], *, most: int, least_texts: int) -> tuple[str, ...]:
-    """The words that stand in the most texts, in at least `least_texts` of them, sorted."""
+def frequent_words(texts: Sequence[str], *, most: int, min_texts: int) -> tuple[str, ...]:
+    """The words that stand in the most texts, in at least `min_texts` of them, sorted."""
     import polars as pl
 
     ranked = (
@@ -102,7 +102,7 @@ def frequent_words(texts: Sequence[str], *, most: int, least_texts: int) -> tupl
         .unique()
         .group_by("word")
         .agg(texts=pl.len())
-        .filter(pl.col("texts") >= least_texts)
+        .filter(pl.col("texts") >= min_texts)
         .sort(["texts", "word"], descending=[True, False])
         .head(most)
     )

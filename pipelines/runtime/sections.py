@@ -55,8 +55,8 @@ def section_models() -> dict[str, type[StageParams]]:
 
 def _models() -> Iterator[tuple[str, type[StageParams]]]:
     yield "resources", ResourceParams
-    for name, (module, model) in SHARED.items():
-        yield name, getattr(importlib.import_module(module), model)
+    for name, (library, class_name) in SHARED.items():
+        yield name, getattr(importlib.import_module(library), class_name)
     for file in sorted(PACKAGE.glob("*/*/params.py"), key=lambda file: file.parent.name):
         name = file.parent.name
         module = importlib.import_module(f"pipelines.{file.parent.parent.name}.{name}.params")

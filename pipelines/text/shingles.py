@@ -35,7 +35,7 @@ class NearDuplicateParams(StageParams):
     words: int = Field(ge=1, le=50)  # words a shingle
     bands: int = Field(ge=1, le=256)  # more bands find more of the pairs near the threshold
     rows: int = Field(ge=1, le=64)  # min-hashes a band; more rows propose fewer pairs
-    comparisons_at_most: int = Field(ge=1)  # kept records that one record is compared with
+    max_comparisons: int = Field(ge=1)  # kept records that one record is compared with
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Fingerprints:
         twin, similarity = np.full(len(self), -1, np.int64), np.zeros(len(self))
         n_cut = kernels.match(
             self.shingles, self.starts, self._sizes, *self._groups, *self._buckets, order.astype(np.int64),
-            n_given, grow, near.threshold, near.comparisons_at_most, twin, similarity,
+            n_given, grow, near.threshold, near.max_comparisons, twin, similarity,
         )  # fmt: skip
         exact = (twin >= 0) & (similarity == 1) & (self.digests == self.digests[twin])
         return Matches(twin=twin, similarity=similarity, exact=exact, n_cut=int(n_cut))

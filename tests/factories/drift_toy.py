@@ -13,9 +13,9 @@ START, END = date(2025, 1, 6), date(2025, 9, 8)  # 35 weeks
 VERSION = 3
 DIGEST = "d" * 64
 LABELS = ("card", "loan")
-FREEZE = ProfileParams(bins=10, most_categories=20, most_words=0, least_texts=1, directions=0)
+FREEZE = ProfileParams(bins=10, max_categories=20, max_words=0, min_texts=1, directions=0)
 ALARM = AlarmParams(
-    most_weeks=52,
+    max_weeks=52,
     min_rows=25,
     alert_excess=0.1,
     breach_excess=0.2,
@@ -23,11 +23,11 @@ ALARM = AlarmParams(
     optimistic_p=0.037,
     trend_weeks=6,
     alpha=0.01,
-    least_effect=0.1,
+    min_effect=0.1,
 )
-UPSTREAM = UpstreamParams(stale_days=2, least_rows_share=0.5, missing_rise=0.25, unit_factor=5)
+UPSTREAM = UpstreamParams(max_stale_days=2, min_rows_share=0.5, max_missing_rise=0.25, max_unit_factor=5)
 CONCEPT = ConceptParams(label_days=28, min_rows=100, margin=0.03, confidence=0.99)
-DECISION = DecisionParams(cooldown_days=14, retrain_minutes=15, minutes_a_month=30)
+DECISION = DecisionParams(cooldown_days=14, retrain_minutes=15, max_minutes_per_month=30)
 PARAMS = DriftParams(alarm=ALARM, upstream=UPSTREAM, concept=CONCEPT, decision=DECISION, lock_seconds=1)
 NO_LABELS: dict[str, Any] = {
     "labels": 0,

@@ -40,15 +40,15 @@ def bias_params(**changes) -> BiasGateParams:
         "confidence": 0.95,
         "min_group_rows": 50,
         "min_class_rows": 20,
-        "disparate_impact_at_least": 0.8,
-        "equal_opportunity_at_most": 0.1,
-        "equalized_odds_at_most": 0.2,
+        "min_disparate_impact": 0.8,
+        "max_equal_opportunity": 0.1,
+        "max_equalized_odds": 0.2,
         "undecided_closes": True,
         "mitigation": "none",
-        "largest_weight_at_most": 5.0,
-        "effective_sample_at_least": 0.5,
+        "max_weight": 5.0,
+        "min_effective_sample": 0.5,
         "min_validation_rows": 50,
-        "weighted_parity_at_most": 0.15,
+        "max_weighted_parity": 0.15,
     }
     return BiasGateParams.model_validate({**values, **changes})
 

@@ -67,7 +67,7 @@ class Set:
 
     def __init__(self, folder: Path, *, domain, params, champion=None, challenger=None):
         self.metrics = Metrics()
-        self.journal = Journal(folder / "journal", segment_bytes=1 << 20, fsync_seconds=1.0)
+        self.journal = Journal(folder / "journal", max_segment_bytes=1 << 20, fsync_seconds=1.0)
         self.champion = champion or FakePredictor(domain.schema.labels)
         self.models = FixedModels(Loaded(1, self.champion), Loaded(2, challenger) if challenger else None)
         self.share = params.canary.share

@@ -22,8 +22,8 @@ SCHEMA = DomainSchema(
     requires_text=True,
 )
 PARAMS = EvaluateParams(
-    floors={"accuracy": 0.6, "macro_f1": 0.6},
-    ceilings={"log_loss": 1.2},
+    min_scores={"accuracy": 0.6, "macro_f1": 0.6},
+    max_losses={"log_loss": 1.2},
     min_lift=0.1,
     min_rows=100,
     cluster_by=("text", "entity", "day"),

@@ -21,8 +21,8 @@ from tests.factories.state import state_root
 MODEL_NAME = "small"
 RELEASE = {
     "model_name": MODEL_NAME,
-    "p95_single_ms_at_most": 20,
-    "p95_batch_ms_at_most": 20,
+    "max_p95_single_ms": 20,
+    "max_p95_batch_ms": 20,
     "preflight_seconds": 1,
     "preflight_clients": 1,
     "max_self_labeled_share": 0.2,

@@ -111,7 +111,7 @@ def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_
     passed, sound = export(int8=True)
     agreement, loss = sound["agreement"]["value"], sound["worst_slice_loss"]["value"]
     assert agreement > 0.97
-    assert passed is (agreement >= limits.agreement_at_least and loss <= limits.slice_loss_at_most)
+    assert passed is (agreement >= limits.min_agreement and loss <= limits.max_slice_loss)
     found = passed_export(package / "model", exports=exports, threads=1, streams=1)
     assert (found is not None) is passed
     if found is not None:  # what serves is what was compared

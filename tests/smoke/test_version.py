@@ -120,7 +120,7 @@ def test_mlflow_serves_it(version, tmp_path):
 
 def test_a_slow_model_is_not_registered(released, tmp_path):
     checkout = released.copy(tmp_path)
-    checkout.edit("params.yaml", lambda params: params["release"].update(p95_single_ms_at_most=0.001))
+    checkout.edit("params.yaml", lambda params: params["release"].update(max_p95_single_ms=0.001))
     answer = checkout.release("apply")
     assert answer.returncode == 65, output_of(answer)
     assert "pre-flight failed, nothing was registered: " in answer.stderr

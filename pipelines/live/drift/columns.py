@@ -58,7 +58,7 @@ def measure_columns(
     """
     moved = (profile.end - moved_since).days // 7 if moved_since else 0
     found: dict[str, dict[str, Any]] = {}
-    for family in families(profile, live, most_weeks=params.most_weeks, min_rows=params.min_rows):
+    for family in families(profile, live, max_weeks=params.max_weeks, min_rows=params.min_rows):
         measured = _measure(family, profile=profile, live=live, params=params, moved=moved)
         for index, column in enumerate(family.columns):
             found[column.name] = _facts(column, measured, index, live=live, params=params)
@@ -68,9 +68,9 @@ def measure_columns(
     return {column.name: found[column.name] for column in profile.columns}
 
 
-def families(profile: Profile, live: Live, *, most_weeks: int, min_rows: int) -> list[Family]:
+def families(profile: Profile, live: Live, *, max_weeks: int, min_rows: int) -> list[Family]:
     """Group columns: the inputs and all measured in nearly the same weeks; the others by the weeks that they have."""
-    n_weeks = min(profile.n_weeks, most_weeks)
+    n_weeks = min(profile.n_weeks, max_weeks)
     by_weeks: dict[tuple[int, ...], list[Column]] = {}
     for column in profile.columns:
         if column.name in live.counts:
@@ -92,7 +92,7 @@ def families(profile: Profile, live: Live, *, most_weeks: int, min_rows: int) ->
 def _measure(family: Family, *, profile: Profile, live: Live, params: AlarmParams, moved: int) -> Measured:
     """Score the live weeks of a family and find its alerts and breaches."""
     reference, mask = stack([column.counts for column in family.columns])
-    n_weeks = min(profile.n_weeks, params.most_weeks)
+    n_weeks = min(profile.n_weeks, params.max_weeks)
     by_day = reference[profile.n_days - 7 * n_weeks :].reshape(n_weeks, 7, *reference.shape[1:])[list(family.weeks)]
     current, _ = stack([live.counts[column.name] for column in family.columns])
     moved = sum(week >= n_weeks - moved for week in family.weeks)
@@ -215,7 +215,7 @@ def second_opinions(
 ) -> dict[str, Any]:
     """Return what commonly used tests say about the column: shown on the page, never acted on."""
     opinions: dict[str, Any] = {"jensen_shannon": _number(jensen_shannon(reference, week))}
-    limits = {"alpha": params.alpha, "least_effect": params.least_effect}
+    limits = {"alpha": params.alpha, "min_effect": params.min_effect}
     if column.kind == "number" and len(column.sketch):
         recent = pd.to_numeric(live.values(column.name, first=live.n_days - 7, last=live.n_days), errors="coerce")
         values = recent.to_numpy(dtype=np.float64, na_value=np.nan)

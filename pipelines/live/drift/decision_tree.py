@@ -167,7 +167,7 @@ def _retrain(
             page=True,
         )
     month = now.strftime("%Y-%m")
-    left = account.minutes_left(month=month, allowed=params.minutes_a_month)
+    left = account.minutes_left(month=month, allowed=params.max_minutes_per_month)
     if left < params.retrain_minutes:
         return Action(
             "page",

@@ -41,7 +41,7 @@ def category_metric(function: OpinionOf) -> OpinionOf:
 
 
 @number_metric
-def kolmogorov_smirnov(reference: Values, current: Values, *, rows: int, alpha: float, least_effect: float) -> Opinion:
+def kolmogorov_smirnov(reference: Values, current: Values, *, rows: int, alpha: float, min_effect: float) -> Opinion:
     """D = sup |F - G| against sqrt(-ln(a / 2) / 2) sqrt((n + m) / nm), and D itself large enough to matter.
 
     `reference` may be a sketch (its quantiles): `rows` is how many values it stands for. The second demand is there
@@ -54,11 +54,11 @@ def kolmogorov_smirnov(reference: Values, current: Values, *, rows: int, alpha: 
     below = np.searchsorted(np.sort(reference), points, side="right") / len(reference)
     distance = float(np.abs(below - np.searchsorted(np.sort(current), points, side="right") / m).max())
     critical = math.sqrt(-math.log(alpha / 2) / 2) * math.sqrt((n + m) / (n * m))
-    return Opinion(distance, critical, distance, drifted=distance > critical and distance >= least_effect)
+    return Opinion(distance, critical, distance, drifted=distance > critical and distance >= min_effect)
 
 
 @category_metric
-def chi_square(reference: Counts, current: Counts, *, alpha: float, least_effect: float) -> Opinion:
+def chi_square(reference: Counts, current: Counts, *, alpha: float, min_effect: float) -> Opinion:
     """Pearson's test of two rows of counts, bins with an expected count below 5 pooled; the effect is Cramer's V."""
     from scipy.stats import chi2, chi2_contingency
 
@@ -86,4 +86,4 @@ def chi_square(reference: Counts, current: Counts, *, alpha: float, least_effect
     statistic = float(chi2_contingency(observed, correction=False).statistic)
     critical = float(chi2.ppf(1 - alpha, df=observed.shape[1] - 1))
     effect = cramers_v(statistic, rows=n, shape=(2, observed.shape[1]))
-    return Opinion(statistic, critical, effect, drifted=statistic > critical and effect >= least_effect)
+    return Opinion(statistic, critical, effect, drifted=statistic > critical and effect >= min_effect)

@@ -32,14 +32,14 @@ class History:
         counts: Counts = self.cumulated[last] - self.cumulated[first]
         return counts
 
-    def bins(self, reference: Counts, *, bins: int, most_categories: int) -> NDArray[np.int64]:
+    def bins(self, reference: Counts, *, bins: int, max_categories: int) -> NDArray[np.int64]:
         """The bin of each level, frozen on reference counts; the last two are UNSEEN and MISSING."""
         known = reference[:-1]
         if self.kind == "category":
             order = np.lexsort((np.arange(len(known)), -known))
             place = np.empty(len(known), dtype=np.int64)
             place[order] = np.arange(len(known))
-            top = min(most_categories, int((known > 0).sum()))
+            top = min(max_categories, int((known > 0).sum()))
             place = np.where(known == 0, top + 1, np.minimum(place, top))
             return np.append(place, top + 2)
         below = np.cumsum(known) / max(int(known.sum()), 1)
@@ -53,7 +53,7 @@ class Settings:
 
     n_weeks: int
     bins: int
-    most_categories: int
+    max_categories: int
     alarm: AlarmParams
 
 
@@ -118,7 +118,7 @@ def _evaluate(history: Sequence[History], *, day: int, start: date, settings: Se
     for column in history:
         weeks = column.cumulated[starts + 7] - column.cumulated[starts]
         reference = column.between(first, day - 14)
-        place = column.bins(reference, bins=settings.bins, most_categories=settings.most_categories)
+        place = column.bins(reference, bins=settings.bins, max_categories=settings.max_categories)
         onehot = np.zeros((len(place), int(place[-1]) + 1), dtype=np.float64)
         onehot[np.arange(len(place)), place] = 1
         columns.append((weeks @ onehot).astype(np.int64))
@@ -157,7 +157,7 @@ def triggers(evaluations: Sequence[Evaluation], *, params: DecisionParams) -> li
         month = evaluation.end.strftime("%Y-%m")
         if last is not None and evaluation.end < last + timedelta(days=params.cooldown_days):
             continue
-        if spent.get(month, 0) + params.retrain_minutes > params.minutes_a_month:
+        if spent.get(month, 0) + params.retrain_minutes > params.max_minutes_per_month:
             triggered.append(
                 {
                     "day": evaluation.end.isoformat(),

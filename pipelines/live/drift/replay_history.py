@@ -57,10 +57,10 @@ def replay(project: Project, wanted: Replay) -> dict[str, Any]:
     frame, kinds, wanted = read_source(project, wanted)
     start, end = wanted.start, wanted.end
     assert start is not None and end is not None
-    n_weeks = wanted.weeks or params.alarm.most_weeks
+    n_weeks = wanted.weeks or params.alarm.max_weeks
     require_days(start, end, n_weeks=n_weeks)
     history = read_history(frame, kinds=kinds, start=start, end=end, time_column=wanted.time_column)
-    settings = Settings(n_weeks=n_weeks, bins=freeze.bins, most_categories=freeze.most_categories, alarm=params.alarm)
+    settings = Settings(n_weeks=n_weeks, bins=freeze.bins, max_categories=freeze.max_categories, alarm=params.alarm)
     every = 7 if wanted.every == "week" else 1
     evaluations = evaluate_history(history, start=start, end=end, every=every, settings=settings)
     triggered = triggers(evaluations, params=params.decision)

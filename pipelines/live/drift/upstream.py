@@ -30,12 +30,12 @@ def upstream_checks(
     n_rows = int(live.rows[-7:].sum())
     gone = sorted(name for name in live.unlogged if profile.column(name).source == "input")
     rises = missing_rises(profile, live, min_rows=min_rows)
-    factors = unit_factors(profile, live, min_rows=min_rows, unit_factor=params.unit_factor)
+    factors = unit_factors(profile, live, min_rows=min_rows, max_unit_factor=params.max_unit_factor)
     worst = max(rises, key=lambda name: (rises[name], name), default=None)
     rows: dict[str, Any] = {"rows": n_rows, "min_rows": 0, "required": False}
     return [
-        _stale(live, scored=scored, stale_days=params.stale_days, **rows),
-        _volume(profile, live, scored=scored, least_share=params.least_rows_share, **rows),
+        _stale(live, scored=scored, max_stale_days=params.max_stale_days, **rows),
+        _volume(profile, live, scored=scored, least_share=params.min_rows_share, **rows),
         Check.equals(
             "columns_gone",
             len(gone),
@@ -47,9 +47,9 @@ def upstream_checks(
         Check.at_most(
             "missing_values",
             rises[worst] if worst else 0.0,
-            limit=params.missing_rise,
+            limit=params.max_missing_rise,
             sentence=f"largest rise of a missing share, on a day or in the week: {worst}" if worst else "none measured",
-            details={"columns": {name: rise for name, rise in sorted(rises.items()) if rise > params.missing_rise}},
+            details={"columns": {name: rise for name, rise in sorted(rises.items()) if rise > params.max_missing_rise}},
             **rows,
         ),
         Check.equals(
@@ -64,7 +64,7 @@ def upstream_checks(
     ]
 
 
-def _stale(live: Live, *, scored: Sequence[date], stale_days: int, **rows: Any) -> Check:
+def _stale(live: Live, *, scored: Sequence[date], max_stale_days: int, **rows: Any) -> Check:
     """Check that rows arrived up to the end of the window; undecided for a feed that has not begun."""
     days = np.flatnonzero(live.rows)
     silent = live.n_days - 1 - int(days[-1]) if len(days) else live.n_days
@@ -77,7 +77,7 @@ def _stale(live: Live, *, scored: Sequence[date], stale_days: int, **rows: Any) 
         sentence = f"no row since {live.first_day + timedelta(days=int(days[-1]))}"
     else:
         sentence = f"no row in {live.n_days} days"
-    return Check.at_most("stale", None if not_begun else silent, limit=stale_days - 1, sentence=sentence, **rows)
+    return Check.at_most("stale", None if not_begun else silent, limit=max_stale_days - 1, sentence=sentence, **rows)
 
 
 def _volume(
@@ -134,7 +134,7 @@ def missing_rises(profile: Profile, live: Live, *, min_rows: int) -> dict[str, f
     return rises
 
 
-def unit_factors(profile: Profile, live: Live, *, min_rows: int, unit_factor: float) -> dict[str, float]:
+def unit_factors(profile: Profile, live: Live, *, min_rows: int, max_unit_factor: float) -> dict[str, float]:
     """Return the numbers whose quantiles are all about the same multiple of the reference's, with that multiple."""
     found = {}
     for column in profile.columns:
@@ -150,7 +150,7 @@ def unit_factors(profile: Profile, live: Live, *, min_rows: int, unit_factor: fl
             values = numbers[inside & np.isfinite(numbers)]
             if len(values) >= min_rows:
                 factor = common_factor(before, np.quantile(values, LEVELS, method="inverted_cdf"))
-                if factor is not None and (factor >= unit_factor or factor <= 1 / unit_factor):
+                if factor is not None and (factor >= max_unit_factor or factor <= 1 / max_unit_factor):
                     found[column.name] = factor
                     break
     return found

@@ -61,7 +61,7 @@ def make_verdict(
         "reference": {
             "start": profile.first_day.isoformat(),
             "end": profile.end.isoformat(),
-            "weeks": min(profile.n_weeks, params.alarm.most_weeks),
+            "weeks": min(profile.n_weeks, params.alarm.max_weeks),
             "moved_since": moved_since.isoformat() if moved_since else None,
         },
         "rows": int(live.rows[-7:].sum()),

@@ -18,7 +18,7 @@ class Scenario(StageParams):
     trained_from: date  # first day of the first training window; a Monday
     live_from: date  # first live day, and the end of that window; a Monday
     drift_from: date  # from this Monday on the world has moved
-    most_weeks: int = Field(ge=6, le=52)  # live weeks after which the scenario ends, whatever is still missing
+    max_weeks: int = Field(ge=6, le=52)  # live weeks after which the scenario ends, whatever is still missing
     clear_weeks: int = Field(ge=1, le=8)  # weeks that the new champion must be without a breach
     request_records: int = Field(ge=1, le=256)  # records of one request to the service
 
@@ -34,7 +34,7 @@ class Scenario(StageParams):
 
     def weeks(self) -> list[tuple[date, date]]:
         """The live weeks, each half-open."""
-        first = [self.live_from + timedelta(days=7 * week) for week in range(self.most_weeks)]
+        first = [self.live_from + timedelta(days=7 * week) for week in range(self.max_weeks)]
         return [(start, start + timedelta(days=7)) for start in first]
 
 

@@ -41,7 +41,7 @@ def run_preflight(
     figures = {
         name: measure(model, records, batch=batch, seconds=seconds, clients=clients) for name, batch in BATCHES.items()
     }
-    limits = {"single": params.p95_single_ms_at_most, "batch": params.p95_batch_ms_at_most}
+    limits = {"single": params.max_p95_single_ms, "batch": params.max_p95_batch_ms}
     checks = checks_of(figures, limits=limits, same=same, difference=difference, rows=len(records))
     verdict = Verdict.of("preflight", checks)
     if not verdict.passed:

@@ -11,8 +11,8 @@ class ParityParams(StageParams):
 
     rows: int = Field(ge=1)  # gold rows that it is compared on, newest first
     min_rows: int = Field(ge=1)  # fewer decide nothing, and the export is not used
-    agreement_at_least: float = Field(gt=0, le=1)  # share of rows with the label of the fp32 model
-    slice_loss_at_most: float = Field(ge=0, lt=1)  # accuracy that the worst slice may lose
+    min_agreement: float = Field(gt=0, le=1)  # share of rows with the label of the fp32 model
+    max_slice_loss: float = Field(ge=0, lt=1)  # accuracy that the worst slice may lose
     slices: SliceParams
 
 

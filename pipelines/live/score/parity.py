@@ -49,14 +49,14 @@ def parity_verdict(
             Check.at_least(
                 "agreement",
                 float(same.mean()) if len(same) and finite else None,
-                limit=params.agreement_at_least,
+                limit=params.min_agreement,
                 sentence="share of rows for which the export and the float32 model predict the same label",
                 **common,
             ),
             Check.at_most(
                 "worst_slice_loss",
                 losses[worst] if worst is not None and finite else None,
-                limit=params.slice_loss_at_most,
+                limit=params.max_slice_loss,
                 sentence="largest loss of accuracy of a slice",
                 details={"slice": worst, "slices": len(losses)},
                 **common,

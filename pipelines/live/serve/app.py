@@ -68,8 +68,8 @@ def create_app(
     """Return the app around `backend`; `clock` returns the current time with a time zone."""
     batcher = Batcher(
         backend.answer,
-        batch_records=params.batch_records,
-        wait_ms=params.batch_wait_ms,
+        max_batch_records=params.max_batch_records,
+        wait_ms=params.max_batch_wait_ms,
         max_waiting=params.max_waiting,
     )
 
@@ -84,7 +84,7 @@ def create_app(
         cast(Any, Guard),
         token=token,
         max_body_bytes=params.max_body_bytes,
-        body_seconds=params.body_seconds,
+        max_body_seconds=params.max_body_seconds,
         metrics=metrics,
     )
     body_model = request_model(schema, params=params, clock=clock)

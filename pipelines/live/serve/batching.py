@@ -37,12 +37,12 @@ class Batcher:
         self,
         answer_all: Callable[[list[LiveRecord]], list[dict[str, Any]]],
         *,
-        batch_records: int,
+        max_batch_records: int,
         wait_ms: float,
         max_waiting: int,
     ) -> None:
         self._answer_all = answer_all
-        self._batch_records = batch_records
+        self._batch_records = max_batch_records
         self._wait = wait_ms / 1000
         self._max_waiting = max_waiting
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()

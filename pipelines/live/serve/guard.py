@@ -35,11 +35,11 @@ class Refused(Exception):
 class Guard:
     """ASGI middleware; bodies are counted as they arrive, so those without Content-Length are limited too."""
 
-    def __init__(self, app: App, *, token: str, max_body_bytes: int, body_seconds: float, metrics: Metrics) -> None:
+    def __init__(self, app: App, *, token: str, max_body_bytes: int, max_body_seconds: float, metrics: Metrics) -> None:
         self._app = app
         self._token = f"Bearer {token}".encode()
         self._max_body_bytes = max_body_bytes
-        self._body_seconds = body_seconds
+        self._body_seconds = max_body_seconds
         self._metrics = metrics
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

@@ -32,9 +32,9 @@ class Journal:
     failure can lose the lines that were not yet on disk: at most `fsync_seconds` of them if `sync` is called that often.
     """
 
-    def __init__(self, folder: Path, *, segment_bytes: int, fsync_seconds: float) -> None:
+    def __init__(self, folder: Path, *, max_segment_bytes: int, fsync_seconds: float) -> None:
         self.folder = folder
-        self._segment_bytes = segment_bytes
+        self._segment_bytes = max_segment_bytes
         self._fsync_seconds = fsync_seconds
         self._lock = threading.Lock()
         self._synced = time.monotonic()

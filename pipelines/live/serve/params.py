@@ -25,14 +25,14 @@ class ServeParams(StageParams):
 
     port: int = Field(ge=1, le=65535)  # on the loopback interface unless --host says otherwise
     poll_seconds: float = Field(gt=0)  # how often the aliases are looked at
-    look_seconds: float = Field(gt=0)  # how often the log is compacted and the canary looked at
-    batch_records: int = Field(ge=1)  # most records answered together
-    batch_wait_ms: float = Field(ge=0)  # how long the first record of a batch waits for company
+    maintenance_seconds: float = Field(gt=0)  # how often the log is compacted and the canary looked at
+    max_batch_records: int = Field(ge=1)  # most records answered together
+    max_batch_wait_ms: float = Field(ge=0)  # how long the first record of a batch waits for company
     max_records: int = Field(ge=1)  # of one request
     max_text_chars: int = Field(ge=1)  # of one record
     max_body_bytes: int = Field(ge=1024)  # of one request
-    body_seconds: float = Field(gt=0)  # in which a request's body must have arrived
+    max_body_seconds: float = Field(gt=0)  # in which a request's body must have arrived
     max_waiting: int = Field(ge=1)  # records waiting for an answer; beyond that a request gets 503
     fsync_seconds: float = Field(gt=0)  # what a power cut may cost of the log; kill -9 costs nothing
-    segment_bytes: int = Field(ge=4096)  # a log segment is closed beyond this
+    max_segment_bytes: int = Field(ge=4096)  # a log segment is closed beyond this
     canary: CanaryParams

@@ -50,7 +50,7 @@ class Service:
             self.registry, domain=self.domain, threads=project.resources.threads, exports=project.state / "exports"
         )
         self.journal = Journal(
-            journal_folder(self.live), segment_bytes=params.segment_bytes, fsync_seconds=params.fsync_seconds
+            journal_folder(self.live), max_segment_bytes=params.max_segment_bytes, fsync_seconds=params.fsync_seconds
         )
         self.convert = RowConverter(self.domain, max_text_chars=params.max_text_chars)
         self.answer = Answerer(
@@ -68,7 +68,7 @@ class Service:
             for work in (
                 ("aliases", params.poll_seconds, self.follow),
                 ("sync", params.fsync_seconds, self.journal.sync),
-                ("canary", params.look_seconds, self.evaluate),
+                ("canary", params.maintenance_seconds, self.evaluate),
             )
         ]
 

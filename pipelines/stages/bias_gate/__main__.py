@@ -49,7 +49,7 @@ def main(project: Project) -> None:
     metrics = bias.metrics | {
         "domain": dataclasses.asdict(schema),
         "row_outcomes": outcomes_by_group(outcomes, ingested=ingested, attributes=attributes),
-        "disparate_impact_limit": params.disparate_impact_at_least,
+        "disparate_impact_limit": params.min_disparate_impact,
         "inputs": evidence_digests(store, [*files, "label/functions.csv"]),
     }
     store.write_records("bias_gate", bias.weights)

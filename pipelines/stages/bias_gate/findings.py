@@ -32,9 +32,9 @@ class Limits:
     confidence: float
     min_group_rows: int
     min_class_rows: int
-    disparate_impact_at_least: float
-    equal_opportunity_at_most: float
-    equalized_odds_at_most: float
+    min_disparate_impact: float
+    max_equal_opportunity: float
+    max_equalized_odds: float
     undecided_closes: bool
 
 
@@ -100,7 +100,7 @@ def survival_check(rates: GroupRates, *, attribute: ProtectedAttribute, limits: 
     return _check(
         f"survival:{attribute.name}",
         rates.folded,
-        at_least=limits.disparate_impact_at_least,
+        at_least=limits.min_disparate_impact,
         sentence=_rates_sentence(rates, attribute, "are kept by dedupe and split"),
         limits=limits,
     )
@@ -172,7 +172,7 @@ def _error_findings(
             min_class_rows=limits.min_class_rows,
         ).value
 
-    max_gap, max_odds = limits.equal_opportunity_at_most, limits.equalized_odds_at_most
+    max_gap, max_odds = limits.max_equal_opportunity, limits.max_equalized_odds
     opportunity = _check(
         f"equal_opportunity:{attribute.name}",
         absolute(errors.opportunity),
@@ -210,7 +210,7 @@ def _impact_finding(
     check = _check(
         name,
         rates.folded,
-        at_least=limits.disparate_impact_at_least,
+        at_least=limits.min_disparate_impact,
         sentence=_rates_sentence(rates, attribute, what),
         limits=limits,
     )
@@ -222,7 +222,7 @@ def _impact_finding(
         return float(1.0 - min(pair) / max(pair)) if max(pair) > 0 else float("nan")
 
     harmed = 0 if rates.difference.value > 0 else 1
-    return Finding(check, on, disparity, 1.0 - limits.disparate_impact_at_least, harmed)
+    return Finding(check, on, disparity, 1.0 - limits.min_disparate_impact, harmed)
 
 
 def _check(name: str, estimate: RateEstimate, *, sentence: str, limits: Limits, **bound: float) -> Check:

@@ -71,7 +71,7 @@ def _parity_check(item: ProtectedAttribute, gap: RateEstimate, *, params: BiasGa
     return Check.at_most(
         f"weighted_parity:{item.name}",
         gap.value,
-        limit=params.weighted_parity_at_most,
+        limit=params.max_weighted_parity,
         interval=gap.interval,
         rows=gap.rows,
         min_rows=params.min_validation_rows,
@@ -86,7 +86,7 @@ def _size_checks(largest: float, left: float, *, rows: int, params: BiasGatePara
         Check.at_most(
             "largest_weight",
             largest,
-            limit=params.largest_weight_at_most,
+            limit=params.max_weight,
             rows=rows,
             min_rows=1,
             required=True,
@@ -95,7 +95,7 @@ def _size_checks(largest: float, left: float, *, rows: int, params: BiasGatePara
         Check.at_least(
             "effective_sample",
             left,
-            limit=params.effective_sample_at_least,
+            limit=params.min_effective_sample,
             rows=rows,
             min_rows=1,
             required=True,

@@ -25,19 +25,19 @@ def judge(found: Deduplicated, *, params: DedupeParams, overrides: Sequence[dict
             sentence=f"{len(found.kept)} of {found.n_records} records are kept",
         ),
         Check.at_most(
-            "removed_share", len(found.dropped) / texts, limit=params.removed_share_at_most, **shared,
+            "removed_share", len(found.dropped) / texts, limit=params.max_removed_share, **shared,
             sentence=f"{len(found.dropped)} of {found.n_texts} records with text repeat a kept one",
         ),
         Check.at_most(
-            "largest_cluster_share", largest / texts, limit=params.largest_cluster_share_at_most, **shared,
+            "largest_cluster_share", largest / texts, limit=params.max_cluster_share, **shared,
             sentence=f"the most repeated text stands for {largest} of {found.n_texts} records with text",
             details={"kept_id": str(clusters.index[0])} if len(clusters) else {},
         ),
         Check.at_most(
-            "cut_share", found.n_cut / texts, limit=params.cut_share_at_most, rows=found.n_texts, min_rows=0,
+            "cut_share", found.n_cut / texts, limit=params.max_cut_share, rows=found.n_texts, min_rows=0,
             required=True,
-            sentence=f"{found.n_cut} records met the limit of {params.near_duplicates.comparisons_at_most} comparisons; where the "
-            "texts share much boilerplate, raise near_duplicates.comparisons_at_most or near_duplicates.rows",
+            sentence=f"{found.n_cut} records met the limit of {params.near_duplicates.max_comparisons} comparisons; where the "
+            "texts share much boilerplate, raise near_duplicates.max_comparisons or near_duplicates.rows",
         ),
     ]  # fmt: skip
     shown = _most_repeated(found, clusters.head(SHOWN).to_dict())

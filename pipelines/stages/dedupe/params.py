@@ -14,9 +14,7 @@ class DedupeParams(StageParams):
     shared: ClassVar[tuple[str, ...]] = ("near_duplicates",)
 
     near_duplicates: NearDuplicateParams
-    removed_share_at_most: float = Field(gt=0, le=1)  # wipe-out guard: more removed than this closes the gate
-    largest_cluster_share_at_most: float = Field(
-        gt=0, le=1
-    )  # wipe-out guard: share of records that one kept text stands for
-    cut_share_at_most: float = Field(ge=0, le=1)  # records that met near_duplicates.comparisons_at_most
+    max_removed_share: float = Field(gt=0, le=1)  # wipe-out guard: more removed than this closes the gate
+    max_cluster_share: float = Field(gt=0, le=1)  # wipe-out guard: share of records that one kept text stands for
+    max_cut_share: float = Field(ge=0, le=1)  # records that met near_duplicates.max_comparisons
     min_rows: int = Field(ge=1)  # records with text from which the two shares above are judged

@@ -79,8 +79,8 @@ def prior_check(lift: BootstrapEstimate, *, limit: float, min_rows: int) -> Chec
 def floor_checks(
     scores: Mapping[str, Scores],
     *,
-    floors: Mapping[str, float],
-    ceilings: Mapping[str, float],
+    min_scores: Mapping[str, float],
+    max_losses: Mapping[str, float],
     min_rows: int,
     min_class_rows: int,
 ) -> list[Check]:
@@ -91,7 +91,7 @@ def floor_checks(
     checks = []
     for part, found in scores.items():
         recent = part == "recent"
-        for limits, make, side in ((floors, Check.at_least, "at least"), (ceilings, Check.at_most, "at most")):
+        for limits, make, side in ((min_scores, Check.at_least, "at least"), (max_losses, Check.at_most, "at most")):
             for name, limit in sorted(limits.items()):
                 estimate = found.estimates[name]
                 rows, needed, of = found.rows, min_rows if recent else 0, ""

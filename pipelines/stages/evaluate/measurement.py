@@ -132,8 +132,8 @@ def checks_of(
         prior_check(found.lift, limit=params.min_lift, min_rows=params.min_rows),
         *floor_checks(
             {part: found.scores[chosen, part] for part in TEST_SETS},
-            floors=dict((params.floors or {}).items()),
-            ceilings=dict((params.ceilings or {}).items()),
+            min_scores=dict((params.min_scores or {}).items()),
+            max_losses=dict((params.max_losses or {}).items()),
             min_rows=params.min_rows,
             min_class_rows=params.fairness.min_class_rows,
         ),

@@ -21,8 +21,8 @@ class FairnessParams(StageParams):
 class EvaluateParams(StageParams):
     """params.yaml: evaluate."""
 
-    floors: dict[Literal["accuracy", "macro_f1", "lowest_recall"], float] | None  # lower bound on `recent`
-    ceilings: dict[Literal["log_loss", "brier"], float] | None  # upper bound on `recent`
+    min_scores: dict[Literal["accuracy", "macro_f1", "lowest_recall"], float] | None  # lower bound on `recent`
+    max_losses: dict[Literal["log_loss", "brier"], float] | None  # upper bound on `recent`
     min_lift: float = Field(ge=0, lt=1)  # macro-F1 above always answering the most frequent class (lower bound)
     min_rows: int = Field(ge=1)  # of the recent test set
     cluster_by: tuple[str, ...]  # rows drawn together: text, entity, day or a feature

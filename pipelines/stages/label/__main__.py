@@ -54,7 +54,7 @@ def main(project: Project) -> None:
         labels=schema.labels,
         shown=attributes,
         rows=params.queue_rows,
-        margin_below=params.queue_margin_below,
+        margin_below=params.max_queue_margin,
     )
     summary = summarize_functions(
         functions, matrix, gold=gold, groups=records[attributes], confidence=params.confidence

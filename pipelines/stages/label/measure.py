@@ -47,26 +47,26 @@ def check_labels(
     return [
         coverage_check(
             labeling.codes,
-            at_least=params.coverage_at_least,
-            min_rows=params.coverage_min_rows,
+            at_least=params.min_coverage,
+            min_rows=params.min_coverage_rows,
             confidence=params.confidence,
         ),
         kappa_check(
             kappa,
             n_gold=int((gold != ABSTAIN).sum()),
-            at_least=params.kappa_at_least,
-            min_rows=params.kappa_min_rows,
+            at_least=params.min_kappa,
+            min_rows=params.min_kappa_rows,
             parts=params.measured_parts,
         ),
         *class_coverage_checks(
             labeling.codes,
             gold,
             labels=labels,
-            at_least=params.class_coverage_at_least,
-            min_rows=params.class_min_rows,
+            at_least=params.min_class_coverage,
+            min_rows=params.min_class_gold_rows,
             confidence=params.confidence,
         ),
-        *class_rows_checks(labeling.codes, is_train=is_train, labels=labels, at_least=params.class_rows_at_least),
+        *class_rows_checks(labeling.codes, is_train=is_train, labels=labels, at_least=params.min_class_rows),
     ]
 
 

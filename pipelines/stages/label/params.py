@@ -29,12 +29,12 @@ class LabelParams(StageParams):
     ties: Literal["abstain", "random"]  # random: by a hash of the row number, as snorkel does
     confidence: float = Field(gt=0.5, lt=1)  # of every interval, two-sided
     label_model: LabelModelParams
-    kappa_at_least: float = Field(ge=-1, le=1)  # lower bound of Cohen's kappa on gold rows
-    kappa_min_rows: int = Field(ge=1)
-    coverage_at_least: float = Field(ge=0, le=1)  # lower bound of the share of rows with a label
-    coverage_min_rows: int = Field(ge=1)
-    class_coverage_at_least: float = Field(ge=0, le=1)  # the same for the gold rows of each class
-    class_min_rows: int = Field(ge=1)  # gold rows of a class from which its coverage is decided
-    class_rows_at_least: int = Field(ge=1)  # training rows that each class must get
+    min_kappa: float = Field(ge=-1, le=1)  # lower bound of Cohen's kappa on gold rows
+    min_kappa_rows: int = Field(ge=1)
+    min_coverage: float = Field(ge=0, le=1)  # lower bound of the share of rows with a label
+    min_coverage_rows: int = Field(ge=1)
+    min_class_coverage: float = Field(ge=0, le=1)  # the same for the gold rows of each class
+    min_class_gold_rows: int = Field(ge=1)  # gold rows of a class from which its coverage is decided
+    min_class_rows: int = Field(ge=1)  # training rows that each class must get
     queue_rows: int = Field(ge=0)  # rows a person is asked to look at
-    queue_margin_below: float = Field(ge=0, le=1)  # a smaller lead of the best label over the second asks for a look
+    max_queue_margin: float = Field(ge=0, le=1)  # a smaller lead of the best label over the second asks for a look

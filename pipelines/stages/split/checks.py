@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines.gates.verdict import Check
 from pipelines.records.records import PARTS
-from pipelines.stages.split.params import LeakParams, RowsAtLeast
+from pipelines.stages.split.params import LeakParams, PartRows
 from pipelines.stages.split.timeline import Timeline
 from pipelines.stats.intervals import wilson
 
@@ -49,8 +49,8 @@ def embargo_check(parted: pd.DataFrame, *, timeline: Timeline) -> Check:
 def size_checks(
     parted: pd.DataFrame,
     *,
-    rows_at_least: RowsAtLeast,
-    class_rows_at_least: int,
+    min_part_rows: PartRows,
+    min_class_rows: int,
     labels: Sequence[str],
     left_out: Mapping[str, int],
 ) -> list[Check]:
@@ -59,11 +59,11 @@ def size_checks(
     reasons = [f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(left_out.items(), key=lambda item: -item[1])]
     others = f"; in no part: {', '.join(reasons)}" if reasons else ""
     for part in PARTS:
-        n, least = int((parted["part"] == part).sum()), int(getattr(rows_at_least, part))
+        n, least = int((parted["part"] == part).sum()), int(getattr(min_part_rows, part))
         checks.append(
             Check.at_least(
                 f"{part}_rows", n, limit=least, rows=n, min_rows=0, required=True,
-                sentence=f"{n} rows stand in {part}; {least} are needed (split.rows_at_least.{part})"
+                sentence=f"{n} rows stand in {part}; {least} are needed (split.min_part_rows.{part})"
                 + (others if n < least else ""),
             )
         )  # fmt: skip
@@ -71,7 +71,7 @@ def size_checks(
         gold = parted.loc[parted["part"] == part, "gold"]
         counts = {label: int((gold == label).sum()) for label in labels}
         n_classes, smallest = sum(n > 0 for n in counts.values()), min(counts.values())
-        few = [f"{label} {n}" for label, n in counts.items() if n < class_rows_at_least]
+        few = [f"{label} {n}" for label, n in counts.items() if n < min_class_rows]
         checks.append(
             Check.at_least(
                 f"{part}_classes", n_classes, limit=2, rows=len(gold), min_rows=0, required=True,
@@ -81,8 +81,8 @@ def size_checks(
         # Too few of one class is a reason to doubt its figures and none to stop: never failed, undecided at worst.
         checks.append(
             Check.at_least(
-                f"{part}_class_rows", smallest, limit=0, rows=smallest, min_rows=class_rows_at_least, required=False,
-                sentence=f"fewer than {class_rows_at_least} gold rows in {part}: {', '.join(few) or 'no class'}",
+                f"{part}_class_rows", smallest, limit=0, rows=smallest, min_rows=min_class_rows, required=False,
+                sentence=f"fewer than {min_class_rows} gold rows in {part}: {', '.join(few) or 'no class'}",
                 details=counts,
             )
         )  # fmt: skip
@@ -92,11 +92,11 @@ def size_checks(
 def leak_checks(gold: pd.Series, *, hits: Mapping[str, NDArray[np.bool_]], leak: LeakParams) -> list[Check]:
     """For each feature: alone it predicts gold no better than the limit.
 
-    Where one class is so frequent that always naming it comes near the limit, a feature must get right `skill_at_most`
+    Where one class is so frequent that always naming it comes near the limit, a feature must get right `max_skill`
     of what that guess gets wrong before it is a leak: the limit is max(accuracy, majority + (1 - majority) * skill).
     """
     majority = float(gold.value_counts(normalize=True).iloc[0]) if len(gold) else 0.0
-    limit = max(leak.accuracy_at_most, majority + (1 - majority) * leak.skill_at_most)
+    limit = max(leak.max_accuracy, majority + (1 - majority) * leak.max_skill)
     checks = []
     for name, right in hits.items():
         share = float(right.mean()) if len(right) else None

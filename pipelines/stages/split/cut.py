@@ -56,7 +56,12 @@ def split_records(
     place[records["id"].isin(drawn)] = "anchor"
     fingerprints = fingerprint(records["text"].tolist(), near=params.near_duplicates, seed=seed, threads=threads)
     place = separate(
-        records, place=place, frozen=anchor is not None, fingerprints=fingerprints, near=params.near_duplicates, copies=copies
+        records,
+        place=place,
+        frozen=anchor is not None,
+        fingerprints=fingerprints,
+        near=params.near_duplicates,
+        copies=copies,
     )
     return Parted(records=records, place=place, timeline=timeline, frozen=anchor is not None)
 
@@ -91,8 +96,8 @@ def judge(
         checks.embargo_check(output, timeline=parted.timeline),
         *checks.size_checks(
             output,
-            rows_at_least=params.rows_at_least,
-            class_rows_at_least=params.class_rows_at_least,
+            min_part_rows=params.min_part_rows,
+            min_class_rows=params.min_class_rows,
             labels=schema.labels,
             left_out=Counter(parted.place[~parted.place.isin(PARTS)]),
         ),

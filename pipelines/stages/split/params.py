@@ -18,15 +18,15 @@ class AnchorParams(StageParams):
 class LeakParams(StageParams):
     """params.yaml: split.leak, when one feature alone gives the label away."""
 
-    accuracy_at_most: float = Field(gt=0, lt=1)
-    skill_at_most: float = Field(gt=0, lt=1)  # of what the most frequent class gets wrong
+    max_accuracy: float = Field(gt=0, lt=1)
+    max_skill: float = Field(gt=0, lt=1)  # of what the most frequent class gets wrong
     folds: int = Field(ge=2, le=20)
     rows_per_bin: int = Field(ge=2)  # of a number
     min_rows: int = Field(ge=1)
 
 
-class RowsAtLeast(StageParams):
-    """params.yaml: split.rows_at_least, rows a part needs."""
+class PartRows(StageParams):
+    """params.yaml: split.min_part_rows, rows a part needs."""
 
     train: int = Field(ge=1)
     validation: int = Field(ge=1)
@@ -46,8 +46,8 @@ class SplitParams(StageParams):
     anchor: AnchorParams
     near_duplicates: NearDuplicateParams
     leak: LeakParams
-    rows_at_least: RowsAtLeast
-    class_rows_at_least: int = Field(ge=1)
+    min_part_rows: PartRows
+    min_class_rows: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _leaves_rows_to_train(self) -> "SplitParams":

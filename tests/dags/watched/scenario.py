@@ -22,7 +22,7 @@ KNOBS: dict[str, Any] = {
     # So few test rows decide nothing narrower; what decides between models has tests of its own.
     "promote": {"margin": 0.3, "anchor_margin": 0.3, "slice_margin": 0.9},
     "ingest": {"window_days": 182},
-    "release": {"p95_single_ms_at_most": 60000, "p95_batch_ms_at_most": 120000},  # a busy laptop is no server
+    "release": {"max_p95_single_ms": 60000, "max_p95_batch_ms": 120000},  # a busy laptop is no server
     "baseline": {"linear": {"strengths": [2.0], "vectors": [False]}},
 }
 

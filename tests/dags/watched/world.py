@@ -43,7 +43,7 @@ def make(folder: Path, *, cooldown_days: float) -> None:
     root = folder / "checkout"
     shutil.copyfile(HERE / "retrain.py", root / "dags" / "retrain.py")
     shutil.copyfile(HERE / "storm.py", root / "dags" / "storm.py")
-    _commit(root, cooldown_days=cooldown_days, minutes_a_month=120)
+    _commit(root, cooldown_days=cooldown_days, max_minutes_per_month=120)
     enter(folder)
     records = _stream(TRAINED, NEXT)
     champion = Champion(1, records, start=TRAINED, end=LIVE)
@@ -218,13 +218,13 @@ def enter(folder: Path) -> Path:
     return folder / "checkout"
 
 
-def _commit(root: Path, *, cooldown_days: float, minutes_a_month: float) -> None:
+def _commit(root: Path, *, cooldown_days: float, max_minutes_per_month: float) -> None:
     """Commit the checkout with these limits of retraining."""
     import subprocess
 
     from pipelines.runtime.overrides import edit_file
 
-    limits = {"cooldown_days": cooldown_days, "minutes_a_month": minutes_a_month}
+    limits = {"cooldown_days": cooldown_days, "max_minutes_per_month": max_minutes_per_month}
     edit_file(root / "params.yaml", {"drift": {"decision": limits}})
     for words in (["add", "--all"], ["commit", "--quiet", "--allow-empty", "--message", f"limits: {limits}"]):
         subprocess.run(["git", "-C", str(root), *words], check=True)
@@ -236,7 +236,7 @@ def main() -> None:
     if step == "make":
         make(folder, cooldown_days=float(more[0]))
     elif step == "limits":
-        _commit(folder / "checkout", cooldown_days=float(more[0]), minutes_a_month=float(more[1]))
+        _commit(folder / "checkout", cooldown_days=float(more[0]), max_minutes_per_month=float(more[1]))
     else:
         {"succeed": succeed, "storm": storm}[step](folder)
 

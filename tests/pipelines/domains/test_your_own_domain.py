@@ -57,7 +57,7 @@ def test_its_params_have_the_sections_that_the_shipped_domain_has(library: Domai
 
 def test_what_a_smaller_problem_lowers_are_parameters_and_lower() -> None:
     blocks = re.findall(r"^```\w*\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
-    small = next(block for block in blocks if "rows_at_least: {" in block)
+    small = next(block for block in blocks if "min_part_rows: {" in block)
     shipped = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     flat = pd.json_normalize(yaml.safe_load(small)).iloc[0]
     assert len(flat) == 8

@@ -11,7 +11,7 @@ from pipelines.profile.text_measure import TextMeasure, fit_text, unknown_shares
 from pipelines.runtime.errors import InputError
 
 START, END = date(2026, 1, 5), date(2026, 1, 19)
-PARAMS = ProfileParams(bins=4, most_categories=3, most_words=50, least_texts=2, directions=2)
+PARAMS = ProfileParams(bins=4, max_categories=3, max_words=50, min_texts=2, directions=2)
 
 
 def reference(n: int = 280) -> pd.DataFrame:
@@ -100,7 +100,7 @@ def test_fresh_texts_hold_no_more_unknown_words_than_the_reference_by_constructi
     weights = 1 / np.arange(1, 3001)
     texts = [" ".join(rng.choice(words, 20, p=weights / weights.sum())) for _ in range(3000)]
     frame = reference(1500).assign(text=texts[:1500])
-    profile = build(frame, params=PARAMS.model_copy(update={"most_words": 5000}))
+    profile = build(frame, params=PARAMS.model_copy(update={"max_words": 5000}))
     column = profile.column("out_of_vocabulary")
     live = profile.text.measure(texts[1500:])["out_of_vocabulary"]
     assert abs(live.mean() - column.sketch.mean()) < 0.005
@@ -108,8 +108,8 @@ def test_fresh_texts_hold_no_more_unknown_words_than_the_reference_by_constructi
 
 def test_directions_have_a_fixed_sign_and_another_encoder_is_refused():
     matrix = np.random.default_rng(0).normal(size=(50, 6)) * [9, 4, 1, 1, 1, 1]
-    one = fit_text(["a"] * 50, embeddings=matrix, most_words=0, least_texts=1, directions=2)
-    two = fit_text(["a"] * 50, embeddings=matrix[::-1], most_words=0, least_texts=1, directions=2)
+    one = fit_text(["a"] * 50, embeddings=matrix, max_words=0, min_texts=1, directions=2)
+    two = fit_text(["a"] * 50, embeddings=matrix[::-1], max_words=0, min_texts=1, directions=2)
     assert np.allclose(one.directions, two.directions, atol=1e-5)
     assert np.abs(one.directions[0]).argmax() == 0
     with pytest.raises(InputError, match="another encoder"):

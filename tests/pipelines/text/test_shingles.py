@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines.text.shingles import NearDuplicateParams, fingerprint
 
-NEAR = NearDuplicateParams(threshold=0.8, words=5, bands=32, rows=6, comparisons_at_most=1000)
+NEAR = NearDuplicateParams(threshold=0.8, words=5, bands=32, rows=6, max_comparisons=1000)
 WORDS = [
     "the",
     "loan",
@@ -135,5 +135,5 @@ def test_a_letter_sent_fifty_thousand_times_is_not_quadratic() -> None:
 def test_the_limit_of_comparisons_is_counted() -> None:
     shared = " ".join(f"word{n}" for n in range(60))
     unlike = [f"{shared} " + " ".join(f"own{text}x{n}" for n in range(30)) for text in range(40)]
-    near = NEAR.model_copy(update={"comparisons_at_most": 2})
+    near = NEAR.model_copy(update={"max_comparisons": 2})
     assert prints(*unlike, near=near).repeated(near=near).n_cut > 0

@@ -20,7 +20,7 @@ from tests.factories.state import live_folder
 pytestmark = pytest.mark.slow
 START, RELEASED = date(2025, 1, 6), date(2025, 7, 28)  # 29 weeks
 END = RELEASED + timedelta(weeks=4)
-PARAMS = ProfileParams(bins=10, most_categories=20, most_words=0, least_texts=1, directions=0)
+PARAMS = ProfileParams(bins=10, max_categories=20, max_words=0, min_texts=1, directions=0)
 NOW = f"--now={END}T05:00:00+00:00"
 
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 from pipelines.live.drift.metrics import chi_square, kolmogorov_smirnov
 
-RULES = {"alpha": 0.05, "least_effect": 0.1}
+RULES = {"alpha": 0.05, "min_effect": 0.1}
 COUNTS = st.lists(st.integers(1, 500), min_size=4, max_size=4).map(np.array)
 
 

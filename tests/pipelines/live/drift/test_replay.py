@@ -20,7 +20,7 @@ def evaluations():
     frame = toy.rows(START, END, a_day=40)
     frame.loc[frame["received_at"] >= pd.Timestamp(MOVED, tz="UTC"), "score"] += 1.0
     history = read_history(frame, kinds=KINDS, start=START, end=END, time_column="received_at")
-    settings = Settings(n_weeks=26, bins=10, most_categories=50, alarm=toy.ALARM)
+    settings = Settings(n_weeks=26, bins=10, max_categories=50, alarm=toy.ALARM)
     return evaluate_history(history, start=START, end=END, every=1, settings=settings)
 
 
@@ -36,7 +36,7 @@ def test_it_would_have_been_one_retraining(evaluations):
 
 
 def test_a_spent_budget_is_a_page(evaluations):
-    triggered = triggers(evaluations, params=toy.DECISION.model_copy(update={"minutes_a_month": 5}))
+    triggered = triggers(evaluations, params=toy.DECISION.model_copy(update={"max_minutes_per_month": 5}))
     assert {item["action"] for item in triggered} == {"page"} and triggered[0]["minutes"] == 0
 
 
@@ -46,7 +46,7 @@ def test_bins_of_an_evaluation_are_those_of_a_frozen_profile(kind):
     name = "score" if kind == "number" else "state"
     (column,) = read_history(frame, kinds={name: kind}, start=START, end=END, time_column="received_at")
     reference = column.between(0, 28)
-    place = column.bins(reference, bins=10, most_categories=2)
+    place = column.bins(reference, bins=10, max_categories=2)
     counts = np.bincount(place, weights=reference, minlength=place[-1] + 1)
     if kind == "number":
         frozen = freeze_number(frame[name], name=name, bins=10)

@@ -34,7 +34,7 @@ def test_the_plan_that_ships_has_weeks_enough_for_a_rank():
     [
         ("live_from", "2026-01-06", "live_from"),
         ("drift_from", "2026-01-05", "drift_from"),
-        ("most_weeks", 2, "most_weeks"),
+        ("max_weeks", 2, "max_weeks"),
         ("unknown", 1, "unknown"),
     ],
 )

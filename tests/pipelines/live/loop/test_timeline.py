@@ -14,7 +14,7 @@ SCENARIO = Scenario(
     trained_from=date(2025, 7, 7),
     live_from=date(2026, 1, 5),
     drift_from=date(2026, 1, 12),
-    most_weeks=10,
+    max_weeks=10,
     clear_weeks=1,
     request_records=32,
 )

@@ -254,7 +254,7 @@ def test_a_body_without_a_length_is_cut_off_while_it_arrives(make_set, run_app):
 
 
 def test_a_body_that_never_ends_is_given_up(make_set, run_app):
-    server = run_app(make_set(parameters={"body_seconds": 0.3}).app)
+    server = run_app(make_set(parameters={"max_body_seconds": 0.3}).app)
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
@@ -267,7 +267,7 @@ def test_a_body_that_never_ends_is_given_up(make_set, run_app):
 def test_records_beyond_max_waiting_get_503_and_the_others_are_answered(make_set, complaints, run_app):
     go = threading.Event()
     waiting = FakePredictor(complaints.schema.labels, go=go)
-    server = run_app(make_set(champion=waiting, parameters={"max_waiting": 4, "batch_records": 2}).app)
+    server = run_app(make_set(champion=waiting, parameters={"max_waiting": 4, "max_batch_records": 2}).app)
     statuses = []
     threads = [
         threading.Thread(target=lambda n=n: statuses.append(post(server.url, {"text": f"t {n}"})[0])) for n in range(12)
@@ -286,7 +286,7 @@ def test_one_record_that_breaks_the_model_costs_no_other_request(make_set, compl
     poison = FakePredictor(
         complaints.schema.labels, seconds=0.05, fail=lambda records: records["text"].str.contains("poison").any()
     )
-    server = run_app(make_set(champion=poison, parameters={"batch_wait_ms": 50.0}).app)
+    server = run_app(make_set(champion=poison, parameters={"max_batch_wait_ms": 50.0}).app)
     statuses = {}
     texts = [f"text {number}" for number in range(8)] + ["poison"]
     threads = [

@@ -42,7 +42,7 @@ def line(number, **changed):
 
 @pytest.fixture
 def log(tmp_path):
-    return Journal(tmp_path / "journal", segment_bytes=1 << 20, fsync_seconds=1.0)
+    return Journal(tmp_path / "journal", max_segment_bytes=1 << 20, fsync_seconds=1.0)
 
 
 def stored(tmp_path):
@@ -101,7 +101,7 @@ def test_what_is_being_written_is_left_alone_and_a_dead_writers_segment_is_taken
         import os, signal
         from pathlib import Path
         from pipelines.live.serve.journal import Journal
-        Journal(Path({str(log.folder)!r}), segment_bytes=1 << 20, fsync_seconds=1.0).write([{line(2)!r}])
+        Journal(Path({str(log.folder)!r}), max_segment_bytes=1 << 20, fsync_seconds=1.0).write([{line(2)!r}])
         os.kill(os.getpid(), signal.SIGKILL)
     """)
     done = subprocess.run([sys.executable, "-c", script], check=False)
@@ -156,7 +156,7 @@ def _fail_after_half(real, descriptor, data):
 
 
 def test_a_segment_is_closed_when_it_is_large_enough(tmp_path):
-    log = Journal(tmp_path / "journal", segment_bytes=4096, fsync_seconds=1.0)
+    log = Journal(tmp_path / "journal", max_segment_bytes=4096, fsync_seconds=1.0)
     for number in range(40):
         log.write([line(number)])
     log.close()

@@ -71,7 +71,7 @@ def running(registry, run_app, repository):
     project = Project.open(repository)
     params = project.section("serve", ServeParams)
     canary = params.canary.model_copy(update={"share": 0.3, "pairs_wanted": 2000, "max_slowdown": 1000.0})
-    often = params.model_copy(update={"poll_seconds": 0.1, "look_seconds": 0.4, "canary": canary})
+    often = params.model_copy(update={"poll_seconds": 0.1, "maintenance_seconds": 0.4, "canary": canary})
 
     def start():
         service = Service(project, often, clock=utc_now)

@@ -204,7 +204,7 @@ def test_reweighing_makes_labels_independent_of_groups_and_is_checked_on_validat
 
 @pytest.mark.parametrize(
     ("changes", "name"),
-    [({"largest_weight_at_most": 1.01}, "largest_weight"), ({"effective_sample_at_least": 0.999}, "effective_sample")],
+    [({"max_weight": 1.01}, "largest_weight"), ({"min_effective_sample": 0.999}, "effective_sample")],
 )
 def test_weights_that_go_too_far_close_it(changes, name):
     _, verdict = measured(*skewed(), mitigation="reweighing", **changes)

@@ -31,7 +31,7 @@ def welcomes(record):
     """Who is welcome is let in."""
     return "welcome" in record["text"]
 '''
-PARAMS = """label: {kappa_at_least: 0.6, coverage_at_least: 0.5, class_coverage_at_least: 0.3, class_rows_at_least: 5}
+PARAMS = """label: {min_kappa: 0.6, min_coverage: 0.5, min_class_coverage: 0.3, min_class_rows: 5}
 bias_gate: {}
 """
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipelines.stages.dedupe.duplicates import Deduplicated, split_duplicates
 from pipelines.text.shingles import NearDuplicateParams, fingerprint
 
-NEAR = NearDuplicateParams(threshold=0.6, words=2, bands=64, rows=2, comparisons_at_most=1000)
+NEAR = NearDuplicateParams(threshold=0.6, words=2, bands=64, rows=2, max_comparisons=1000)
 
 
 def make_records(rows: list[tuple[str, int]]) -> pd.DataFrame:

@@ -118,10 +118,10 @@ def test_permuted_labels_close_it():
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"floors": {"macro_f1": 0.95}}, "recent_macro_f1"),
-        ({"floors": {"lowest_recall": 0.99}}, "recent_lowest_recall"),
-        ({"ceilings": {"log_loss": 0.01}}, "recent_log_loss"),
-        ({"ceilings": {"brier": 0.01}}, "recent_brier"),
+        ({"min_scores": {"macro_f1": 0.95}}, "recent_macro_f1"),
+        ({"min_scores": {"lowest_recall": 0.99}}, "recent_lowest_recall"),
+        ({"max_losses": {"log_loss": 0.01}}, "recent_log_loss"),
+        ({"max_losses": {"brier": 0.01}}, "recent_brier"),
         ({"min_lift": 0.9}, "recent_macro_f1_above_prior"),
         ({"min_rows": 5000}, "recent_rows"),
     ],
@@ -134,7 +134,7 @@ def test_a_floor_that_is_not_reached_closes_it(changes, name):
 
 
 def test_a_floor_that_only_holds_by_chance_stays_closed():
-    found_answers, params = both(), PARAMS.model_copy(update={"floors": {"macro_f1": 0.845}})
+    found_answers, params = both(), PARAMS.model_copy(update={"min_scores": {"macro_f1": 0.845}})
     found = verdict(measured(found_answers, params=params), found_answers, params=params)
     outcome = next(check for check in found.checks if check.name == "recent_macro_f1")
     assert outcome.outcome == "undecided"

@@ -41,8 +41,8 @@ def workspace(tmp_path, monkeypatch):
     (tmp_path / "domain").mkdir()
     (tmp_path / "domain" / "schema.py").write_text(SCHEMA)
     (tmp_path / "domain" / "behaviors.py").write_text(BEHAVIORS)
-    (tmp_path / "domain" / "params.yaml").write_text("evaluate: {floors: {accuracy: 0.7}, ceilings: {}}\n")
-    section = PARAMS.model_dump(mode="json") | {"floors": None, "ceilings": None}
+    (tmp_path / "domain" / "params.yaml").write_text("evaluate: {min_scores: {accuracy: 0.7}, max_losses: {}}\n")
+    section = PARAMS.model_dump(mode="json") | {"min_scores": None, "max_losses": None}
     (tmp_path / "params.yaml").write_text(
         yaml.safe_dump({"domain": "domain", "resources": {"threads": 1, "seed": 7}, "evaluate": section})
     )

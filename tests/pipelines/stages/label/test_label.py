@@ -32,15 +32,15 @@ def params(**changes) -> LabelParams:
         "ties": "abstain",
         "confidence": 0.95,
         "label_model": {"enabled": True, "epochs": 50, "learning_rate": 0.01, "min_rows": 50, "resamples": 200},
-        "kappa_at_least": 0.7,
-        "kappa_min_rows": 50,
-        "coverage_at_least": 0.6,
-        "coverage_min_rows": 50,
-        "class_coverage_at_least": 0.3,
-        "class_min_rows": 20,
-        "class_rows_at_least": 5,
+        "min_kappa": 0.7,
+        "min_kappa_rows": 50,
+        "min_coverage": 0.6,
+        "min_coverage_rows": 50,
+        "min_class_coverage": 0.3,
+        "min_class_gold_rows": 20,
+        "min_class_rows": 5,
         "queue_rows": 10,
-        "queue_margin_below": 0.3,
+        "max_queue_margin": 0.3,
     }
     return LabelParams.model_validate({**values, **changes})
 

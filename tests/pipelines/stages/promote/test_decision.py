@@ -45,7 +45,7 @@ PARAMS = PromoteParams(
     cluster_by=("text", "entity", "day"),
     resamples=300,
     slices=SliceParams(max_categories=5, length_bands=2, min_rows=50),
-    profile=ProfileParams(bins=10, most_categories=50, most_words=100, least_texts=2, directions=2),
+    profile=ProfileParams(bins=10, max_categories=50, max_words=100, min_texts=2, directions=2),
     predicted_rows=0,
     embedded_rows=0,
 )

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
 from pipelines.records.records import as_canonical
-from pipelines.stages.split.params import AnchorParams, LeakParams, RowsAtLeast, SplitParams
+from pipelines.stages.split.params import AnchorParams, LeakParams, PartRows, SplitParams
 from pipelines.text.shingles import NearDuplicateParams
 
 DELAY = 20
@@ -28,10 +28,10 @@ PARAMS = SplitParams(
     embargo_days=0,
     complete_gold_share=0.9,
     anchor=AnchorParams(oldest_share=0.5, drawn_share=0.3),
-    near_duplicates=NearDuplicateParams(threshold=0.8, words=3, bands=32, rows=4, comparisons_at_most=1000),
-    leak=LeakParams(accuracy_at_most=0.9, skill_at_most=0.5, folds=5, rows_per_bin=20, min_rows=100),
-    rows_at_least=RowsAtLeast(train=100, validation=20, recent=20, anchor=20),
-    class_rows_at_least=5,
+    near_duplicates=NearDuplicateParams(threshold=0.8, words=3, bands=32, rows=4, max_comparisons=1000),
+    leak=LeakParams(max_accuracy=0.9, max_skill=0.5, folds=5, rows_per_bin=20, min_rows=100),
+    min_part_rows=PartRows(train=100, validation=20, recent=20, anchor=20),
+    min_class_rows=5,
 )
 
 

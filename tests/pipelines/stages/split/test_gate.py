@@ -140,7 +140,7 @@ def test_no_records_at_all_close(split, records, verdict) -> None:
 
 
 def test_a_small_class_is_undecided_and_named(split, records, verdict, params) -> None:
-    found = verdict(split(records), params=params.model_copy(update={"class_rows_at_least": 40}))
+    found = verdict(split(records), params=params.model_copy(update={"min_class_rows": 40}))
     check = next(check for check in found.checks if check.name == "validation_class_rows")
     assert check.outcome == "undecided"
     assert "broken" in check.sentence
@@ -165,7 +165,7 @@ def test_bins_hold_about_the_rows_asked_for() -> None:
 def test_crossings_are_counted_once(schema) -> None:
     parts = ["train", "recent", "recent", "anchor"]
     frame = pd.DataFrame({"text": ["a b c", "A b c", "d e f", "a b c!"], "part": parts})
-    near = NearDuplicateParams(threshold=0.8, words=3, bands=8, rows=2, comparisons_at_most=10)
+    near = NearDuplicateParams(threshold=0.8, words=3, bands=8, rows=2, max_comparisons=10)
     prints = fingerprint(frame["text"].tolist(), near=near, seed=1, threads=1)
     assert leaks.texts_across(frame, fingerprints=prints, near=near) == 2
     checks = crossing_checks(ids=0, texts=2, entities=0, rows=4)

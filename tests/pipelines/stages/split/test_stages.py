@@ -33,7 +33,7 @@ def workspace(tmp_path: Path, repository: Path, records: pd.DataFrame, monkeypat
     monkeypatch.chdir(tmp_path)
     params = yaml.safe_load((repository / "params.yaml").read_text())
     params["domain"] = "parcels"
-    params["split"]["rows_at_least"] = {"train": 100, "validation": 20, "recent": 20, "anchor": 20}
+    params["split"]["min_part_rows"] = {"train": 100, "validation": 20, "recent": 20, "anchor": 20}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "parcels").mkdir()
     (tmp_path / "parcels" / "schema.py").write_text(SCHEMA)
