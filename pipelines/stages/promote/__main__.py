@@ -7,14 +7,13 @@ import pandas as pd
 from pipelines.gates.status import require_open
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.models.predictor import Predictor
-from pipelines.records.domain import DomainSchema, load_domain
-from pipelines.runtime import runner as stage
-from pipelines.runtime import store
+from pipelines.records.domain import Domain, DomainSchema
+from pipelines.runtime import runner
 from pipelines.runtime.champion import Champion, read_champion
-from pipelines.runtime.params import load_params, load_resources
 from pipelines.runtime.project import Project
+from pipelines.runtime.store import folder_digest
 from pipelines.stages.promote.decision import decide
-from pipelines.stages.promote.evidence import evidence_of
+from pipelines.stages.promote.evidence import read_evaluated
 from pipelines.stages.promote.inputs import champion_checks, contest, describe_rows, evidence_checks, gold_rows
 from pipelines.stages.promote.params import PromoteParams
 from pipelines.stages.promote.reference import freeze_profile
@@ -26,14 +25,14 @@ GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate")
 
 def main(project: Project) -> None:
     """Read the evidence and the champion, decide, and write decision, verdict and profile."""
-    params, seed = load_params("promote", PromoteParams), load_resources().seed
-    used = require_open(project.store, *GATES)
-    schema, champion = load_domain().schema, read_champion(project.store)
-    evaluated, split = evidence_of(store.path("evaluate")), store.read_records("split")
+    store, params = project.store, project.section("promote", PromoteParams)
+    used = require_open(store, *GATES)
+    schema, champion = Domain(project.domain_folder).schema, read_champion(store)
+    evaluated, split = read_evaluated(store.path("evaluate")), store.read_records("split")
     candidate = evaluated.candidate
     predictions = store.read_records("evaluate", name="predictions")
     mine = predictions[predictions["candidate"] == candidate]
-    digest = store.folder_digest(store.path(candidate, "model"))
+    digest = folder_digest(store.path(candidate, "model"))
     recent = gold_rows(split, part="recent", without=champion.trained_ids() if champion else set())
     checks = evidence_checks(
         recent,
@@ -54,43 +53,32 @@ def main(project: Project) -> None:
         same_model=champion is not None and champion.model_digest == digest,
         schema=schema,
         params=params,
-        seed=seed,
+        seed=project.resources.seed,
     )
     logger.info("%s", decision.reason)
     uses = (champion.decisions_used if champion else 0) + 1
-    store.write_json(
-        "promote",
-        "decision.json",
-        decision.as_dict()
-        | {
-            "candidate": candidate,
-            "model_digest": digest,
-            "champion": _summary(champion),
-            "decisions_used": uses,
-            "details": [  # in a list, which `dvc metrics show` leaves out of its table
-                {
-                    "test_sets": {
-                        "recent": describe_rows(recent, decisions_used=1),
-                        "anchor": describe_rows(gold_rows(split, part="anchor", without=set()), decisions_used=uses),
-                    },
-                    "seed": seed,
-                    "params": params.model_dump(mode="json", exclude={"profile", "predicted_rows", "embedded_rows"}),
-                }
-            ],
+    details = {
+        "test_sets": {
+            "recent": describe_rows(recent, decisions_used=1),
+            "anchor": describe_rows(gold_rows(split, part="anchor", without=set()), decisions_used=uses),
         },
+        "seed": project.resources.seed,
+        "params": params.model_dump(mode="json", exclude={"profile", "predicted_rows", "embedded_rows"}),
+    }
+    facts = {"candidate": candidate, "model_digest": digest, "champion": _summary(champion), "decisions_used": uses}
+    # `dvc metrics show` leaves lists out of its table
+    store.write_json("promote", "decision.json", decision.as_dict() | facts | {"details": [details]})
+    profile = freeze_profile(
+        store.read_records("ingest"),
+        split,
+        mine,
+        model=store.path(candidate, "model"),
+        models_folder=project.models_folder,
+        digest=digest,
+        schema=schema,
+        params=params,
     )
-    reference = store.read_records("ingest")
     with store.writing_folder("promote", "profile") as folder:
-        profile = freeze_profile(
-            reference,
-            split,
-            mine,
-            model=store.path(candidate, "model"),
-            models_folder=project.models_folder,
-            digest=digest,
-            schema=schema,
-            params=params,
-        )
         profile.write(folder)
     store.write_verdict(Verdict.of("promote", decision.soundness, overrides=used))
 
@@ -105,15 +93,15 @@ def _contests(
     schema: DomainSchema,
     checks: list[Check],
 ) -> tuple[Contest | None, Contest | None]:
-    """The contest on `recent` and the one on `anchor` (with a champion only); adds the checks of the champion."""
-    said = {part: mine[mine["part"] == part] for part in ("recent", "anchor")}
+    """Return the comparison on `recent` and, with a champion, the one on `anchor`; adds the champion's checks."""
+    own = {part: mine[mine["part"] == part] for part in ("recent", "anchor")}
     if champion is None:
-        prior = "always answering the most frequent class"
-        return contest(recent, candidate=said["recent"], rival=None, against=prior, labels=schema.labels), None
+        prior = "always predicting the most frequent class"
+        return contest(recent, candidate=own["recent"], rival=None, against=prior, labels=schema.labels), None
     best = champion.anchor_best_predictions()
     floor = contest(
         gold_rows(split, part="anchor", without=set()),
-        candidate=said["anchor"],
+        candidate=own["anchor"],
         rival=best,
         against=f"the best champion so far (version {champion.anchor_best['version']})",
         labels=schema.labels,
@@ -123,10 +111,10 @@ def _contests(
     )
     if any(check.closes for check in checks):
         return None, floor
-    logger.info("champion version %d answers %d recent gold rows", champion.version, len(recent))
+    logger.info("champion version %d predicts %d gold rows of recent", champion.version, len(recent))
     theirs = Predictor.load(champion.model_folder, models_folder=project.models_folder).predict(recent)
     name = f"champion version {champion.version}"
-    return contest(recent, candidate=said["recent"], rival=theirs, against=name, labels=schema.labels), floor
+    return contest(recent, candidate=own["recent"], rival=theirs, against=name, labels=schema.labels), floor
 
 
 def _summary(champion: Champion | None) -> dict[str, object] | None:
@@ -141,4 +129,4 @@ def _summary(champion: Champion | None) -> dict[str, object] | None:
 
 
 if __name__ == "__main__":
-    stage.run("promote", main)
+    runner.run("promote", main)

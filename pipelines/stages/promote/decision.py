@@ -1,4 +1,4 @@
-"""Decide: release, keep or refuse, with every number that led there and one sentence that anyone understands."""
+"""Decide to release, keep or refuse, with every number behind the decision and one sentence that explains it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,12 +20,12 @@ from pipelines.stages.promote.rules import (
     release_check,
 )
 
-NAMES = {"baseline": "cheap model", "finetune": "fine-tuned model"}
+NAMES = {"baseline": "baseline", "finetune": "fine-tuned model"}
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done and why; `soundness` closes the gate (refuse), `rules` only hold a release back (keep)."""
+    """The action and its reason; `soundness` checks close the gate (refuse), `rules` only prevent a release (keep)."""
 
     action: Action
     reason: str
@@ -35,7 +35,7 @@ class Decision:
     slices: tuple[dict[str, Any], ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The part of `decision.json` that was decided here."""
+        """Return the part of `decision.json` that was decided here."""
         return {
             "action": self.action,
             "reason": self.reason,
@@ -56,16 +56,16 @@ def decide(
     params: PromoteParams,
     seed: int,
 ) -> Decision:
-    """Compare with the champion (`recent`) and the best champion so far (`anchor`), or, without one, with the prior.
+    """Compare with the champion on `recent` and with the best champion so far on `anchor`.
 
-    Without a champion `recent` holds the rival that always answers the most frequent class and `anchor` is None. When a
-    soundness check closes, nothing is compared.
+    Without a champion, the rival in `recent` always predicts the most frequent class, and `anchor` is None. When a
+    soundness check closes, nothing is compared and the decision is to refuse.
     """
     name = NAMES.get(candidate, candidate)
     closed = [check for check in soundness if check.closes]
     if closed or recent is None or not recent.usable:
-        why = "; ".join(check.sentence for check in closed) or "there are no recent gold rows to compare on"
-        return Decision("refuse", f"Refused, because something is wrong: {why}.", tuple(soundness), (), (), ())
+        why = "; ".join(check.sentence for check in closed) or "the rolling test set has no gold rows to compare on"
+        return Decision("refuse", f"Refused, because the evidence is not sound: {why}.", tuple(soundness), (), (), ())
     first = anchor is None
     margin = params.prior_margin if first else -params.margin
     common: dict[str, Any] = {"labels": schema.labels, "params": params, "seed": seed}
@@ -84,7 +84,7 @@ def decide(
         harm = compare_slices(recent, schema=schema, params=params, seed=seed)
     failed = [rule for rule in rules if rule.outcome != "passed"]
     if anchor is not None:
-        # A model that is worse all over is not good enough, which is nothing wrong; one that pays with a slice is.
+        # A model that is worse on all slices is just not good enough; one that sacrifices a slice must not pass.
         unfair = not failed or harm.singled_out
         (checks if unfair else rules).append(_harm_check(harm, params=params))
     if harm.harmed and (harm.singled_out or not failed):
@@ -92,7 +92,7 @@ def decide(
     elif same_model:
         action, reason = (
             "keep",
-            f"Kept: the {name} is {recent.against} itself, to the byte; nothing is left to release.",
+            f"Kept: the {name} is identical to {recent.against}; nothing to release.",
         )
     elif failed:
         action, reason = "keep", _kept(name, failed, main=main, first=first)
@@ -104,22 +104,22 @@ def decide(
 def _refused(name: str, against: str, harm: SliceHarm, *, params: PromoteParams) -> str:
     return (
         f"Refused: against {against} the {name} harms {', '.join(harm.harmed)} "
-        f"beyond doubt (more than {100 * params.slice_margin:g} points of accuracy)."
+        f"with confidence (by more than {100 * params.slice_margin:g} points of accuracy)."
     )
 
 
 def _released(name: str, main: Comparison, *, first: bool) -> str:
-    score = f"macro-F1 {main.candidate:.3f} on {main.difference.rows} recent gold rows"
+    score = f"macro-F1 {main.candidate:.3f} on {main.difference.rows} gold rows of the rolling test set"
     if first:
-        return f"Released: the {name} is the first champion, with {score}; {main.against} would have {main.rival:.3f}."
+        return f"Released: the {name} is the first champion, with {score}; {main.against} has {main.rival:.3f}."
     verb = "is better than" if main.better else f"is at most {-100 * main.limit:g} points worse than"
     return f"Released: the {name} {verb} {main.against}: {score} against {main.rival:.3f} ({_span(main)})."
 
 
 def _kept(name: str, failed: Sequence[Check], *, main: Comparison, first: bool) -> str:
-    stays = "nothing is released" if first else f"{main.against} stays"
+    stays = "nothing is released" if first else f"{main.against} remains"
     scores = f"macro-F1 {main.candidate:.3f} against {main.rival:.3f} ({_span(main)})"
-    reasons = "; ".join(f"it is not shown that {rule.sentence}" for rule in failed)
+    reasons = "; ".join(f"not shown: {rule.sentence}" for rule in failed)
     return f"Kept ({stays}): the {name} scores {scores}; {reasons}."
 
 
@@ -128,14 +128,14 @@ def _span(found: Comparison) -> str:
     bounds = (
         f", one-sided {difference.confidence:.0%} bounds {100 * difference.lower:+.1f} to {100 * difference.upper:+.1f}"
         if difference.interval
-        else ", no interval: the rows are one cluster"
+        else ", no interval because all rows are in one cluster"
     )
     return f"{100 * difference.value:+.1f} points{bounds}"
 
 
 def _harm_check(harm: SliceHarm, *, params: PromoteParams) -> Check:
     worst = min(harm.table, key=lambda row: row["difference"], default=None)
-    these = f"; these do: {', '.join(harm.harmed)}" if harm.harmed else ""
+    harmed = f"; harmed: {', '.join(harm.harmed)}" if harm.harmed else ""
     return Check.equals(
         "harmed_slices",
         len(harm.harmed),
@@ -143,8 +143,8 @@ def _harm_check(harm: SliceHarm, *, params: PromoteParams) -> Check:
         rows=sum(row["rows"] for row in harm.table),
         min_rows=0,
         required=True,
-        sentence=f"of {len(harm.table)} slices none loses more than {100 * params.slice_margin:g} points of accuracy "
-        f"beyond doubt{these}",
+        sentence=f"none of {len(harm.table)} slices loses, with confidence, more than {100 * params.slice_margin:g} points of "
+        f"accuracy{harmed}",
         details={"worst": worst} if worst else {},
     )
 

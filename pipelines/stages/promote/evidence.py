@@ -1,4 +1,4 @@
-"""Evaluate's evidence as one piece: verdict, figures and answers of the same run, and none edited since."""
+"""The evidence of evaluate: verdict, metrics and predictions of one run, unchanged since it was written."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from typing import Any
 from pipelines.runtime.errors import InputError
 
 CANDIDATES = ("baseline", "finetune")
-MEND = "run `dvc repro -f -s evaluate`"
+REPAIR = "run `dvc repro -f -s evaluate`"
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Who was chosen, and the digest of the model that was measured."""
+class EvaluatedCandidate:
+    """The chosen candidate, and the digest of its model when it was measured."""
 
     candidate: str
     model_digest: str
 
 
-def evidence_of(folder: Path) -> Evidence:
-    """Read `folder`; InputError where a key is missing, or where a file is not the one that its digest was taken of.
+def read_evaluated(folder: Path) -> EvaluatedCandidate:
+    """Read `folder`; InputError when a key is missing, or a file does not match its digest.
 
-    The verdict holds the digest of the figures, the figures that of the answers and of each model, and the verdict's
-    own digest is checked with the gate: so a figure, an answer or a verdict of another run does not fit.
+    The verdict holds the digest of the metrics, the metrics those of the predictions and of each model, and the gate
+    checks the verdict's own digest. So metrics, predictions or a verdict of another run are found.
     """
     try:
         verdict, metrics = (json.loads((folder / name).read_bytes()) for name in ("verdict.json", "metrics.json"))
-        figures = metrics["details"][0]
+        details = metrics["details"][0]
         written: dict[str, Any] = {check["name"]: check for check in verdict["checks"]}
         stated = {
             "metrics.json": str(written["answers_written"]["details"]["metrics"]),
-            "predictions.parquet": str(figures["predictions"]),
+            "predictions.parquet": str(details["predictions"]),
         }
-        candidate = str(figures["choice"]["candidate"])
-        found = Evidence(candidate, str(figures["models"][candidate]))
+        candidate = str(details["choice"]["candidate"])
+        found = EvaluatedCandidate(candidate, str(details["models"][candidate]))
     except FileNotFoundError as error:
-        raise InputError(f"{error.filename} is missing; {MEND}") from None
+        raise InputError(f"{error.filename} is missing; {REPAIR}") from None
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise InputError(f"{folder}: verdict.json or metrics.json is not complete ({error!r}); {MEND}") from None
+        raise InputError(f"{folder}: verdict.json or metrics.json is not complete ({error!r}); {REPAIR}") from None
     if candidate not in CANDIDATES:
         raise InputError(
-            f"{folder / 'metrics.json'}: choice.candidate = {candidate!r}; {' or '.join(CANDIDATES)}; {MEND}"
+            f"{folder / 'metrics.json'}: invalid choice.candidate = {candidate!r}: expected {' or '.join(CANDIDATES)}; {REPAIR}"
         )
     for name, expected in stated.items():
         file = folder / name
@@ -52,6 +52,6 @@ def evidence_of(folder: Path) -> Evidence:
         if digest != expected:
             raise InputError(
                 f"{file}: sha256 is {digest[:12]}, the evidence was written with {expected[:12]}: "
-                f"edited, or of another run; {MEND}"
+                f"edited, or of another run; {REPAIR}"
             )
     return found

@@ -1,4 +1,4 @@
-"""What promote decides on, brought into shape, and the checks that it is sound."""
+"""The inputs of a decision: gold rows and predictions as comparisons, and the checks that they are sound."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,26 +12,28 @@ from pipelines.gates.verdict import Check
 from pipelines.records.domain import DomainSchema
 from pipelines.stages.promote.rules import Codes, Contest
 
-NO_ANSWER = -1
+NO_PREDICTION = -1
 
 
 def gold_rows(records: pd.DataFrame, *, part: str, without: set[str]) -> pd.DataFrame:
-    """Rows of one test set with a gold label, without those a model was trained on."""
+    """Return the gold rows of one test set, without the ids that a model was trained on."""
     keep = (records["part"] == part) & records["gold"].notna() & ~records["id"].isin(without)
     return records[keep].reset_index(drop=True)
 
 
-def codes_of(rows: pd.DataFrame, said: pd.DataFrame, *, labels: Sequence[str]) -> Codes:
-    """The class index that predictions (`id`, `label`) give each row; -1 without an answer or with an unknown one."""
+def codes_of(rows: pd.DataFrame, predictions: pd.DataFrame, *, labels: Sequence[str]) -> Codes:
+    """Return the class code that predictions (`id`, `label`) give each row; -1 without one or for an unknown label."""
     index = {label: code for code, label in enumerate(labels)}
-    label_of = dict(zip(said["id"].astype(str), said["label"].astype(object), strict=True))
-    return np.array([index.get(str(label_of.get(row)), NO_ANSWER) for row in rows["id"].astype(str)], dtype=np.int64)
+    label_of = dict(zip(predictions["id"].astype(str), predictions["label"].astype(object), strict=True))
+    return np.array(
+        [index.get(str(label_of.get(row)), NO_PREDICTION) for row in rows["id"].astype(str)], dtype=np.int64
+    )
 
 
 def contest(
     rows: pd.DataFrame, *, candidate: pd.DataFrame, rival: pd.DataFrame | None, against: str, labels: Sequence[str]
 ) -> Contest:
-    """Both answers to the rows that both have answered; without a rival, against always the most frequent class."""
+    """Return the rows that both have predicted; without a rival, the rival always predicts the most frequent class."""
     gold = codes_of(rows, rows[["id", "gold"]].rename(columns={"gold": "label"}), labels=labels)
     mine = codes_of(rows, candidate, labels=labels)
     if rival is None:
@@ -39,28 +41,33 @@ def contest(
         other: NDArray[np.int64] = np.full(len(rows), most_frequent, dtype=np.int64)
     else:
         other = codes_of(rows, rival, labels=labels)
-    both = (mine != NO_ANSWER) & (other != NO_ANSWER)
+    both = (mine != NO_PREDICTION) & (other != NO_PREDICTION)
     return Contest(rows[both].reset_index(drop=True), gold[both], mine[both], other[both], against)
 
 
 def evidence_checks(
     rows: pd.DataFrame, candidate: pd.DataFrame, *, labels: Sequence[str], digest: str, evaluated: str, min_rows: int
 ) -> list[Check]:
-    """The evidence is about this model and these rows, and there are rows enough."""
+    """Return the checks that the evidence is about this model and these rows, and that there are enough rows."""
     confidence = candidate.set_index("id")["confidence"].reindex(rows["id"]).to_numpy(np.float64)
     mine = codes_of(rows, candidate, labels=labels)
-    unanswered = int(((mine == NO_ANSWER) | ~np.isfinite(confidence)).sum())
+    unanswered = int(((mine == NO_PREDICTION) | ~np.isfinite(confidence)).sum())
     classes = rows["gold"].nunique()
     return [
-        _yes("model_is_the_evaluated_one", digest == evaluated, rows=1, sentence=_digests(digest, evaluated)),
+        _holds("model_is_the_evaluated_one", digest == evaluated, rows=1, sentence=_digests(digest, evaluated)),
         _count(
             "recent_rows",
             len(rows),
-            least=min_rows,
-            sentence=f"{len(rows)} recent gold rows, none of them seen by a champion in training; "
-            f"fewer than {min_rows} decide nothing",
+            minimum=min_rows,
+            sentence=f"the rolling test set has {len(rows)} gold rows that the champion was not trained on; "
+            f"at least {min_rows} are needed",
         ),
-        _count("recent_classes", classes, least=2, sentence=f"{classes} of {len(labels)} labels have recent gold rows"),
+        _count(
+            "recent_classes",
+            classes,
+            minimum=2,
+            sentence=f"{classes} of {len(labels)} labels have gold rows in the rolling test set",
+        ),
         Check.equals(
             "unanswered_rows",
             unanswered,
@@ -68,8 +75,8 @@ def evidence_checks(
             rows=len(rows),
             min_rows=0,
             required=True,
-            sentence=f"data/evaluate/predictions.parquet lacks a usable answer of the candidate for {unanswered} "
-            f"of {len(rows)} recent gold rows",
+            sentence=f"data/evaluate/predictions.parquet has no usable prediction of the candidate for {unanswered} "
+            f"of {len(rows)} gold rows of the rolling test set",
         ),
     ]
 
@@ -77,16 +84,16 @@ def evidence_checks(
 def champion_checks(
     *, domain: str, labels: Sequence[str], schema: DomainSchema, shared: int, frozen: int
 ) -> list[Check]:
-    """The pinned champion answers the same question, and its anchor set is still there."""
+    """Return the checks that the pinned champion has the same domain and labels, and that its fixed test set exists."""
     return [
-        _yes(
+        _holds(
             "champion_domain",
             domain == schema.name,
             rows=1,
-            sentence=f"the champion is of domain {domain!r}, this run of {schema.name!r}: another domain needs its own "
+            sentence=f"the champion's domain is {domain!r}, this run's is {schema.name!r}: another domain needs its own "
             "release.model_name",
         ),
-        _yes(
+        _holds(
             "champion_labels",
             set(labels) == set(schema.labels),
             rows=1,
@@ -95,14 +102,14 @@ def champion_checks(
         _count(
             "anchor_rows",
             shared,
-            least=max(1, frozen // 2),
-            sentence=f"{shared} of the {frozen} frozen anchor rows were answered by candidate and best champion",
+            minimum=max(1, frozen // 2),
+            sentence=f"candidate and best champion have predictions for {shared} of the {frozen} rows of the fixed test set",
         ),
     ]
 
 
 def describe_rows(rows: pd.DataFrame, *, decisions_used: int) -> dict[str, Any]:
-    """What a test set is, and for how many decisions it has been used, this one counted."""
+    """Return rows, days and digest of a test set, and the number of decisions made on it, including this one."""
     days = rows["received_at"].dt.strftime("%Y-%m-%d")
     ids = "\n".join(sorted(rows["id"].astype(str)))
     return {
@@ -114,12 +121,12 @@ def describe_rows(rows: pd.DataFrame, *, decisions_used: int) -> dict[str, Any]:
     }
 
 
-def _yes(name: str, holds: bool, *, rows: int, sentence: str) -> Check:
+def _holds(name: str, holds: bool, *, rows: int, sentence: str) -> Check:
     return Check.equals(name, float(holds), limit=1, rows=rows, min_rows=0, required=True, sentence=sentence)
 
 
-def _count(name: str, value: int, *, least: int, sentence: str) -> Check:
-    return Check.at_least(name, value, limit=least, rows=value, min_rows=0, required=True, sentence=sentence)
+def _count(name: str, value: int, *, minimum: int, sentence: str) -> Check:
+    return Check.at_least(name, value, limit=minimum, rows=value, min_rows=0, required=True, sentence=sentence)
 
 
 def _digests(digest: str, evaluated: str) -> str:

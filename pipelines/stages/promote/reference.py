@@ -1,4 +1,4 @@
-"""The drift profile of a candidate: what live data will be compared with, once it is released."""
+"""The drift profile of a candidate, which live data is compared with after the release."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -25,19 +25,19 @@ def freeze_profile(
     schema: DomainSchema,
     params: PromoteParams,
 ) -> Profile:
-    """The profile of the window's accepted rows, before dedupe, and of what the model says on rows it never saw."""
+    """Return the profile of the window's accepted rows, before dedupe, and of predictions for rows not trained on."""
     if reference.empty:
-        raise InputError("data/ingest/records.parquet holds no row, so there is nothing to compare live data with")
+        raise InputError("data/ingest/records.parquet has no rows: live data could not be compared with it")
     days = reference["received_at"].dt.date
-    rows = spread(reference, most=params.embedded_rows)
+    rows = spread(reference, n_rows=params.embedded_rows)
     has_text = bool((reference["text"].iloc[rows] != "").any())
-    said = predictions[["id", "label", "confidence"]].merge(split[["id", "received_at", "gold"]], on="id")
-    others = unseen_rows(reference, split, answered=set(said["id"]), most=params.predicted_rows)
+    answered = predictions[["id", "label", "confidence"]].merge(split[["id", "received_at", "gold"]], on="id")
+    others = unseen_rows(reference, split, answered=set(answered["id"]), n_rows=params.predicted_rows)
     if len(others):
         answers = (
             Predictor.load(model, models_folder=models_folder).predict(others).assign(received_at=others["received_at"])
         )
-        said = pd.concat([said, answers], ignore_index=True)
+        answered = pd.concat([answered, answers], ignore_index=True)
     return build_profile(
         reference,
         start=days.min(),
@@ -48,7 +48,7 @@ def freeze_profile(
         numbers=[feature.name for feature in schema.features if feature.kind == "number"],
         labels=schema.labels,
         params=params.profile,
-        predictions=said,
+        predictions=answered,
         embeddings=embed(reference["text"].iloc[rows].tolist(), model=model, models_folder=models_folder)
         if has_text
         else None,
@@ -56,10 +56,10 @@ def freeze_profile(
     )
 
 
-def unseen_rows(reference: pd.DataFrame, split: pd.DataFrame, *, answered: set[str], most: int) -> pd.DataFrame:
-    """Rows from after the last one trained on, evenly spread over time.
+def unseen_rows(reference: pd.DataFrame, split: pd.DataFrame, *, answered: set[str], n_rows: int) -> pd.DataFrame:
+    """Return rows received after the last training row, evenly spread over time.
 
-    Before it only what was dropped or never labeled is unseen, and that is no picture of what comes in.
+    Earlier unseen rows were dropped or never labeled, so they do not represent the input.
     """
     trained_until = split.loc[split["part"] == "train", "received_at"].max()
     seen = set(split.loc[split["part"].isin(["train", "validation"]), "id"])
@@ -67,19 +67,19 @@ def unseen_rows(reference: pd.DataFrame, split: pd.DataFrame, *, answered: set[s
     if pd.notna(trained_until):
         unseen &= reference["received_at"] > trained_until
     found = reference[unseen].reset_index(drop=True)
-    return found.iloc[spread(found, most=most)].reset_index(drop=True)
+    return found.iloc[spread(found, n_rows=n_rows)].reset_index(drop=True)
 
 
-def spread(frame: pd.DataFrame, *, most: int) -> NDArray[np.int64]:
-    """Positions of at most so many rows, evenly spread over time."""
+def spread(frame: pd.DataFrame, *, n_rows: int) -> NDArray[np.int64]:
+    """Return the positions of at most `n_rows` rows, evenly spread over time."""
     order = np.argsort(frame["received_at"].to_numpy(), kind="stable")
-    if len(order) <= most:
+    if len(order) <= n_rows:
         return np.sort(order).astype(np.int64)
-    return np.sort(order[np.linspace(0, len(order) - 1, most).round().astype(np.int64)]).astype(np.int64)
+    return np.sort(order[np.linspace(0, len(order) - 1, n_rows).round().astype(np.int64)]).astype(np.int64)
 
 
 def embed(texts: list[str], *, model: Path, models_folder: Path | None) -> NDArray[np.float64]:
-    """The texts as vectors of the base model that the candidate stands on."""
+    """Return texts as vectors (n, d) of the candidate's base model."""
     from pipelines.models.encoder import Encoder
     from pipelines.models.manifest import Manifest
 

@@ -1,4 +1,4 @@
-"""The rules of promotion: what a candidate is compared with, and what follows."""
+"""The rules of promotion: comparisons of the candidate with a rival, and the checks that follow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,29 +23,29 @@ from pipelines.stats.comparison import (
 from pipelines.stats.slices import slice_rows
 
 Codes = NDArray[np.int64]
-ABOVE_ZERO = 1e-9  # better means above zero, not at it
+ABOVE_ZERO = 1e-9  # better means strictly above zero
 Action = Literal["release", "keep", "refuse"]
 
 
 @dataclass(frozen=True)
 class Contest:
-    """The same gold rows answered by the candidate and by a rival; answers and truth are class indices."""
+    """Predictions of the candidate and a rival for the same gold rows, as class codes (n,)."""
 
     rows: pd.DataFrame
     gold: Codes
     candidate: Codes
     rival: Codes
-    against: str  # who the rival is, for people
+    against: str  # description of the rival
 
     @property
     def usable(self) -> bool:
-        """Whether there is anything to compare."""
+        """Return whether there are rows to compare."""
         return len(self.gold) > 0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One paired comparison: both values, their difference with one-sided bounds, and the limit it is held to."""
+    """One paired comparison: both values, their difference with one-sided bounds, and the limit."""
 
     name: str
     metric: str
@@ -55,11 +55,11 @@ class Comparison:
     rival: float
     difference: BootstrapEstimate
     limit: float
-    better: bool  # the candidate may be called better
+    better: bool  # whether the candidate is better at the stricter confidence
     details: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for `decision.json`."""
+        """Return plain values for `decision.json`."""
         found = {key: _rounded(value) for key, value in self.difference.as_dict().items()}
         return {
             "name": self.name,
@@ -77,7 +77,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SliceHarm:
-    """What happens to slices: the table, the harmed ones, and whether the worst one stands alone."""
+    """Slices compared: the table, the harmed slices, and whether the rest is fine while the worst slice is harmed."""
 
     table: tuple[dict[str, Any], ...]
     harmed: tuple[str, ...]
@@ -87,9 +87,9 @@ class SliceHarm:
 def compare_macro_f1(
     contest: Contest, *, name: str, test_set: str, limit: float, labels: Sequence[str], params: PromoteParams, seed: int
 ) -> Comparison:
-    """Macro-F1 of the candidate minus the rival's, by a paired bootstrap over clusters of rows."""
+    """Return the macro-F1 of the candidate minus the rival's, by a paired bootstrap over clusters of rows."""
     k = len(labels)
-    mine, other = (class_sums(contest.gold, said, n_labels=k) for said in (contest.candidate, contest.rival))
+    mine, other = (class_sums(contest.gold, codes, n_labels=k) for codes in (contest.candidate, contest.rival))
     redraw = _redraw(contest, params=params, seed=seed)
     found = redraw.paired_difference(mine, other, macro_f1, confidence=params.confidence)
     strict = redraw.paired_difference(mine, other, macro_f1, confidence=params.better_confidence)
@@ -108,10 +108,10 @@ def compare_macro_f1(
 
 
 def compare_slices(contest: Contest, *, schema: DomainSchema, params: PromoteParams, seed: int) -> SliceHarm:
-    """Accuracy slice by slice, and the slices with evidence of harm.
+    """Return the accuracy of every slice, and the slices with evidence of harm.
 
     A slice is harmed when the upper bound of its difference is below minus the margin. The bounds share one error rate
-    among all slices (Bonferroni), so that equally good models are stopped by some slice at most that often.
+    among all slices (Bonferroni), so equally good models are stopped by some slice at most that often.
     """
     parts = slice_rows(
         contest.rows,
@@ -156,16 +156,16 @@ def compare_slices(contest: Contest, *, schema: DomainSchema, params: PromotePar
 
 
 def release_check(found: Comparison, *, params: PromoteParams, first: bool) -> Check:
-    """The check on `recent` that a release has to pass: not worse than the margin, or better where that is asked."""
+    """Return the check on `recent` for a release: not worse by more than the margin, or better if that is required."""
     superiority = params.superiority and not first
     lower = found.details["better_lower"] if superiority else found.difference.lower
     upper = found.difference.upper
     if first:
-        sentence = f"macro-F1 on recent gold rows is {100 * found.limit:g} points or more above {found.against}"
+        sentence = f"macro-F1 on the rolling test set is at least {100 * found.limit:g} points above {found.against}"
     elif superiority:
-        sentence = f"macro-F1 on recent gold rows is higher than that of {found.against}"
+        sentence = f"macro-F1 on the rolling test set is higher than that of {found.against}"
     else:
-        sentence = f"macro-F1 on recent gold rows is at most {-100 * found.limit:g} points below {found.against}"
+        sentence = f"macro-F1 on the rolling test set is at most {-100 * found.limit:g} points below {found.against}"
     bounds = (lower if lower is not None else float("nan"), upper)
     return Check.at_least(
         found.name,
@@ -180,11 +180,11 @@ def release_check(found: Comparison, *, params: PromoteParams, first: bool) -> C
 
 
 def anchor_check(found: Comparison) -> Check:
-    """The floor on `anchor`: never further below the best champion so far than the margin, however many releases.
+    """Return the floor on `anchor`: at most the margin below the best champion so far, over any number of releases.
 
-    The value itself is held to the margin, without its interval: the rows are frozen and the best champion's answers
-    too, so losses that are each too small to prove cannot add up, and a candidate that gains elsewhere is not stopped
-    by a small anchor set's chance alone.
+    The value itself, not its interval, must be within the margin. The rows and the best champion's predictions are
+    frozen, so losses that are each too small to prove cannot add up, and a candidate that gains elsewhere is not
+    stopped only by the sampling error of a small test set.
     """
     return Check.at_least(
         found.name,
@@ -193,7 +193,7 @@ def anchor_check(found: Comparison) -> Check:
         rows=found.difference.rows,
         min_rows=1,
         required=True,
-        sentence=f"macro-F1 on the frozen anchor rows is at most {-100 * found.limit:g} points below {found.against}",
+        sentence=f"macro-F1 on the fixed test set is at most {-100 * found.limit:g} points below {found.against}",
         details={"difference_interval": list(found.difference.interval or ())},
     )
 
