@@ -61,17 +61,14 @@ def ours(rows: list[str], *, params: Any, base: Path, device: str) -> float:
     from pipelines.stages.finetune.batches import ActivationSource, TokenSource
     from pipelines.stages.finetune.candidate import RECIPE
     from pipelines.stages.finetune.network import build
-    from pipelines.stages.finetune.training import Recipe, Trainer
+    from pipelines.stages.finetune.training import Recipe, Rows, Trainer
+    from pipelines.training.tracking import NoTracking
 
     spec = params.base_model
     dtype = compute_type(spec.precision, device=device)
     accelerator = Accelerator(mixed_precision="bf16" if "bfloat16" in str(dtype) else "no", cpu=device == "cpu")
     began = clock(device)
-    network, lower = build(
-        base, layers=spec.layers, n_labels=len(LABELS), pooling=spec.pooling, mode=params.mode,
-        train_layers=params.train_layers, cache_frozen=params.cache_frozen, rank=params.lora.rank,
-        alpha=params.lora.alpha, targets=params.lora.targets, dropout=params.dropout, seed=0,
-    )  # fmt: skip
+    network, lower = build(base, params=params, n_labels=len(LABELS), seed=0)
     tokens = load_tokenizer(base, max_tokens=spec.max_tokens, max_characters=spec.max_characters)(rows)
     source: Any = TokenSource(tokens, device=accelerator.device)
     if lower is not None:
@@ -81,10 +78,10 @@ def ours(rows: list[str], *, params: Any, base: Path, device: str) -> float:
         **{name: getattr(params, name) for name in RECIPE if name != "seed"} | {"evaluate_every": 10**9}, seed=0
     )
     with TemporaryDirectory() as scratch:
-        Trainer(network, accelerator=accelerator, recipe=recipe, folder=Path(scratch)).fit(
-            source, targets=np.eye(len(LABELS))[np.arange(len(rows)) % len(LABELS)], weights=np.ones(len(rows)),
-            validation=None, gold=np.empty(0, dtype=np.int64), on_look=lambda *_: None,
-        )  # fmt: skip
+        targets = np.eye(len(LABELS))[np.arange(len(rows)) % len(LABELS)]
+        trainer = Trainer(network, accelerator=accelerator, recipe=recipe, folder=Path(scratch))
+        data = Rows(source, targets=targets, weights=np.ones(len(rows)))
+        trainer.fit(data, validation=None, gold=np.empty(0, dtype=np.int64), tracker=NoTracking())
     return clock(device) - began
 
 

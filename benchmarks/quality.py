@@ -170,17 +170,24 @@ def baseline_probabilities(
 
 def finetuned_answers(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
     """Yield the answers of the fine-tuned model, of the average of both, and of the candidate that evaluate would choose."""
+    from pipelines.models.base_model import find_base_model
     from pipelines.models.predictor import Predictor
-    from pipelines.stages.finetune import candidate as finetune
+    from pipelines.stages.finetune.candidate import Job
+    from pipelines.stages.finetune.candidate import train as finetune
     from pipelines.stages.finetune.checkpoint import code_digest
     from pipelines.stages.finetune.params import FinetuneParams
+    from pipelines.training.tracking import NoTracking
 
     labels, data = rest["labels"], split_for(train, labels=rest["labels"])
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        metrics, _ = finetune.train(data, folder=folder, labels=labels, params=parameters("finetune", FinetuneParams),
-                                    seed=rest["seed"], code=code_digest(), on_look=lambda *_: None)  # fmt: skip
-        predictor = Predictor.load(folder, models_folder=MODELS)
+        params = parameters("finetune", FinetuneParams)
+        base = find_base_model(params.base_model, models_folder=MODELS)
+        job = Job(data, labels=labels, params=params, base=base, seed=rest["seed"], code=code_digest(),
+                  checkpoints=folder / "checkpoints")  # fmt: skip
+        (folder / "model").mkdir()
+        metrics, _ = finetune(job, folder=folder / "model", tracker=NoTracking())
+        predictor = Predictor.load(folder / "model", models_folder=MODELS)
         ours = predictor.predict_proba(test)
         seen = predictor.predict_proba(data.validation)
     names, other = np.array(labels), baseline_probabilities(train, test, **rest)

@@ -1,1 +1,1 @@
-"""Models on disk and how they predict: base model, encoder, adapters, linear models, predictor."""
+"""Models on disk and how they predict: base model, encoder, adapters, linear model, predictor."""

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MIN_BATCH_TOKENS = 384
-MAX_BATCH_TOKENS = 1024  # what stays in a small cache: 4,096 took a fifth more time on two cores, with the same bits
-STACKS = ("encoder.layer", "transformer.layer", "layers", "h")  # BERT and its kin, DistilBERT, Llama and its kin, GPT-2
+MAX_BATCH_TOKENS = 1024  # fits into a small cache: 4,096 took a fifth more time on two cores, with the same bits
+STACKS = ("encoder.layer", "transformer.layer", "layers", "h")  # BERT and similar, DistilBERT, Llama and similar, GPT-2
 Tokens = list[list[int]]
-Vectors = Callable[[Tokens], NDArray[np.float32]]  # token ids of any lengths -> one vector a text
+Vectors = Callable[[Tokens], NDArray[np.float32]]  # token ids of any lengths -> (n, width)
 
 
 def load_tokenizer(folder: Path, *, max_tokens: int, max_characters: int) -> Callable[[Sequence[str]], Tokens]:
-    """A function from texts to token ids; an empty text gives the special tokens, or one unknown token."""
+    """Return a function from texts to token ids; an empty text gives the special tokens, or one unknown token."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
@@ -46,10 +46,10 @@ def load_tokenizer(folder: Path, *, max_tokens: int, max_characters: int) -> Cal
     return tokenize
 
 
-def layers_of(network: Any, *, otherwise: str) -> tuple[str, Any]:
-    """The stack of layers of a base model and its name in it, as the families of transformers have it.
+def layers_of(network: Any, *, advice: str) -> tuple[str, Any]:
+    """Return the name of a base model's stack of layers and the stack, for the families of transformers in `STACKS`.
 
-    Raises InputError where the family has another name for it; `otherwise` says what a person can set then.
+    Raises InputError when the family has another name for it; `advice` names the parameters to set in that case.
     """
     from torch import nn
 
@@ -59,13 +59,14 @@ def layers_of(network: Any, *, otherwise: str) -> tuple[str, Any]:
             stack = getattr(stack, part, None)
         if isinstance(stack, nn.ModuleList):
             return name, stack
-    raise InputError(f"{type(network).__name__} names its layers in a way that is not known here; set {otherwise}")
+    raise InputError(f"{type(network).__name__}: unknown name of its stack of layers; set {advice}")
 
 
 def load_network(folder: Path, *, layers: int | None, dropout: float = 0.0) -> Any:
-    """The base model in float32 without its pooler, in evaluation mode; nothing but local safetensors is read.
+    """Return the base model in float32 without its pooler, in evaluation mode; only local safetensors are read.
 
-    With `layers`, only that many of its layers, from the lowest, are kept.
+    With `layers`, only that many of its layers are kept, from the lowest. Raises InputError when transformers cannot
+    load it or it has fewer layers.
     """
     import torch
     import transformers
@@ -88,11 +89,11 @@ def load_network(folder: Path, *, layers: int | None, dropout: float = 0.0) -> A
     if hasattr(network.config, "use_cache"):
         network.config.use_cache = False
     if layers is not None:
-        _, stack = layers_of(network, otherwise="base_model.layers: null")
+        _, stack = layers_of(network, advice="base_model.layers: null")
         if layers > len(stack):
             raise InputError(
-                f"base_model.layers = {layers}; {folder.name} has {len(stack)} layers: at most that, or null"
-                " for all, would be right"
+                f"invalid base_model.layers = {layers}: {folder.name} has {len(stack)} layers: expected at most that, "
+                "or null for all"
             )
         del stack[layers:]
         network.config.num_hidden_layers = layers
@@ -100,7 +101,7 @@ def load_network(folder: Path, *, layers: int | None, dropout: float = 0.0) -> A
 
 
 def compute_type(precision: str, *, device: str) -> torch.dtype:
-    """The number format of inference: bfloat16 where asked for and the hardware multiplies it, else float32."""
+    """Return the number format of inference: bfloat16 if asked for and supported by the hardware, else float32."""
     import torch
 
     if precision == "float32":
@@ -117,7 +118,7 @@ def compute_type(precision: str, *, device: str) -> torch.dtype:
 def batches_by_length(
     lengths: Sequence[int], *, max_batch_tokens: int = MAX_BATCH_TOKENS
 ) -> Iterator[NDArray[np.int64]]:
-    """Row numbers of batches of equal length, longest first, each filled up to `MIN_BATCH_TOKENS` by repetition."""
+    """Yield row numbers of batches of equal length, longest first, filled up to `MIN_BATCH_TOKENS` by repetition."""
     of = np.asarray(lengths, dtype=np.int64)
     for length in sorted(set(of.tolist()), reverse=True):
         rows = np.flatnonzero(of == length)
@@ -129,7 +130,7 @@ def batches_by_length(
 
 
 def pool(hidden: torch.Tensor, *, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
-    """One float32 vector a text: the mean over its tokens, or its last token."""
+    """Return one float32 vector per text, shape (n, width): the mean over its tokens, or its last token."""
     hidden = hidden.float()
     if pooling == "last":
         if mask is None:
@@ -146,7 +147,7 @@ def pool(hidden: torch.Tensor, *, mask: torch.Tensor | None, pooling: str) -> to
 def run_by_length(
     tokens: Tokens, network: Callable[[torch.Tensor], torch.Tensor], *, width: int, device: str, progress: str = ""
 ) -> NDArray[np.float32]:
-    """Rows of `network(ids)` for every text, in the order of the texts; `progress` names the work on the progress bar."""
+    """Return rows of `network(ids)`, shape (n, width), in the order of the texts; `progress` names the progress bar."""
     import torch
 
     out = np.empty((len(tokens), width), dtype=np.float32)
@@ -188,13 +189,13 @@ class Encoder:
         return cls(spec, folder=find_base_model(spec, folder=folder, models_folder=models_folder), device=device)
 
     def embed(self, texts: Sequence[str], *, progress: str = "") -> NDArray[np.float32]:
-        """One vector a text, in order."""
+        """Return one vector per text, in order, shape (n, width)."""
         tokens = self.tokenize(texts)
         if self.replacement is not None:
             return self.replacement(tokens)
         return run_by_length(tokens, self.encode, width=self.width, device=self.device, progress=progress)
 
     def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """One vector a text of one batch; `mask` is 0 where a shorter text was padded."""
+        """Return one vector per text of a batch; `mask` is 0 where a shorter text was padded."""
         hidden = self.network(input_ids=ids, attention_mask=mask).last_hidden_state
         return pool(hidden, mask=mask, pooling=self.spec.pooling)

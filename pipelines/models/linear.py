@@ -1,7 +1,7 @@
-"""A linear model on words: TF-IDF of word n-grams, and beside them a dense vector, into one logit a label.
+"""A linear model on TF-IDF of word n-grams and, optionally, a dense vector, with one logit per label.
 
-The transform equals scikit-learn's TfidfVectorizer(sublinear_tf=True, ngram_range=(1, n)); it is kept here so that a
-model is a vocabulary in JSON and numbers in safetensors, with no pickle.
+The transform equals scikit-learn's TfidfVectorizer(sublinear_tf=True, ngram_range=(1, n)). It is implemented here so
+that a model is a vocabulary in JSON and numbers in safetensors, without a pickle.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The terms that count, each with its inverse document frequency."""
+    """The terms of the model, each with its inverse document frequency."""
 
     terms: dict[str, int]
     idf: Floats
@@ -35,18 +35,18 @@ class Vocabulary:
     def fit(
         cls, texts: Sequence[str], *, ngrams: int, min_records: int, max_terms: int, max_characters: int
     ) -> Vocabulary:
-        """The `max_terms` most widespread terms of at least `min_records` texts; ties go by the alphabet."""
-        spread: Counter[str] = Counter()
+        """Keep the `max_terms` terms of most texts, each in at least `min_records`; ties in alphabetical order."""
+        n_texts: Counter[str] = Counter()
         for text in texts:
-            spread.update(set(terms_of(text[:max_characters], ngrams=ngrams)))
-        known = sorted((-n, term) for term, n in spread.items() if n >= min_records)[:max_terms]
+            n_texts.update(set(terms_of(text[:max_characters], ngrams=ngrams)))
+        known = sorted((-n, term) for term, n in n_texts.items() if n >= min_records)[:max_terms]
         kept = sorted(term for _, term in known)
-        counts = np.array([spread[term] for term in kept], dtype=np.float64)
+        counts = np.array([n_texts[term] for term in kept], dtype=np.float64)
         idf = np.log((1.0 + len(texts)) / (1.0 + counts)) + 1.0  # scikit-learn's smooth_idf
         return cls({term: index for index, term in enumerate(kept)}, idf, ngrams, max_characters)
 
     def transform(self, texts: Sequence[str]) -> Any:
-        """A sparse row a text: (1 + ln tf) idf, then Euclidean length 1; a text without known terms is all zero."""
+        """Return a sparse row per text, (n, terms): (1 + ln tf) idf, scaled to Euclidean length 1; zero without known terms."""
         from scipy.sparse import csr_array
 
         columns: list[int] = []
@@ -71,7 +71,7 @@ class Vocabulary:
 
 
 def terms_of(text: str, *, ngrams: int) -> Iterator[str]:
-    """Words of two or more characters, lowered, and their runs of up to `ngrams` words."""
+    """Yield words of two or more characters in lower case, and their n-grams of up to `ngrams` words."""
     words = WORD.findall(text.lower())
     yield from words
     for n in range(2, ngrams + 1):
@@ -81,15 +81,15 @@ def terms_of(text: str, *, ngrams: int) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Logits of words and, where it was trained with them, of the encoder's vectors."""
+    """Computes logits from words and, if it was trained with them, from the encoder's vectors."""
 
     vocabulary: Vocabulary
-    word_weights: Floats  # terms x labels
-    vector_weights: Floats  # width x labels; no rows without vectors
+    word_weights: Floats  # (terms, labels)
+    vector_weights: Floats  # (width, labels); no rows without vectors
     intercept: Floats
 
     def logits(self, texts: Sequence[str], vectors: NDArray[Any]) -> Floats:
-        """One logit a label for every text; `vectors` are the encoder's, scaled by `unit_length`."""
+        """Return one logit per label for every text, (n, labels); `vectors` are the encoder's, scaled by `unit_length`."""
         scores = self.vocabulary.transform(texts) @ self.word_weights + self.intercept
         return np.asarray(scores + vectors @ self.vector_weights if len(self.vector_weights) else scores)
 
@@ -117,14 +117,14 @@ class LinearModel:
         """Read what `save` wrote."""
         from safetensors.numpy import load_file
 
-        stated = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
+        content = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
         arrays = load_file(folder / WEIGHTS_FILE)
-        terms = {term: index for index, term in enumerate(stated["terms"])}
-        vocabulary = Vocabulary(terms, arrays["idf"], stated["ngrams"], stated["max_characters"])
+        terms = {term: index for index, term in enumerate(content["terms"])}
+        vocabulary = Vocabulary(terms, arrays["idf"], content["ngrams"], content["max_characters"])
         return cls(vocabulary, arrays["word_weights"], arrays["vector_weights"], arrays["intercept"])
 
 
 def unit_length(vectors: NDArray[Any]) -> Floats:
-    """Rows scaled to Euclidean length 1, as the words' rows are; a zero row stays zero."""
+    """Return rows scaled to Euclidean length 1, as the words' rows are; a zero row stays zero."""
     wide = np.asarray(vectors, dtype=np.float64)
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))

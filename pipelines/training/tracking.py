@@ -1,6 +1,6 @@
-"""Curves and params to MLflow while training goes on; whatever happens there never changes or stops a stage.
+"""Send parameters and curves to MLflow during training; no failure there changes or stops a stage.
 
-A thread of its own talks to MLflow, so that neither its start-up nor a slow server costs training time.
+A separate thread talks to MLflow, so that neither its start-up nor a slow server costs training time.
 """
 
 from __future__ import annotations
@@ -11,16 +11,35 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from pipelines.runtime.project import Project
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S = 20.0  # what the end of training waits for MLflow at most
-OFF = "PERENNIAL_TRACKING"  # set to "off": nothing is logged
+MAX_WAIT_S = 20.0  # the longest time that the end of training waits for MLflow
+SWITCH = "PERENNIAL_TRACKING"  # set to "off": nothing is logged
 
 
-class Tracking:
-    """Takes metrics and passes them on; says so once when MLflow does not take them."""
+class Tracker(Protocol):
+    """Takes the metrics of a training."""
+
+    def log(self, metrics: dict[str, Any], *, step: int) -> None:
+        """Log the numbers among `metrics` at `step`."""
+
+
+class NoTracking:
+    """Tracking turned off."""
+
+    def log(self, metrics: dict[str, Any], *, step: int) -> None:
+        """Log nothing."""
+
+
+class MlflowTracking:
+    """Queues metrics and sends them to an MLflow run from a thread; warns once when MLflow does not accept them."""
 
     def __init__(self, run_name: str, params: dict[str, Any], *, uri: str) -> None:
         self._queue: queue.Queue[tuple[dict[str, float], int] | str] = queue.Queue()
@@ -33,11 +52,11 @@ class Tracking:
         self._queue.put((numbers, step))
 
     def close(self, status: str) -> None:
-        """Let the rest be written, for a bounded time."""
+        """End the run with a status, after a bounded wait for metrics that are not sent yet."""
         self._queue.put(status)
-        self._thread.join(PATIENCE_S)
+        self._thread.join(MAX_WAIT_S)
         if self._thread.is_alive():
-            logger.warning("MLflow took longer than %.0f s; its last metrics may be missing there", PATIENCE_S)
+            logger.warning("MLflow took longer than %.0f s; its last metrics may be missing there", MAX_WAIT_S)
 
     def _work(self, run_name: str, params: dict[str, str], uri: str) -> None:
         try:
@@ -57,25 +76,17 @@ class Tracking:
                 client.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in numbers.items()])
             client.set_terminated(run_id, status=item)
         except Exception as error:  # whatever it is: the stage's outcome is a function of files, not of a tracker
-            logger.warning("MLflow at %s takes no more metrics (%s); training goes on", uri, type(error).__name__)
-
-
-class Silent:
-    """Tracking turned off."""
-
-    def log(self, metrics: dict[str, Any], *, step: int) -> None:
-        """Log nothing."""
+            logger.warning("MLflow at %s accepts no more metrics (%s); training continues", uri, type(error).__name__)
 
 
 @contextmanager
-def tracked(stage: str, params: dict[str, Any]) -> Iterator[Tracking | Silent]:
-    """An MLflow run around the block, in the store that `runtime.state` names."""
-    if os.environ.get(OFF) == "off":
-        yield Silent()
+def tracked(project: Project, stage: str, params: BaseModel) -> Iterator[Tracker]:
+    """Open an MLflow run around the block in the project's tracking store, or none if `PERENNIAL_TRACKING` is off."""
+    if project.environment.get(SWITCH) == "off":
+        yield NoTracking()
         return
-    from pipelines.runtime.state import tracking_uri
-
-    tracking = Tracking(stage, params, uri=tracking_uri())
+    project.state.mkdir(parents=True, exist_ok=True)  # the default store is a file there
+    tracking = MlflowTracking(stage, params.model_dump(), uri=project.tracking_uri)
     try:
         yield tracking
     except BaseException:
@@ -85,7 +96,7 @@ def tracked(stage: str, params: dict[str, Any]) -> Iterator[Tracking | Silent]:
 
 
 def flat(params: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested parameters as one level of dotted names."""
+    """Return nested parameters as one level of dotted names."""
     out: dict[str, str] = {}
     for key, value in params.items():
         out.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": str(value)})

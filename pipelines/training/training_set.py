@@ -1,4 +1,4 @@
-"""What both candidates are trained on: weakly labeled train rows with weights, and gold validation rows."""
+"""What both models are trained on: weakly labeled train rows with weights, and gold validation rows."""
 
 from __future__ import annotations
 
@@ -14,18 +14,32 @@ from pipelines.runtime.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipelines.runtime.store import Store
+
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Rows to train on, and rows to stop, choose and calibrate by."""
+    """Rows to train on, and rows for early stopping, model choice and calibration."""
 
     train: pd.DataFrame
-    targets: Floats  # a probability for each label, rows sum to 1
+    targets: Floats  # a probability for each label, (n, labels), rows sum to 1
     weights: Floats  # reweighing times class weight, mean 1
     validation: pd.DataFrame  # rows with a gold label only; may be empty
     gold: NDArray[np.int64]  # index of each validation row's gold label
+
+
+def read_training_set(store: Store, *, labels: Sequence[str], soft: bool, balanced: bool) -> TrainingSet:
+    """Read what stages split, label and bias_gate wrote, and join it; see `training_set`."""
+    return training_set(
+        store.read_records("split"),
+        weak=store.read_records("label"),
+        weights=store.read_records("bias_gate"),
+        labels=labels,
+        soft=soft,
+        balanced=balanced,
+    )
 
 
 def training_set(
@@ -37,20 +51,24 @@ def training_set(
     soft: bool,
     balanced: bool,
 ) -> TrainingSet:
-    """Join the train part to its weak labels and weights; gold labels are taken from the validation part only."""
+    """Join the train part to its weak labels and weights; gold labels are taken from the validation part only.
+
+    With `soft`, targets are label probabilities, else the weak label; with `balanced`, every label has the same total
+    weight. Raises InputError when there are no training rows or all have one label.
+    """
     joined = records[records["part"] == "train"].merge(weak, on="id", validate="one_to_one")
     joined = joined[joined["weak_label"].notna()].merge(weights[["id", "weight"]], on="id", validate="one_to_one")
     if joined.empty:
         raise InputError(
             "no training rows: no record of part 'train' has a weak label and a weight; "
-            "look at data/label/metrics.json and data/bias_gate/metrics.json"
+            "see data/label/metrics.json and data/bias_gate/metrics.json"
         )
     code_of = {label: code for code, label in enumerate(labels)}
     codes = np.array([code_of[label] for label in joined["weak_label"]], dtype=np.int64)
     if len(set(codes.tolist())) < 2:
         raise InputError(
             f"all {len(joined)} training rows have the weak label {joined['weak_label'].iloc[0]!r}; "
-            "two or more labels are needed: look at data/label/functions.csv"
+            "expected two or more labels: see data/label/functions.csv"
         )
     targets = np.eye(len(labels))[codes]
     if soft:
@@ -70,7 +88,7 @@ def training_set(
 
 
 def class_weights(targets: Floats, weights: Floats) -> Floats:
-    """A factor for each row that gives every present label the same total weight (scikit-learn's "balanced")."""
+    """Return a factor per row that gives every present label the same total weight (scikit-learn's "balanced")."""
     mass = (targets * weights[:, None]).sum(axis=0)
     factor = np.divide(mass.sum(), mass * (mass > 0).sum(), out=np.zeros_like(mass), where=mass > 0)
     return np.asarray(targets @ factor)

@@ -1,4 +1,4 @@
-"""Train the cheap candidate: data/split, data/label, data/bias_gate -> data/baseline/model."""
+"""Train the baseline: data/split, data/label, data/bias_gate -> data/baseline/model."""
 
 from pipelines.runtime.project import Project
 from pipelines.runtime.runner import run
@@ -10,26 +10,19 @@ def main(project: Project) -> None:
 
     from pipelines.gates.status import require_open
     from pipelines.models.encoder import Encoder
-    from pipelines.records.domain import load_domain
-    from pipelines.runtime import store
-    from pipelines.runtime.params import load_params, load_resources
+    from pipelines.records.domain import Domain
     from pipelines.stages.baseline.candidate import train
     from pipelines.stages.baseline.params import BaselineParams
     from pipelines.training.tracking import tracked
-    from pipelines.training.training_set import training_set
+    from pipelines.training.training_set import read_training_set
 
-    require_open(project.store, "bias_gate")
-    params, resources, schema = load_params("baseline", BaselineParams), load_resources(), load_domain().schema
+    store, resources = project.store, project.resources
+    require_open(store, "bias_gate")
+    params, schema = project.section("baseline", BaselineParams), Domain(project.domain_folder).schema
     torch.set_num_threads(resources.threads)
-    data = training_set(
-        store.read_records("split"),
-        weak=store.read_records("label"),
-        weights=store.read_records("bias_gate"),
-        labels=schema.labels,
-        soft=params.soft_labels,
-        balanced=params.class_weights == "balanced",
-    )
-    with store.writing_folder("baseline", "model") as folder, tracked("baseline", params.model_dump()) as tracking:
+    balanced = params.class_weights == "balanced"
+    data = read_training_set(store, labels=schema.labels, soft=params.soft_labels, balanced=balanced)
+    with store.writing_folder("baseline", "model") as folder, tracked(project, "baseline", params) as tracking:
         metrics = train(
             data,
             folder=folder,

@@ -11,22 +11,25 @@ from numpy.typing import NDArray
 from pipelines.runtime.progress import advancing
 
 Floats = NDArray[np.float64]
-Weights = tuple[Floats, Floats, Floats]  # of words (terms x labels), of vectors (width x labels), the intercept
-Recipe = tuple[bool, float]  # whether vectors stand beside the words, and C
+Weights = tuple[Floats, Floats, Floats]  # words (terms, labels), vectors (width, labels), intercept (labels,)
+Recipe = tuple[bool, float]  # whether the model gets vectors as well as words, and C
 
 
 def fit_softmax(
     words: Any, vectors: Floats, *, targets: Floats, weights: Floats, strength: float, max_iterations: int
 ) -> Weights:
-    """Word weights, vector weights and intercept that minimize strength * sum w_i CE_i + |W|^2 / 2, as scikit-learn's
-    LogisticRegression(C=strength) does, but with a probability for each label as the target of a row.
+    """Return the weights that minimize strength * sum w_i CE_i + |W|^2 / 2.
+
+    This is the objective of scikit-learn's LogisticRegression(C=strength), with a probability for each label as the
+    target of a row; scikit-learn takes hard labels only. `words` is sparse, (n, terms); `vectors` (n, width); `targets`
+    (n, labels). The intercept is not penalized.
     """
     from scipy.optimize import minimize
 
     n_words, width, n_labels = words.shape[1], vectors.shape[1], targets.shape[1]
     transposed = words.T.tocsr()
     ends = np.cumsum([n_words * n_labels, width * n_labels])
-    scale = 1.0 / (strength * weights.sum())  # the objective divided by its data part's size: a well-scaled start
+    scale = 1.0 / (strength * weights.sum())  # divides the objective by the size of its data part: a well-scaled start
 
     def unpack(flat: Floats) -> Weights:
         first, second, bias = np.split(flat, ends)
@@ -56,19 +59,19 @@ def fit_softmax(
 
 
 def fold_of(n: int, *, folds: int, seed: int) -> NDArray[np.int64]:
-    """A fold for each row: as even as can be, shuffled by the seed."""
+    """Return a fold for each of `n` rows: sizes differ by one at most, shuffled by the seed."""
     return np.random.default_rng(seed).permutation(np.arange(n) % folds)
 
 
 def fit_mean(words: Any, vectors: Floats, *, recipes: Sequence[Recipe], **fit: Any) -> tuple[list[Weights], Weights]:
-    """The model of every recipe, and their mean, which is a linear model as well: no choice between them to get wrong.
+    """Return the model of every recipe and their mean, which is a linear model too, so that none has to be chosen.
 
-    Weights of vectors that a recipe does not look at are 0.
+    Vector weights of a recipe without vectors are 0. `fit` is passed to `fit_softmax`.
     """
     each = []
     for with_vectors, strength in recipes:
-        beside = vectors if with_vectors else vectors[:, :0]
-        first, second, bias = fit_softmax(words, beside, strength=strength, **fit)
+        given = vectors if with_vectors else vectors[:, :0]
+        first, second, bias = fit_softmax(words, given, strength=strength, **fit)
         each.append((first, second if with_vectors else np.zeros((vectors.shape[1], len(bias))), bias))
     first, second, bias = (np.mean(part, axis=0) for part in zip(*each, strict=True))
     return each, (first, second, bias)
@@ -77,9 +80,9 @@ def fit_mean(words: Any, vectors: Floats, *, recipes: Sequence[Recipe], **fit: A
 def out_of_fold_logits(
     words: Any, vectors: Floats, *, targets: Floats, weights: Floats, folds: int, seed: int, **fit: Any
 ) -> Floats:
-    """Logits of every row from models that did not see it: what the trees may learn from without being fooled.
+    """Return logits of every row from models that did not see it, shape (n, labels), for the trees to learn from.
 
-    `fit` is what `fit_mean` takes besides the rows.
+    Logits of rows that a model was fitted on are too confident. `fit` is passed to `fit_mean`.
     """
     fold = fold_of(len(targets), folds=folds, seed=seed)
     out = np.empty_like(targets)

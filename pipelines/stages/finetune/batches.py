@@ -1,11 +1,11 @@
-"""Training batches: texts of like length together, in an order that depends on the seed and the epoch only."""
+"""Training batches of texts of similar length, in an order that depends on the seed and the epoch only."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -17,16 +17,29 @@ from pipelines.runtime.progress import advancing
 
 
 def epoch_batches(lengths: Sequence[int], *, rows: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """Row numbers of each batch of an epoch: shuffled, sorted by length in stretches of 16 batches, shuffled again."""
+    """Return the row numbers of each batch of an epoch.
+
+    Rows are shuffled, sorted by length within groups of 16 batches, and the batches shuffled again.
+    """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))
     of = np.asarray(lengths)
     batches: list[NDArray[np.int64]] = []
     for start in range(0, len(order), 16 * rows):
-        stretch = order[start : start + 16 * rows]
-        stretch = stretch[np.argsort(-of[stretch], kind="stable")]
-        batches.extend(stretch[at : at + rows] for at in range(0, len(stretch), rows))
+        group = order[start : start + 16 * rows]
+        group = group[np.argsort(-of[group], kind="stable")]
+        batches.extend(group[at : at + rows] for at in range(0, len(group), rows))
     return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Allocate the space of a file; OSError when the disk has less."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for start in range(0, size, 1 << 20):  # macOS
+        file.write(bytes(min(1 << 20, size - start)))
+    file.flush()
 
 
 class TokenSource:
@@ -38,7 +51,7 @@ class TokenSource:
         self.device = device
 
     def batch(self, rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
-        """What the classifier takes for these rows, padded on the right to the longest."""
+        """Return the classifier's arguments for these rows, padded on the right to the longest."""
         longest = max(self.lengths[row] for row in rows)
         ids = torch.zeros((len(rows), longest), dtype=torch.long)
         mask = torch.zeros((len(rows), longest), dtype=torch.long)
@@ -49,10 +62,10 @@ class TokenSource:
 
 
 class ActivationSource:
-    """Batches of the frozen layers' activations, computed once and kept in a file without a name.
+    """Batches of the frozen layers' activations, computed once and kept in an unlinked temporary file.
 
-    The file is unlinked while open, so a killed run leaves nothing, and its space is taken at once, so that a full disk
-    is an error here and not a crash later.
+    The file has no name, so a killed run leaves nothing behind. Its space is allocated at once, so that a full disk is
+    an error here and not a crash later.
     """
 
     def __init__(
@@ -64,15 +77,16 @@ class ActivationSource:
         size = int(ends[-1]) * width * dtype.itemsize
         with tempfile.TemporaryFile(prefix="perennial-activations-") as file:
             try:
-                os.posix_fallocate(file.fileno(), 0, size)
+                _reserve(file, size)
             except OSError as error:
                 raise StoreError(
-                    f"{tempfile.gettempdir()}: the frozen layers' activations take {size / 1e6:,.1f} MB there, and "
-                    f"that cannot be had ({error.strerror}); name a larger folder with TMPDIR, or set "
-                    "finetune.cache_frozen: false"
+                    f"{tempfile.gettempdir()}: no space for {size / 1e6:,.1f} MB of the frozen layers' activations "
+                    f"({error.strerror}); set TMPDIR to a larger folder, or finetune.cache_frozen: false"
                 ) from error
             bits = np.int16 if dtype.itemsize == 2 else np.int32
-            raw = np.memmap(file, dtype=bits, mode="r+", shape=(int(ends[-1]), width))  # outlives the open file
+            raw = np.memmap(
+                file, dtype=bits, mode="r+", shape=(int(ends[-1]), width)
+            )  # stays valid after the file is closed
         self._store = torch.from_numpy(raw).view(dtype)
         self.device = device
         lower = lower.to(device=device, dtype=dtype)
@@ -85,7 +99,7 @@ class ActivationSource:
                 advance(len(distinct))
 
     def batch(self, rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
-        """What the classifier takes for these rows, padded on the right to the longest."""
+        """Return the classifier's arguments for these rows, padded on the right to the longest."""
         longest = max(self.lengths[row] for row in rows)
         hidden = torch.zeros((len(rows), longest, self._store.shape[1]), dtype=self._store.dtype)
         mask = torch.zeros((len(rows), longest), dtype=torch.long)

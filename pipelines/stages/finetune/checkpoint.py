@@ -1,11 +1,10 @@
-"""Where training stands, on disk: enough to go on as if nothing had happened."""
+"""Checkpoints of a training: enough on disk to resume it with the same result as without the interruption."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,28 @@ from typing import Any
 import torch
 
 import pipelines.models
-from pipelines.runtime.state import home, write_atomic
+from pipelines.runtime.state import write_atomic
 
 logger = logging.getLogger(__name__)
 Tensors = dict[str, torch.Tensor]
 
 
 @dataclass
-class Standing:
-    """Everything about a training run that changes from step to step, but for the weights."""
+class TrainingState:
+    """Everything about a training run that changes from step to step, except weights and optimizer."""
 
     step: int = 0
     best_step: int = 0
     best_score: float | None = None
-    looks_without_better: int = 0
+    evaluations_without_improvement: int = 0
     loss_sum: float = 0.0
     curve: list[dict[str, float | int | None]] = field(default_factory=list)
 
 
-def folder_for(key: dict[str, Any]) -> Path:
-    """The checkpoint folder of a run with these inputs, parameters and code: another run never finds it."""
+def folder_for(key: dict[str, Any], *, root: Path) -> Path:
+    """Return the checkpoint folder below `root` of a run with these inputs, parameters and code, and no other run."""
     digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
-    return home() / "checkpoints" / digest[:24]
+    return root / digest[:24]
 
 
 def code_digest() -> str:
@@ -44,16 +43,16 @@ def code_digest() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def save(folder: Path, *, standing: Standing, tensors: Tensors) -> None:
-    """Write one file, whole or not at all; weights, optimizer and standing are from the same step."""
+def save(folder: Path, *, state: TrainingState, tensors: Tensors) -> None:
+    """Write one file atomically; weights, optimizer and state are from the same step."""
     from safetensors.torch import save as to_bytes
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(folder / "state.safetensors", to_bytes(plain, metadata={"standing": json.dumps(asdict(standing))}))
+    write_atomic(folder / "state.safetensors", to_bytes(plain, metadata={"state": json.dumps(asdict(state))}))
 
 
-def load(folder: Path) -> tuple[Standing, Tensors] | None:
-    """What `save` wrote last, or nothing; a file that cannot be read is said and left aside."""
+def load(folder: Path) -> tuple[TrainingState, Tensors] | None:
+    """Return what `save` wrote last, or None without a readable file; an unreadable one is logged and ignored."""
     from safetensors import SafetensorError, safe_open
 
     file = folder / "state.safetensors"
@@ -61,13 +60,8 @@ def load(folder: Path) -> tuple[Standing, Tensors] | None:
         return None
     try:
         with safe_open(file, framework="pt") as opened:
-            standing = Standing(**json.loads(opened.metadata()["standing"]))
-            return standing, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            state = TrainingState(**json.loads(opened.metadata()["state"]))
+            return state, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         logger.warning("%s is not readable (%s): training starts over", file, error)
         return None
-
-
-def drop(folder: Path) -> None:
-    """Remove the checkpoint of a finished run."""
-    shutil.rmtree(folder, ignore_errors=True)

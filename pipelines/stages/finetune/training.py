@@ -1,10 +1,9 @@
-"""The training loop: soft cross entropy, warmup and cosine, early stopping on gold, and going on after a kill."""
+"""The training loop: soft cross entropy, warmup and cosine, early stopping on gold rows, and resuming after a kill."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,19 +17,29 @@ from pipelines.runtime.errors import InputError
 from pipelines.runtime.progress import advancing
 from pipelines.stages.finetune import checkpoint
 from pipelines.stages.finetune.batches import epoch_batches
-from pipelines.stages.finetune.checkpoint import Standing, Tensors
+from pipelines.stages.finetune.checkpoint import Tensors, TrainingState
 from pipelines.stats.comparison import macro_f1_score
+from pipelines.training.tracking import Tracker
 
 logger = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """Where batches come from."""
+    """Gives batches of rows."""
 
-    lengths: list[int]
+    lengths: list[int]  # tokens of each row
 
     def batch(self, rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
-        """What the classifier takes for these rows."""
+        """Return the classifier's arguments for these rows."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows to train on."""
+
+    source: Source
+    targets: NDArray[np.float64]  # (n, labels)
+    weights: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,12 @@ class Recipe:
 
 
 def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Mean over rows of w_i times the cross entropy between target probabilities and the softmax of the logits."""
+    """Return the mean over rows of w_i times the cross entropy between target probabilities and softmax(logits)."""
     return -(weights * (targets * torch.log_softmax(logits.float(), dim=1)).sum(1)).mean()
 
 
 def rate_at(step: int, *, steps: int, warmup_share: float) -> float:
-    """Share of the full learning rate at a step: linear warmup, then cosine down to 0 (Loshchilov & Hutter 2017)."""
+    """Return the share of the full learning rate at a step: linear warmup, then cosine (Loshchilov & Hutter 2017)."""
     warmup = math.ceil(steps * warmup_share)
     if step < warmup:
         return (step + 1) / (warmup + 1)
@@ -64,7 +73,7 @@ def rate_at(step: int, *, steps: int, warmup_share: float) -> float:
 
 
 class Trainer:
-    """One training run; all its state is `standing`, the trained weights and the optimizer."""
+    """One training run; everything that changes is in `state`, the trained weights and the optimizer."""
 
     def __init__(self, classifier: torch.nn.Module, *, accelerator: Any, recipe: Recipe, folder: Path) -> None:
         self.recipe, self.accelerator, self.folder = recipe, accelerator, folder
@@ -78,52 +87,48 @@ class Trainer:
             fused=True,
         )
         self.model, self.optimizer = accelerator.prepare(classifier, self.inner)
-        self.standing = Standing()
+        self.state = TrainingState()
         self.best: Tensors = {}
 
-    def fit(
-        self,
-        source: Source,
-        *,
-        targets: NDArray[np.float64],
-        weights: NDArray[np.float64],
-        validation: Source | None,
-        gold: NDArray[np.int64],
-        on_look: Callable[[dict[str, Any], int], None],
-    ) -> Standing:
-        """Train to the end, or until gold validation stops getting better; leave the best weights in the network."""
-        recipe, standing = self.recipe, self._resume()
+    def fit(self, rows: Rows, *, validation: Source | None, gold: NDArray[np.int64], tracker: Tracker) -> TrainingState:
+        """Train until the last step, or until gold validation stops improving; leave the best weights in the network.
+
+        `gold` holds the label indexes of the validation rows. Raises InputError when the loss is not finite.
+        """
+        self._resume()
+        recipe, state = self.recipe, self.state
         device = self.accelerator.device
-        target = torch.tensor(targets, dtype=torch.float32, device=device)
-        weight = torch.tensor(weights, dtype=torch.float32, device=device)
-        steps = self.steps_for(len(source.lengths))
+        target = torch.tensor(rows.targets, dtype=torch.float32, device=device)
+        weight = torch.tensor(rows.weights, dtype=torch.float32, device=device)
+        steps = self.steps_for(len(rows.source.lengths))
         per_epoch = steps // recipe.epochs
         batches: list[NDArray[np.int64]] = []
         planned = -1
         with advancing("fine-tuning", total=steps) as advance:
-            advance(self.standing.step)
-            while self.standing.step < steps and self.standing.looks_without_better < recipe.patience:
-                epoch, at = divmod(self.standing.step, per_epoch)
+            advance(state.step)
+            while state.step < steps and state.evaluations_without_improvement < recipe.patience:
+                epoch, at = divmod(state.step, per_epoch)
                 if epoch != planned:
-                    batches = epoch_batches(source.lengths, rows=recipe.batch_rows, seed=recipe.seed, epoch=epoch)
+                    batches = epoch_batches(rows.source.lengths, rows=recipe.batch_rows, seed=recipe.seed, epoch=epoch)
                     planned = epoch
-                standing.loss_sum += self._step(source, batches[at], target, weight, steps=steps)
-                standing.step += 1
+                state.loss_sum += self._step(rows.source, batches[at], target, weight, steps=steps)
+                state.step += 1
                 advance(1)
-                if standing.step % recipe.evaluate_every == 0 or standing.step == steps:
-                    self._look(validation, gold, on_look=on_look)
+                if state.step % recipe.evaluate_every == 0 or state.step == steps:
+                    self._evaluate(validation, gold, tracker=tracker)
         if validation is not None and self.best:
-            self._put(self.best)
-        return standing
+            self._set_weights(self.best)
+        return state
 
     def steps_for(self, rows: int) -> int:
-        """Steps of all epochs over this many rows."""
+        """Return the number of steps of all epochs over this many rows."""
         return -(-rows // self.recipe.batch_rows) * self.recipe.epochs
 
     def _step(
         self, source: Source, rows: NDArray[np.int64], target: torch.Tensor, weight: torch.Tensor, *, steps: int
     ) -> float:
-        rate = rate_at(self.standing.step, steps=steps, warmup_share=self.recipe.warmup_share)
+        """Train on one batch and return its loss."""
+        rate = rate_at(self.state.step, steps=steps, warmup_share=self.recipe.warmup_share)
         for group, full in zip(self.inner.param_groups, self.full_rates, strict=True):
             group["lr"] = full * rate
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
@@ -132,7 +137,7 @@ class Trainer:
         mine = mine if len(mine) else rows[:1]
         if self.recipe.dropout:  # the same random numbers for a step, whether or not training was interrupted
             torch.manual_seed(
-                int(np.random.SeedSequence([self.recipe.seed, self.standing.step, rank]).generate_state(1)[0])
+                int(np.random.SeedSequence([self.recipe.seed, self.state.step, rank]).generate_state(1)[0])
             )
         self.model.train()
         logits = self.model(**source.batch(mine))
@@ -145,36 +150,34 @@ class Trainer:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise InputError(
-                f"fine-tuning diverged: the loss is {value} at step {self.standing.step + 1}; "
-                f"a smaller finetune.learning_rate than {self.recipe.learning_rate} would be right"
+                f"fine-tuning diverged: the loss is {value} at step {self.state.step + 1}; "
+                f"set finetune.learning_rate to less than {self.recipe.learning_rate}"
             )
         return value
 
-    def _look(
-        self, validation: Source | None, gold: NDArray[np.int64], *, on_look: Callable[[dict[str, Any], int], None]
-    ) -> None:
-        """Measure on gold validation, keep the best weights, and write a checkpoint."""
-        standing = self.standing
-        since = standing.step - (int(standing.curve[-1]["step"] or 0) if standing.curve else 0)
+    def _evaluate(self, validation: Source | None, gold: NDArray[np.int64], *, tracker: Tracker) -> None:
+        """Measure gold validation, keep the best weights, and write a checkpoint."""
+        state = self.state
+        since = state.step - (int(state.curve[-1]["step"] or 0) if state.curve else 0)
         score = macro_f1_score(gold, self.logits(validation)) if validation is not None else None
-        point = {"step": standing.step, "loss": standing.loss_sum / since, "validation_macro_f1": score}
-        standing.curve.append(point)
-        standing.loss_sum = 0.0
+        point = {"step": state.step, "loss": state.loss_sum / since, "validation_macro_f1": score}
+        state.curve.append(point)
+        state.loss_sum = 0.0
         if score is not None:
-            if standing.best_score is None or score > standing.best_score:
-                standing.best_score, standing.best_step, standing.looks_without_better = score, standing.step, 0
+            if state.best_score is None or score > state.best_score:
+                state.best_score, state.best_step, state.evaluations_without_improvement = score, state.step, 0
                 self.best = {name: p.detach().clone() for name, p in self.trained.items()}
             else:
-                standing.looks_without_better += 1
+                state.evaluations_without_improvement += 1
         shown = "" if score is None else f", gold validation macro-F1 {score:.4f}"
-        logger.info("step %d: loss %.4f%s", standing.step, point["loss"], shown)
+        logger.info("step %d: loss %.4f%s", state.step, point["loss"], shown)
         if self.accelerator.is_main_process:
-            on_look({name: value for name, value in point.items() if name != "step"}, standing.step)
-            checkpoint.save(self.folder, standing=standing, tensors=self._tensors())
+            tracker.log({name: value for name, value in point.items() if name != "step"}, step=state.step)
+            checkpoint.save(self.folder, state=state, tensors=self._tensors())
         self.accelerator.wait_for_everyone()
 
     def logits(self, source: Source) -> NDArray[np.float64]:
-        """Logits of every row of a source as they are during training, in order; each process computes its share."""
+        """Return logits of every row with the present weights, shape (n, labels); each process computes its share."""
         from accelerate.utils import gather_object
 
         self.model.eval()
@@ -196,22 +199,21 @@ class Trainer:
             tensors.update({f"optimizer/{key}/{name}": value for key, value in self.inner.state[p].items()})
         return tensors
 
-    def _resume(self) -> Standing:
-        """Take up the last checkpoint of the same run, if there is one."""
+    def _resume(self) -> None:
+        """Load the last checkpoint of the same run, if there is one."""
         found = checkpoint.load(self.folder)
         if found is None:
-            return self.standing
-        self.standing, tensors = found
-        self._put({name: tensors[f"weight/{name}"] for name in self.trained})
+            return
+        self.state, tensors = found
+        self._set_weights({name: tensors[f"weight/{name}"] for name in self.trained})
         self.best = {name: tensors[f"best/{name}"] for name in self.trained if f"best/{name}" in tensors}
         for name, p in self.trained.items():
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 value = tensors[f"optimizer/{key}/{name}"]
                 self.inner.state[p][key] = value if key == "step" else value.to(p.device)
-        logger.info("going on from step %d, where an earlier run was stopped", self.standing.step)
-        return self.standing
+        logger.info("resuming at step %d, where an earlier run stopped", self.state.step)
 
-    def _put(self, weights: Tensors) -> None:
+    def _set_weights(self, weights: Tensors) -> None:
         with torch.no_grad():
             for name, p in self.trained.items():
                 p.copy_(weights[name])

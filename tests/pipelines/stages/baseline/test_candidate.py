@@ -1,4 +1,4 @@
-"""The cheap candidate on a tiny base model."""
+"""The baseline on a tiny base model."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from pipelines.models.linear import LinearModel
 from pipelines.models.predictor import Predictor
 from pipelines.records.domain import Feature
 from pipelines.runtime.errors import InputError
-from pipelines.stages.baseline.boosting import fit_boosting, rows_per_label
+from pipelines.stages.baseline.boosting import TreeData, Validation, fit_boosting, rows_per_label
 from pipelines.stages.baseline.candidate import train
 from pipelines.stages.baseline.linear import fit_mean, out_of_fold_logits
 from pipelines.stages.baseline.params import BaselineParams
@@ -163,25 +163,26 @@ def test_trees_that_lower_log_loss_but_also_macro_f1_are_left_out(tmp_path, monk
 
 
 def test_trees_that_only_change_how_sure_the_linear_model_is_are_left_out():
-    """They would lower the plain log loss of a linear model that is too timid; its temperature does that as well."""
+    """They lower the uncalibrated log loss of an underconfident linear model, which its temperature does as well."""
     rng = np.random.default_rng(3)
     gold = rng.integers(0, 3, 800)
-    told = np.where(rng.random(800) < 0.9, gold, rng.integers(0, 3, 800))
-    timid = np.eye(3)[told] * 0.5  # right nine times in ten, and says so with 45 %
-    fit = {"start": timid[:400], "targets": np.eye(3)[gold[:400]], "weights": np.ones(400)}
+    answers = np.where(rng.random(800) < 0.9, gold, rng.integers(0, 3, 800))
+    timid = np.eye(3)[answers] * 0.5  # right nine times in ten, with a probability of 45 %
     parameters = params_of_boosting(learning_rate=0.5, min_leaf_rows=20)
 
     def found(columns, **changes):
-        return fit_boosting(columns[:400], validation=(columns[400:], timid[400:], gold[400:]), categorical=[],
-                            parameters={**parameters, **changes}, threads=1, seed=1, **fit)  # fmt: skip
+        held = Validation(columns[400:], start=timid[400:], gold=gold[400:])
+        data = TreeData(columns[:400], start=timid[:400], targets=np.eye(3)[gold[:400]], weights=np.ones(400),
+                        categorical=[], validation=held)  # fmt: skip
+        return fit_boosting(data, parameters={**parameters, **changes}, threads=1, seed=1)
 
     assert (found(timid).rounds, found(timid).stopped_by) == (0, NO_EVIDENCE)
-    known = np.column_stack([timid, gold])  # and a column that says the label
+    known = np.column_stack([timid, gold])  # and a column that is the label
     assert found(known).rounds > 0
     assert found(known, evidence=1e6).stopped_by == NO_EVIDENCE
 
 
-def test_what_ended_the_rounds_is_told_right(tmp_path):
+def test_metrics_name_what_ended_the_rounds(tmp_path):
     _, all_done = trained(tmp_path, "a", boosting={"rounds": 3})
     assert (all_done["rounds"], all_done["stopped_by"]) == (3, "all rounds done")
     _, none = trained(tmp_path, "b", boosting={"rounds": 0})

@@ -4,22 +4,22 @@ import errno
 import json
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.models.base_model import BaseModelParams
 from pipelines.models.manifest import MANIFEST
 from pipelines.models.predictor import Predictor
 from pipelines.runtime.errors import InputError, StoreError
-from pipelines.runtime.state import home
-from pipelines.stages.finetune import candidate, checkpoint
-from pipelines.stages.finetune.params import FinetuneParams
+from pipelines.stages.finetune import checkpoint
+from pipelines.stages.finetune.candidate import train
 from pipelines.stages.finetune.training import rate_at
+from pipelines.training.tracking import NoTracking
 from pipelines.training.training_set import TrainingSet
-from tests.factories.tiny_base_model import write_tiny_base_model
+from tests.factories.finetuning import Calls, finetune_params, job_of
 
 pytestmark = pytest.mark.slow
 LABELS = ("card", "loan")
@@ -28,29 +28,7 @@ TEXTS = [f"my card has a fee {n}" if n % 2 else f"the bank and the loan {n} for 
 
 @pytest.fixture
 def params(tmp_path):
-    base = BaseModelParams(**write_tiny_base_model(tmp_path / "models"), max_characters=500, pooling="mean")
-    return FinetuneParams(
-        base_model=base,
-        mode="top_layers",
-        train_layers=1,
-        cache_frozen=True,
-        processes=1,
-        lora={"rank": 2, "alpha": 4, "targets": "all-linear"},
-        soft_labels=True,
-        class_weights="none",
-        max_rows=32,
-        epochs=3,
-        batch_rows=8,
-        learning_rate=0.01,
-        head_learning_rate=0.01,
-        weight_decay=0.0,
-        warmup_share=0.05,
-        dropout=0.1,
-        clip_norm=1.0,
-        evaluate_every=2,
-        evaluate_rows=8,
-        patience=20,
-    )
+    return finetune_params(tmp_path / "models")
 
 
 def rows(*, n_gold=8):
@@ -62,29 +40,20 @@ def rows(*, n_gold=8):
     )
 
 
-def trained(folder, params, *, data=None, on_look=lambda numbers, step: None):
+def trained(folder, params, *, data=None, tracker=None):
     folder.mkdir(exist_ok=True)
-    data = rows() if data is None else data
-    metrics, curve = candidate.train(
-        data,
-        folder=folder,
-        labels=LABELS,
-        params=params,
-        seed=1,
-        code="x",
-        models_folder=folder.parent / "models",
-        on_look=on_look,
-    )
-    checkpoint.drop(home() / "checkpoints")
+    job = job_of(rows() if data is None else data, params=params, folder=folder.parent)
+    metrics, curve = train(job, folder=folder, tracker=tracker or NoTracking())
+    shutil.rmtree(job.checkpoints)
     return {file.name: file.read_bytes() for file in folder.iterdir()}, metrics, curve
 
 
 class Killed(BaseException):
-    """Stands for kill -9: nothing in the code under test catches it."""
+    """Simulates kill -9: nothing in the code under test catches it."""
 
 
 @pytest.mark.parametrize("mode", ["top_layers", "lora"])
-def test_killed_and_taken_up_again_gives_the_same_bytes(tmp_path, params, mode, caplog):
+def test_killed_and_resumed_gives_the_same_bytes(tmp_path, params, mode, caplog):
     params = params.model_copy(update={"mode": mode})
     undisturbed, _, curve = trained(tmp_path / "a", params)
 
@@ -93,19 +62,10 @@ def test_killed_and_taken_up_again_gives_the_same_bytes(tmp_path, params, mode, 
             raise Killed
 
     with pytest.raises(Killed):
-        candidate.train(
-            rows(),
-            folder=tmp_path,
-            labels=LABELS,
-            params=params,
-            seed=1,
-            code="x",
-            models_folder=tmp_path / "models",
-            on_look=die,
-        )
+        train(job_of(rows(), params=params, folder=tmp_path), folder=tmp_path, tracker=Calls(die))
     with caplog.at_level(logging.INFO):
         again, _, second = trained(tmp_path / "b", params)
-    assert "going on from step 4" in caplog.text
+    assert "resuming at step 4" in caplog.text
     assert again == undisturbed
     assert second == curve
 
@@ -126,7 +86,7 @@ def test_without_gold_there_is_no_temperature_and_no_early_stop(tmp_path, params
     assert [point["validation_macro_f1"] for point in curve] == [None] * len(curve)
 
 
-def test_what_ended_training_is_told_right(tmp_path, params):
+def test_metrics_name_what_ended_training(tmp_path, params):
     _, done, _ = trained(tmp_path / "a", params)
     assert (done["stopped_by"], done["steps"]) == ("all epochs done", 12)
     hurried = params.model_copy(update={"patience": 1, "epochs": 30})
@@ -156,14 +116,12 @@ def test_a_disk_too_small_for_the_activations_is_named(tmp_path, params, monkeyp
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(StoreError, match=r"take 0.0 MB there.*No space left.*TMPDIR.*finetune.cache_frozen: false"):
+    with pytest.raises(StoreError, match=r"no space for 0.0 MB.*No space left.*TMPDIR.*finetune.cache_frozen: false"):
         trained(tmp_path / "a", params)
 
 
 @pytest.mark.parametrize("name", ["head.safetensors", "adapter_model.safetensors"])
-def test_a_disk_that_fills_while_the_model_is_written_is_an_error_that_is_understood(
-    tmp_path, params, monkeypatch, name
-):
+def test_a_disk_that_fills_while_the_model_is_written_leaves_no_manifest(tmp_path, params, monkeypatch, name):
     write = Path.write_bytes
 
     def full(self, content):
@@ -180,7 +138,7 @@ def test_a_disk_that_fills_while_the_model_is_written_is_an_error_that_is_unders
 def test_a_diverging_run_is_refused(tmp_path, params):
     data = rows()
     data.weights[:] = np.nan
-    with pytest.raises(InputError, match=r"diverged: the loss is nan at step 1; a smaller finetune.learning_rate"):
+    with pytest.raises(InputError, match=r"diverged: the loss is nan at step 1; set finetune.learning_rate"):
         trained(tmp_path / "a", params, data=data)
 
 

@@ -12,11 +12,12 @@ from pipelines.models.base_model import BaseModelParams, file_sha256, weights_di
 from pipelines.models.encoder import layers_of, load_network
 from pipelines.models.predictor import Predictor
 from pipelines.runtime.errors import InputError
-from pipelines.stages.finetune import candidate
 from pipelines.stages.finetune.batches import ActivationSource, TokenSource
+from pipelines.stages.finetune.candidate import train
 from pipelines.stages.finetune.network import build
-from pipelines.stages.finetune.params import FinetuneParams
+from pipelines.training.tracking import NoTracking
 from pipelines.training.training_set import TrainingSet
+from tests.factories.finetuning import finetune_params, job_of
 from tests.factories.tiny_base_model import NAME, write_tiny_base_model
 
 pytestmark = pytest.mark.slow
@@ -84,25 +85,10 @@ def parameters(tmp_path):
             max_characters=500,
             pooling="last" if decoder else "mean",
         )
-        asked = {"mode": "lora", "train_layers": None, "cache_frozen": False, "epochs": 8, "max_rows": 32}
-        return FinetuneParams(
-            base_model=base,
-            processes=1,
-            lora={"rank": 8, "alpha": 16, "targets": "all-linear"},
-            soft_labels=True,
-            class_weights="none",
-            batch_rows=8,
-            learning_rate=0.01,
-            head_learning_rate=0.02,
-            weight_decay=0.0,
-            warmup_share=0.05,
-            dropout=0.0,
-            clip_norm=1.0,
-            evaluate_every=8,
-            evaluate_rows=40,
-            patience=20,
-            **asked | changed,
-        )
+        asked = {"mode": "lora", "train_layers": None, "cache_frozen": False, "epochs": 8, "head_learning_rate": 0.02}
+        asked |= {"lora": {"rank": 8, "alpha": 16, "targets": "all-linear"}, "dropout": 0.0}
+        asked |= {"evaluate_every": 8, "evaluate_rows": 40}
+        return finetune_params(tmp_path / "models", base_model=base, **asked | changed)
 
     return make
 
@@ -111,34 +97,12 @@ def trained(folder, params):
     folder.mkdir()
     frame = pd.DataFrame({"id": [str(n) for n in range(len(TEXTS))], "text": TEXTS})
     data = TrainingSet(frame, np.eye(2)[GOLD], np.ones(len(TEXTS)), frame, GOLD)
-    metrics, _ = candidate.train(
-        data,
-        folder=folder,
-        labels=("card", "loan"),
-        params=params,
-        seed=1,
-        code="x",
-        models_folder=folder.parent / "models",
-        on_look=lambda *_: None,
-    )
+    metrics, _ = train(job_of(data, params=params, folder=folder.parent), folder=folder, tracker=NoTracking())
     return metrics, Predictor.load(folder, models_folder=folder.parent / "models").predict_logits(frame)
 
 
 def built(params, models):
-    return build(
-        base_folder(params, models),
-        layers=params.base_model.layers,
-        n_labels=2,
-        pooling=params.base_model.pooling,
-        mode=params.mode,
-        train_layers=params.train_layers,
-        cache_frozen=params.cache_frozen,
-        rank=2,
-        alpha=4,
-        targets=params.lora.targets,
-        dropout=0.0,
-        seed=1,
-    )
+    return build(base_folder(params, models), params=params, n_labels=2, seed=1)
 
 
 def base_folder(params, models):
@@ -201,11 +165,11 @@ def test_layers_that_cannot_be_computed_apart_are_refused(tmp_path, parameters, 
 
 
 def test_more_layers_than_there_are_is_refused(tmp_path, parameters):
-    with pytest.raises(InputError, match=r"finetune.train_layers = 4; of roberta 3 layers are used"):
+    with pytest.raises(InputError, match=r"finetune.train_layers = 4: roberta has 3 layers in use"):
         built(parameters("roberta", train_layers=4), tmp_path / "models")
-    with pytest.raises(InputError, match=r"finetune.train_layers = 3; of roberta 2 layers are used"):
+    with pytest.raises(InputError, match=r"finetune.train_layers = 3: roberta has 2 layers in use"):
         built(parameters("roberta", train_layers=3, layers=2), tmp_path / "models")
-    with pytest.raises(InputError, match=r"base_model.layers = 4; roberta has 3 layers"):
+    with pytest.raises(InputError, match=r"base_model.layers = 4: roberta has 3 layers"):
         built(parameters("roberta", layers=4), tmp_path / "models")
 
 
@@ -215,14 +179,14 @@ def test_the_lowest_layers_alone_are_those_of_the_whole(tmp_path, parameters, fa
     ids = torch.arange(5, 21)[None]
     whole, part = load_network(folder, layers=None), load_network(folder, layers=2)
     seen = []
-    layers_of(whole, otherwise="")[1][1].register_forward_hook(lambda _, __, out: seen.append(out))
-    layers_of(part, otherwise="")[1][1].register_forward_hook(lambda _, __, out: seen.append(out))
+    layers_of(whole, advice="")[1][1].register_forward_hook(lambda _, __, out: seen.append(out))
+    layers_of(part, advice="")[1][1].register_forward_hook(lambda _, __, out: seen.append(out))
     with torch.no_grad():
         whole(input_ids=ids)
         part(input_ids=ids)
     first, second = (out[0] if isinstance(out, tuple) else out for out in seen)
     torch.testing.assert_close(first, second)
-    assert len(layers_of(part, otherwise="")[1]) == part.config.num_hidden_layers == 2
+    assert len(layers_of(part, advice="")[1]) == part.config.num_hidden_layers == 2
 
 
 @pytest.mark.slow
