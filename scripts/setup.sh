@@ -34,9 +34,9 @@ build_pipeline() {
   uv pip install --quiet --python .venv/bin/python --compile-bytecode ${torch_args[@]+"${torch_args[@]}"} \
     -r requirements/pipeline.txt -r requirements/torch.txt
   # A kill at any moment must not leave half a dvc.lock: docs/decisions/0012-dvc-lock-is-written-whole.md.
-  local packages; packages="$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
-  cp scripts/dvc_whole_files.py "$packages/dvc_whole_files.py"
-  echo "import dvc_whole_files" > "$packages/dvc_whole_files.pth"
+  { echo "#!$PWD/.venv/bin/python"; cat scripts/dvc_whole_files.py; } > .venv/bin/dvc.partial
+  chmod +x .venv/bin/dvc.partial && mv .venv/bin/dvc.partial .venv/bin/dvc
+  rm -f .venv/lib/python*/site-packages/dvc_whole_files.{py,pth}
   .venv/bin/python scripts/dvc_plots_page.py .venv/share/dvc-plots.html
   uv pip check --quiet --python .venv/bin/python
   .venv/bin/python -c 'import platform, torch; print("set-up: Python", platform.python_version() + ", torch", torch.__version__, "on", "GPU" if torch.cuda.is_available() else "CPU")'

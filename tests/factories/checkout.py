@@ -80,7 +80,9 @@ class Checkout:
 
     def command(self, *words: str) -> list[str]:
         """A command with this environment's Python in front when it names a module."""
-        return [sys.executable, "-m", *words] if words[0] in ("dvc", "pipelines") else list(words)
+        if words[0] == "dvc":
+            return [str(Path(sys.executable).with_name("dvc")), *words[1:]]
+        return [sys.executable, "-m", *words] if words[0] == "pipelines" else list(words)
 
     def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout and return what it said."""

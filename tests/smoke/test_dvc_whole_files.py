@@ -1,4 +1,4 @@
-"""DVC's lock files are written whole, its stages find their Python, and one that outlived its DVC is waited for."""
+"""The environment's `dvc`: lock files are written whole, the dead hold no lock, and stages find their Python."""
 
 import json
 import multiprocessing
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -40,8 +41,18 @@ with r.rwlock(sys.argv[1], localfs, "cmd", ["a"], ["b"], False):
 """
 
 
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "dvc_whole_files.py"
+INSTALL = f"import runpy; runpy.run_path({str(SCRIPT)!r})['install']()\n"
+
+
 def python(code, *arguments):
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+    command = [sys.executable, "-c", INSTALL + code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_environments_dvc_is_this_script():
+    installed = Path(sys.executable).with_name("dvc").read_text()
+    assert installed.partition("\n")[2] == SCRIPT.read_text(), "the environment is older than the script: make setup"
 
 
 @pytest.mark.slow
@@ -78,22 +89,33 @@ def test_a_zombie_holds_no_lock_of_dvc(tmp_path):
         (tmp_path / "rwlock").write_text(json.dumps(held))
         done = python(RWLOCK, tmp_path, "live")
         assert done.returncode == 0, done.stderr
-        held["write"]["b"]["pid"] = os.getpid()
-        (tmp_path / "rwlock").write_text(json.dumps(held))
-        assert "busy" in python(RWLOCK, tmp_path, "live").stderr
     finally:
         os.waitpid(child, 0)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("name", "holds"), [("dvc", True), ("another", False)])
+def test_only_a_dvc_that_is_alive_holds_a_lock(tmp_path, name, holds):
+    holder = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", name])
+    try:
+        held = {"write": {"b": {"pid": holder.pid, "cmd": "dvc repro"}}, "read": {}}
+        (tmp_path / "rwlock").write_text(json.dumps(held))
+        done = python(RWLOCK, tmp_path, "live")
+    finally:
+        holder.kill()
+        holder.wait()
+    assert (done.returncode != 0 and "busy" in done.stderr) if holds else done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/usr/bin:/bin", ""])
-def test_a_stage_runs_with_the_python_of_its_dvc_whatever_path_says(tmp_path, path):
+def test_a_stage_runs_with_the_python_of_its_dvc_whatever_the_path(tmp_path, path):
     command = "python -c 'import sys; print(sys.prefix)' > prefix"
     (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"say": {"cmd": command, "outs": ["prefix"]}}}))
     environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
     for words in (["init", "--no-scm", "--quiet"], ["repro"]):
         answer = subprocess.run(
-            [sys.executable, "-m", "dvc", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+            [sys.executable, SCRIPT, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
         assert answer.returncode == 0, answer.stderr
     assert (tmp_path / "prefix").read_text().strip() == sys.prefix

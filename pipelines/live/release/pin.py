@@ -84,5 +84,5 @@ def _track(root: Path) -> None:
     """Add `data/champion/` to DVC, so that a replay elsewhere has it without the registry."""
     if not (root / ".dvc").is_dir():
         return
-    command = [sys.executable, "-m", "dvc", "--cd", str(root), "add", "--quiet", str(CHAMPION_FOLDER)]
+    command = [str(Path(sys.executable).with_name("dvc")), "--cd", str(root), "add", "--quiet", str(CHAMPION_FOLDER)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)

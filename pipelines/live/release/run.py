@@ -58,13 +58,13 @@ def run_all(project: Project, *, seconds: Any) -> int:
 
 def reproduce(root: Path) -> int:
     """Run `dvc repro` in a checkout, its output shown as it comes, and return its exit code."""
-    command = [sys.executable, "-m", "dvc", "--cd", str(root), "repro"]
+    command = [str(Path(sys.executable).with_name("dvc")), "--cd", str(root), "repro"]
     return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
 
 
 def stale_stages(root: Path) -> set[str]:
     """Return the stages whose outputs do not belong to the present inputs: what a run that stopped did not reach."""
-    command = [sys.executable, "-m", "dvc", "--cd", str(root), "status", "--json"]
+    command = [str(Path(sys.executable).with_name("dvc")), "--cd", str(root), "status", "--json"]
     answer = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     try:
         return set(json.loads(answer.stdout))
