@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pipelines.live.loop.params import Plan
 from pipelines.runtime.errors import InputError, PerennialError
-from pipelines.runtime.overrides import edit_file
-from pipelines.runtime.params import PARAMS_FILE, domain_path
+from pipelines.runtime.overrides import edit_file, set_parameters
+from pipelines.runtime.params import PARAMS_FILE, Parameters
 
 AUTHOR = ("-c", "user.name=perennial loop", "-c", "user.email=loop@localhost")
 
@@ -27,7 +27,7 @@ def make_checkout(source: Path, target: Path, *, environment: Mapping[str, str],
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(origin, target / name, follow_symlinks=False)
     _git(target, "init", "--quiet", "--initial-branch", "main")
-    # `release run` pins; a folder of that name keeps the set-up script from doing it twice.
+    # `run` pins a champion; a folder of that name keeps the set-up script from doing it twice.
     (target / "data" / "champion").mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         ["bash", str(target / "scripts" / "prepare_checkout.sh")],
@@ -38,11 +38,10 @@ def make_checkout(source: Path, target: Path, *, environment: Mapping[str, str],
     )
     if done.returncode:
         raise PerennialError(f"set-up of the scenario's checkout {target} failed:\n{done.stderr.strip()}")
-    edit_file(target / PARAMS_FILE, {name: value for name, value in plan.params.items() if name == "domain"})
-    edit_file(target / PARAMS_FILE, {name: value for name, value in plan.params.items() if name != "domain"})
-    drift_date = {"simulator": {"drift_date": plan.scenario.drift_from.isoformat()}}
-    edit_file(domain_path(target) / PARAMS_FILE, plan.domain)
-    edit_file(domain_path(target) / PARAMS_FILE, drift_date)
+    set_parameters(target, plan.params)
+    domain_params = Parameters.read(target).domain_folder / PARAMS_FILE
+    edit_file(domain_params, plan.domain)
+    edit_file(domain_params, {"simulator": {"drift_date": plan.scenario.drift_from.isoformat()}})
     _git(target, "add", "--all")
     commit(target, "Start of the scenario")
 
