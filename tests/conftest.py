@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HAS_AIRFLOW = importlib.util.find_spec("airflow") is not None
 
 collect_ignore = [] if HAS_AIRFLOW else ["dags"]
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".perennial" / "numba-cache"))  # compiled once, not in each process
 
 
 @pytest.hookimpl(trylast=True)  # after what `-m` leaves out is gone

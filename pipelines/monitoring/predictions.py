@@ -18,7 +18,7 @@ from pipelines.runtime.state import locked, write_atomic
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipelines.records.domain import DomainSchema
+    from pipelines.records.schema import DomainSchema
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pipelines.runtime.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipelines.records.domain import DomainSchema
+    from pipelines.records.schema import DomainSchema
 
 CANONICAL = ("id", "text", "received_at", "entity", "gold", "gold_at")
 PARTS = ("train", "validation", "recent", "anchor")

@@ -46,6 +46,7 @@ def execute(stage: str, main: Callable[[Project], None]) -> int:
     began = time.monotonic()
     try:
         project = Project.open()
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(project.state / "numba-cache"))
         fix_process(threads=project.resources.threads)
         with alone(stage):
             main(project)

@@ -9,27 +9,27 @@ such an accident would move one Jaccard similarity by one shingle.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 
-from pipelines.runtime.state import home
-
 config: Any = numba.config
 
 
 def _compile(function: Any) -> Any:
-    """Compile without the lock, cached in the state root: never in the repository, whose bytes are watched."""
-    if not config.CACHE_DIR:
-        folder = home() / "numba-cache"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            return numba.njit(nogil=True)(function)
-        config.CACHE_DIR = str(folder)
-    return numba.njit(nogil=True, cache=os.access(config.CACHE_DIR, os.W_OK))(function)
+    """Compile without the lock, cached in the folder NUMBA_CACHE_DIR, if that is set and writable.
+
+    Numba's own default is not used: it writes into the repository, whose bytes are watched.
+    """
+    folder = config.CACHE_DIR
+    if folder:
+        with contextlib.suppress(OSError):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+    return numba.njit(nogil=True, cache=bool(folder) and os.access(folder, os.W_OK))(function)
 
 
 @_compile

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,16 @@ def test_only_entry_points_touch_the_store(stage):
 def test_a_registered_model_ships_few_modules():
     files = closure(["pipelines.models.predictor"], root=ROOT)
     assert len(files) <= 15, sorted(str(file.relative_to(ROOT)) for file in files)
+
+
+def test_no_modules_import_each_other():
+    """Imports inside functions and those for type checkers only count as well."""
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in (ROOT / "pipelines").rglob("*.py")
+    }
+    graph = {name: {item for item in imported(file, root=ROOT) if item in files} for name, file in files.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines.gates.verdict import Check, Verdict
-from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
 from pipelines.records.majority import majority_vote
+from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 from pipelines.stages.bias_gate.explanation import Votes
 from pipelines.stages.bias_gate.gate import BiasMeasurement, LabeledRecords, measure_bias
 from pipelines.stages.bias_gate.params import BiasGateParams

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
+from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 from pipelines.stages.evaluate.params import EvaluateParams, FairnessParams
 from pipelines.stages.evaluate.predictions import answers_of
 from pipelines.stats.slices import SliceParams

@@ -9,7 +9,7 @@ import pandera.pandas as pa
 import polars as pl
 from pandera.typing import Series
 
-from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
+from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 from pipelines.runtime.errors import InputError
 
 SCHEMA = DomainSchema(

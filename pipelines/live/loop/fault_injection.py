@@ -10,7 +10,7 @@ from pipelines.runtime.store import file_digest, folder_digest, to_json
 
 if TYPE_CHECKING:
     from pipelines.live.release.registry import Registry
-    from pipelines.records.domain import DomainSchema
+    from pipelines.records.schema import DomainSchema
     from pipelines.runtime.project import Project
 
 # By kind of model: the file of its last layer, and its tensors with the axis of the labels.

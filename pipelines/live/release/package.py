@@ -18,7 +18,7 @@ from pipelines.runtime.store import Store, file_digest, folder_digest, to_json
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipelines.records.domain import DomainSchema
+    from pipelines.records.schema import DomainSchema
 
 EVIDENCE = ("metrics.json", "verdict.json", "decision.json", "functions.csv")
 

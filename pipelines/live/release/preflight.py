@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pipelines.live.release.params import ReleaseParams
-    from pipelines.records.domain import DomainSchema
+    from pipelines.records.schema import DomainSchema
     from pipelines.runtime.store import Store
 
 PREDICTOR = "pipelines.models.predictor"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pipelines.live.score.params import ParityParams
-    from pipelines.records.domain import DomainSchema
+    from pipelines.records.schema import DomainSchema
     from pipelines.runtime.store import Store
 
 ANCHOR = "anchor.parquet"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipelines.live.serve.metrics import Metrics
     from pipelines.live.serve.params import ServeParams
     from pipelines.live.serve.raw_rows import RowConverter
-    from pipelines.records.domain import DomainSchema
+    from pipelines.records.schema import DomainSchema
 
 logger = logging.getLogger(__name__)
 

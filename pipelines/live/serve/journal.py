@@ -18,7 +18,7 @@ from pipelines.runtime.errors import StoreError
 from pipelines.runtime.state import disk_message, locked, write_atomic
 
 if TYPE_CHECKING:
-    from pipelines.records.domain import DomainSchema
+    from pipelines.records.schema import DomainSchema
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from pydantic import (
 
 if TYPE_CHECKING:
     from pipelines.live.serve.params import ServeParams
-    from pipelines.records.domain import DomainSchema
+    from pipelines.records.schema import DomainSchema
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 CLOCK_SKEW = timedelta(hours=1)  # a client's clock may be ahead by this much

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from pipelines.gates.verdict import Check
-from pipelines.records.domain import ProtectedAttribute
 from pipelines.records.labeling import ABSTAIN
 from pipelines.records.majority import Ties
+from pipelines.records.schema import ProtectedAttribute
 from pipelines.stages.bias_gate.causes import Cause, find_causes
 from pipelines.stages.bias_gate.findings import Finding
 from pipelines.stages.bias_gate.measure import Rows

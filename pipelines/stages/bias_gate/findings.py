@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pipelines.gates.verdict import Check
-from pipelines.records.domain import ProtectedAttribute
 from pipelines.records.labeling import ABSTAIN
+from pipelines.records.schema import ProtectedAttribute
 from pipelines.stages.bias_gate.measure import (
     ErrorParity,
     GroupRates,

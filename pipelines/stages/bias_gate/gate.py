@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines.gates.verdict import Check
-from pipelines.records.domain import DomainSchema, ProtectedAttribute
 from pipelines.records.labeling import ABSTAIN
+from pipelines.records.schema import DomainSchema, ProtectedAttribute
 from pipelines.stages.bias_gate.explanation import Votes, explain, harmed_records
 from pipelines.stages.bias_gate.findings import Limits, favorable_findings, labeling_findings, survival_check
 from pipelines.stages.bias_gate.measure import Rows, compare_rates, group_codes, label_shares

@@ -12,7 +12,7 @@ from pipelines.stages.dedupe.params import DedupeParams
 SHOWN = 5
 
 
-def judge(found: Deduplicated, *, params: DedupeParams, overrides: Sequence[dict[str, Any]] = ()) -> Verdict:
+def check_dedupe(found: Deduplicated, *, params: DedupeParams, overrides: Sequence[dict[str, Any]] = ()) -> Verdict:
     """The verdict over the share removed, the largest cluster, and the search that was cut short."""
     clusters = found.dropped["kept_id"].value_counts()
     largest = int(clusters.iloc[0]) + 1 if len(clusters) else min(found.n_texts, 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.records.domain import ProtectedAttribute
+from pipelines.records.schema import ProtectedAttribute
 from pipelines.stages.dedupe.duplicates import Deduplicated
 
 REASONS = ("exact", "near")

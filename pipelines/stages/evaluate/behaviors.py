@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.records.behaviors import Behavior, Case, Record, adversarial
-from pipelines.records.domain import DomainSchema
+from pipelines.records.schema import DomainSchema
 from pipelines.stages.evaluate.scores import rounded
 
 Floats = NDArray[np.float64]

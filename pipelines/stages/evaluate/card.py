@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.records.domain import DomainSchema
+from pipelines.records.schema import DomainSchema
 from pipelines.stages.evaluate.measurement import CANDIDATES, Measurement
 from pipelines.stages.evaluate.params import EvaluateParams
 from pipelines.stages.evaluate.scores import rounded

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.records.domain import DomainSchema
+from pipelines.records.schema import DomainSchema
 from pipelines.stages.evaluate.params import FairnessParams
 from pipelines.stages.evaluate.scores import Answers, rounded
 from pipelines.stats.fairness import (

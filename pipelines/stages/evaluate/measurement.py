@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.gates.verdict import Check
-from pipelines.records.domain import DomainSchema
+from pipelines.records.schema import DomainSchema
 from pipelines.stages.evaluate.checks import (
     behavior_checks,
     fairness_checks,

@@ -102,7 +102,7 @@ def ingest(
         add_week(profile, week, schema=domain.schema, end=params.end, files=files)
         accepted.write(week)
     accepted.close()
-    verdict = judge(profile, params=params, last_good=last_good, tally=tally, repeats=repeats)
+    verdict = check_ingest(profile, params=params, last_good=last_good, tally=tally, repeats=repeats)
     metrics = measure(
         profile, tally=tally, repeats=repeats, digest=raw_digest.hex(), n_labels=len(domain.schema.labels)
     )
@@ -110,7 +110,7 @@ def ingest(
     return Ingested(per_day=_per_day(profile), metrics=metrics, verdict=verdict)
 
 
-def judge(
+def check_ingest(
     profile: Profile, *, params: IngestParams, last_good: LastGood, tally: Tally, repeats: pd.DataFrame
 ) -> Verdict:
     """The verdict over what was read, accepted and lost."""

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.records.domain import DomainSchema
+from pipelines.records.schema import DomainSchema
 from pipelines.stages.ingest import quarantine
 
 PIECE_ROWS = 250_000

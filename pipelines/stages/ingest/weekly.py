@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.records.domain import DomainSchema
+from pipelines.records.schema import DomainSchema
 from pipelines.stages.ingest.spool import DAY, week_of
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from pipelines.runtime import runner as stage
 from pipelines.runtime.project import Project
+from pipelines.runtime.runner import run
 
 logger = logging.getLogger("pipelines.stages.label")
 
@@ -14,18 +14,16 @@ def main(project: Project) -> None:
     """Vote, choose how votes become labels, measure on gold, and write labels, queue, summary and verdict."""
     from pipelines.gates.status import require_open
     from pipelines.gates.verdict import Verdict
-    from pipelines.records.domain import load_domain
+    from pipelines.records.domain import Domain
     from pipelines.records.labeling import cast_votes, check_examples
-    from pipelines.runtime import store
-    from pipelines.runtime.params import load_params, load_resources
     from pipelines.stages.label.measure import check_labels, disagreements, gold_codes, labeled_rows, metrics_of
     from pipelines.stages.label.params import LabelParams
     from pipelines.stages.label.quality import summarize_functions
     from pipelines.stages.label.queue import queue_for_people
     from pipelines.stages.label.voting import choose_labeling
 
-    params, seed, domain = load_params("label", LabelParams), load_resources().seed, load_domain()
-    overrides = require_open(project.store, "split")
+    store, params, domain = project.store, project.section("label", LabelParams), Domain(project.domain_folder)
+    overrides = require_open(store, "split")
     schema, functions = domain.schema, domain.labeling_functions
     attributes = [attribute.name for attribute in schema.protected]
     check_examples(functions, labels=schema.labels)
@@ -40,7 +38,7 @@ def main(project: Project) -> None:
         n_labels=len(schema.labels),
         ties=params.ties,
         confidence=params.confidence,
-        seed=seed,
+        seed=project.resources.seed,
         **params.label_model.model_dump(),
     )
     gold = gold_codes(records, labels=schema.labels, parts=params.measured_parts)
@@ -71,4 +69,4 @@ def main(project: Project) -> None:
 
 
 if __name__ == "__main__":
-    stage.run("label", main)
+    run("label", main)

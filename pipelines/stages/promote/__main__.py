@@ -7,7 +7,8 @@ import pandas as pd
 from pipelines.gates.status import require_open
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.models.predictor import Predictor
-from pipelines.records.domain import Domain, DomainSchema
+from pipelines.records.domain import Domain
+from pipelines.records.schema import DomainSchema
 from pipelines.runtime import runner
 from pipelines.runtime.champion import Champion, read_champion
 from pipelines.runtime.project import Project

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.gates.verdict import Check
-from pipelines.records.domain import DomainSchema
+from pipelines.records.schema import DomainSchema
 from pipelines.stages.promote.params import PromoteParams
 from pipelines.stages.promote.rules import (
     Action,

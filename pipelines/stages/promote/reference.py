@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines.models.predictor import Predictor
 from pipelines.profile.profile import Profile, build_profile
-from pipelines.records.domain import DomainSchema
+from pipelines.records.schema import DomainSchema
 from pipelines.runtime.errors import InputError
 from pipelines.stages.promote.params import PromoteParams
 

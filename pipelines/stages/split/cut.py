@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from pipelines.gates.verdict import Verdict
-from pipelines.records.domain import DomainSchema
 from pipelines.records.records import PARTS, as_canonical
+from pipelines.records.schema import DomainSchema
 from pipelines.runtime.errors import InputError
 from pipelines.stages.split import checks, leaks
 from pipelines.stages.split.params import SplitParams
@@ -66,7 +66,7 @@ def split_records(
     return Parted(records=records, place=place, timeline=timeline, frozen=anchor is not None)
 
 
-def judge(
+def check_split(
     parted: Parted,
     *,
     schema: DomainSchema,

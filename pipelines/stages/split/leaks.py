@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.records.domain import Feature
 from pipelines.records.records import PARTS
+from pipelines.records.schema import Feature
 from pipelines.text.shingles import Fingerprints, NearDuplicateParams
 
 MISSING, MANY = "\0missing", 200
@@ -52,10 +52,10 @@ def single_feature_hits(
         right = np.zeros(len(gold), np.bool_)
         values = gold_rows[feature.name]
         for turn in range(folds):
-            learned, judged = fold_of != turn, fold_of == turn
-            if learned.any() and judged.any():
+            learned, tested = fold_of != turn, fold_of == turn
+            if learned.any() and tested.any():
                 cells = categories(values, learned=learned, rows_per_bin=rows_per_bin)
-                right[judged] = _predicted(cells, gold=gold, learned=learned)[judged] == gold[judged]
+                right[tested] = _predicted(cells, gold=gold, learned=learned)[tested] == gold[tested]
         hits[feature.name] = right
     return hits
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.records.domain import ProtectedAttribute
 from pipelines.records.records import PARTS
+from pipelines.records.schema import ProtectedAttribute
 from pipelines.stages.split.parts import Parted
 
 

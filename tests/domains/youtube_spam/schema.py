@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from pipelines.records.domain import DomainSchema, Feature
+from pipelines.records.schema import DomainSchema, Feature
 
 SCHEMA = DomainSchema(
     name="youtube_spam",

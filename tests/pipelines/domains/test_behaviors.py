@@ -7,20 +7,20 @@ import pytest
 from pipelines.domains.complaints.behaviors import WORDINGS
 from pipelines.domains.complaints.simulator import KEY_TERMS
 from pipelines.records.behaviors import Behavior, directional, invariance, invariant_pairs, minimum_functionality
-from pipelines.records.domain import load_domain
+from pipelines.records.domain import Domain
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("pipelines/domains/complaints", "tests/domains/complaints_biased", "tests/domains/youtube_spam")
 BEHAVIORS = [
     pytest.param(behavior, folder, id=f"{Path(folder).name}-{behavior.name}")
     for folder in FOLDERS
-    for behavior in load_domain(ROOT / folder).behaviors
+    for behavior in Domain(ROOT / folder).behaviors
 ]
 
 
 @pytest.mark.parametrize(("behavior", "folder"), BEHAVIORS)
 def test_cases_can_be_asked(behavior: Behavior, folder: str) -> None:
-    labels = load_domain(ROOT / folder).schema.labels
+    labels = Domain(ROOT / folder).schema.labels
     cases = behavior.cases()
     assert cases == behavior.cases()
     assert cases and behavior.doc and 0 < behavior.at_least <= 1
@@ -34,7 +34,7 @@ def test_cases_can_be_asked(behavior: Behavior, folder: str) -> None:
 
 
 def test_complaints_have_all_kinds_and_every_label() -> None:
-    domain = load_domain(ROOT / FOLDERS[0])
+    domain = Domain(ROOT / FOLDERS[0])
     assert {behavior.kind for behavior in domain.behaviors} == {
         "invariance",
         "directional",

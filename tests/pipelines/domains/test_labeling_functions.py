@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipelines.records.domain import load_domain
+from pipelines.records.domain import Domain
 from pipelines.records.labeling import LabelingFunction, check_examples, vote_matrix
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -13,25 +13,25 @@ FOLDERS = ("pipelines/domains/complaints", "tests/domains/complaints_biased", "t
 FUNCTIONS = [
     pytest.param(function, folder, id=f"{Path(folder).name}-{function.name}")
     for folder in FOLDERS
-    for function in load_domain(ROOT / folder).labeling_functions
+    for function in Domain(ROOT / folder).labeling_functions
 ]
 
 
 @pytest.mark.parametrize(("function", "folder"), FUNCTIONS)
 def test_keeps_to_its_examples(function: LabelingFunction, folder: str) -> None:
-    labels = load_domain(ROOT / folder).schema.labels
+    labels = Domain(ROOT / folder).schema.labels
     check_examples([function], labels=labels)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_label_has_a_function(folder: str) -> None:
-    domain = load_domain(ROOT / folder)
+    domain = Domain(ROOT / folder)
     votes = {function(function.fires_on) for function in domain.labeling_functions}
     assert votes >= set(domain.schema.labels) or folder.endswith("biased")
 
 
 def test_complaints_have_twelve_or_more_of_three_kinds() -> None:
-    functions = load_domain(ROOT / FOLDERS[0]).labeling_functions
+    functions = Domain(ROOT / FOLDERS[0]).labeling_functions
     assert len(functions) >= 12
     assert sum(not function.by_column for function in functions) >= 2
     assert sum(function.by_column and not function.lowered_columns for function in functions) >= 2
@@ -39,7 +39,7 @@ def test_complaints_have_twelve_or_more_of_three_kinds() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS[:1])
 def test_odd_texts_make_no_function_fail(folder: str) -> None:
-    domain = load_domain(ROOT / folder)
+    domain = Domain(ROOT / folder)
     texts = ["", " ", "\x00", "<b>x</b>", "XXXX " * 5000, "é" * 100]
     records = pd.DataFrame(
         {
@@ -59,7 +59,7 @@ def test_the_words_of_protected_groups_are_known(group: str, least: float) -> No
     terms = [term for wordings in KEY_TERMS.values() for term in wordings[group]]  # type: ignore[index]
 
     def known(folder: str) -> float:
-        domain = load_domain(ROOT / folder)
+        domain = Domain(ROOT / folder)
         plain = [f for f in domain.labeling_functions if f.lowered_columns and not f.name.startswith("sounds_")]
         return sum(any(f({"text": f"It is about the {term}."}) for f in plain) for term in terms) / len(terms)
 
@@ -73,7 +73,7 @@ def test_agrees_with_real_complaints(real_data: Path) -> None:
     """Coverage, accuracy and kappa on the dated narratives are at least those of twelve plain keywords."""
     from sklearn.metrics import cohen_kappa_score
 
-    domain = load_domain(ROOT / FOLDERS[0])
+    domain = Domain(ROOT / FOLDERS[0])
     raw = domain.normalize(pd.read_csv(real_data / "cfpb/complaints.csv.gz", dtype=str, keep_default_na=False))
     records = domain.to_records(raw[raw["product"].isin(domain.schema.labels)])
     records = records[records["text"] != ""].reset_index(drop=True)

@@ -6,7 +6,7 @@ import pandas as pd
 import pandera.errors
 import pytest
 
-from pipelines.records.domain import Domain, load_domain
+from pipelines.records.domain import Domain
 
 DOMAINS = Path(__file__).resolve().parents[2] / "domains"
 
@@ -27,7 +27,7 @@ def comment(**changes: str) -> dict[str, str]:
 
 
 def test_a_comment_becomes_a_record() -> None:
-    domain = load_domain(DOMAINS / "youtube_spam")
+    domain = Domain(DOMAINS / "youtube_spam")
     records, _ = accepted(domain, pd.DataFrame([comment(CONTENT="You &amp; ME\ufeff")], dtype="str"))
     record = records.iloc[0]
     assert (record["id"], record["entity"], record["gold"], record["text"]) == ("a", "Kim", "ham", "You & ME")
@@ -40,20 +40,20 @@ def test_a_comment_becomes_a_record() -> None:
     [({"DATE": ""}, "DATE is missing"), ({"COMMENT_ID": ""}, "COMMENT_ID is missing"), ({"CLASS": "2"}, "isin")],
 )
 def test_a_bad_comment_is_refused(change: dict[str, str], reason: str) -> None:
-    domain = load_domain(DOMAINS / "youtube_spam")
+    domain = Domain(DOMAINS / "youtube_spam")
     rows = [comment(), comment(**{"COMMENT_ID": "b", **change})]
     records, reasons = accepted(domain, pd.DataFrame(rows, dtype="str"))
     assert len(records) == 1 and reason in reasons.index[0]
 
 
 def test_comments_without_classes_have_no_gold() -> None:
-    domain = load_domain(DOMAINS / "youtube_spam")
+    domain = Domain(DOMAINS / "youtube_spam")
     records, _ = accepted(domain, pd.DataFrame([comment()], dtype="str").drop(columns="CLASS"))
     assert records["gold"].isna().all()
 
 
 def test_rows_of_a_table_have_ids_of_their_place_whatever_the_chunk() -> None:
-    domain = load_domain(DOMAINS / "tabular")
+    domain = Domain(DOMAINS / "tabular")
     cells = {"date_received": "2021-12-07 17:00:00.000000000", "issue": "Fraud", "submitted_via": "Web"}
     raw = pd.DataFrame([cells] * 4, dtype="str").assign(consumer_disputed="Yes")
     raw = raw.assign(_file="/somewhere/table.parquet", _row=[1, 2, 3, 4])
@@ -67,8 +67,8 @@ def test_rows_of_a_table_have_ids_of_their_place_whatever_the_chunk() -> None:
 
 def test_the_biased_domain_differs_in_its_functions_alone() -> None:
     biased, shipped = (
-        load_domain(DOMAINS / "complaints_biased"),
-        load_domain(DOMAINS.parents[1] / "pipelines/domains/complaints"),
+        Domain(DOMAINS / "complaints_biased"),
+        Domain(DOMAINS.parents[1] / "pipelines/domains/complaints"),
     )
     assert biased.schema == shipped.schema
     ours, theirs = ({item.name for item in domain.labeling_functions} for domain in (biased, shipped))
@@ -80,6 +80,6 @@ def test_the_biased_domain_differs_in_its_functions_alone() -> None:
 def test_real_comments(real_data: Path) -> None:
     files = sorted((real_data / "youtube_spam").glob("*.csv"))
     raw = pd.concat([pd.read_csv(file, dtype=str, keep_default_na=False) for file in files], ignore_index=True)
-    records, reasons = accepted(load_domain(DOMAINS / "youtube_spam"), raw)
+    records, reasons = accepted(Domain(DOMAINS / "youtube_spam"), raw)
     assert (len(raw), len(records), int(reasons.sum())) == (1956, 1711, 245)
     assert set(records["gold"]) == {"ham", "spam"}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipelines.records.domain import Domain, load_domain
+from pipelines.records.domain import Domain
 from pipelines.records.labeling import check_examples
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,7 +23,7 @@ def library(tmp_path: Path) -> Domain:
     for name, block in zip(names, python, strict=True):
         (tmp_path / name).write_text(block, encoding="utf-8")
     (tmp_path / "params.yaml").write_text(re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)[0], encoding="utf-8")
-    return load_domain(tmp_path)
+    return Domain(tmp_path)
 
 
 def test_its_rows_become_records(library: Domain) -> None:

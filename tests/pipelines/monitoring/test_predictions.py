@@ -16,7 +16,7 @@ from pipelines.monitoring.predictions import (
     read_labels,
     read_predictions,
 )
-from pipelines.records.domain import DomainSchema, Feature
+from pipelines.records.schema import DomainSchema, Feature
 from pipelines.runtime.errors import InputError
 
 SCHEMA = DomainSchema(

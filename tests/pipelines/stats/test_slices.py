@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
+from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 from pipelines.stats.slices import comparable_strata, slice_rows
 
 SCHEMA = DomainSchema(

@@ -9,7 +9,7 @@ from pipelines.models.base_model import BaseModelParams
 from pipelines.models.encoder import Encoder
 from pipelines.models.linear import LinearModel
 from pipelines.models.predictor import Predictor
-from pipelines.records.domain import Feature
+from pipelines.records.schema import Feature
 from pipelines.runtime.errors import InputError
 from pipelines.stages.baseline.boosting import TreeData, Validation, fit_boosting, rows_per_label
 from pipelines.stages.baseline.candidate import train

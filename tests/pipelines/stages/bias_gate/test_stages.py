@@ -15,7 +15,7 @@ from pipelines.runtime.project import Project
 
 LABELS = ("refuse", "grant")
 SCHEMA = '''"""Letters."""
-from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
+from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 SCHEMA = DomainSchema(
     name="letters", labels=("refuse", "grant"), features=(Feature("size", kind="number"),),
     protected=(ProtectedAttribute("veteran", member="veterans", rest="civilians"),), no_protected_because=None,

@@ -105,10 +105,10 @@ def test_threads_change_no_byte() -> None:
 @pytest.mark.slow
 def test_nearly_all_pairs_at_the_threshold_are_found(repository) -> None:
     """At the shipped parameters, against planted pairs of similarity 0.8 and just above."""
-    from pipelines.runtime.params import load_params
+    from pipelines.runtime.params import Parameters
     from pipelines.stages.dedupe.params import DedupeParams
 
-    near = load_params("dedupe", DedupeParams, repository).near_duplicates
+    near = Parameters.read(repository).load("dedupe", DedupeParams).near_duplicates
     random = np.random.default_rng(5)
     rows: list[tuple[str, int]] = []
     for _ in range(1500):
@@ -126,18 +126,18 @@ def test_nearly_all_pairs_at_the_threshold_are_found(repository) -> None:
 def test_the_simulated_streams_known_pairs_are_found(repository) -> None:
     from datetime import date
 
-    from pipelines.records.domain import load_domain
-    from pipelines.runtime.params import load_params, section
+    from pipelines.records.domain import Domain
+    from pipelines.runtime.params import Parameters
     from pipelines.stages.dedupe.params import DedupeParams
 
-    domain = load_domain(repository / "pipelines" / "domains" / "complaints")
-    parameters = section("simulator", repository)
+    domain = Domain(repository / "pipelines" / "domains" / "complaints")
+    parameters = Parameters.read(repository).section("simulator")
     window = {"start": date(2025, 1, 6), "end": date(2025, 3, 31), "seed": 11}
     raw = pd.concat(domain.simulate(**window, **parameters), ignore_index=True)
     records = domain.to_records(domain.normalize(raw))
     pairs = domain._attribute("simulator", "duplicate_pairs")(**window, **parameters)
     near_pairs = pairs[pairs["jaccard"] >= 0.8]
-    params = load_params("dedupe", DedupeParams, repository)
+    params = Parameters.read(repository).load("dedupe", DedupeParams)
     found = split_duplicates(records, near=params.near_duplicates, seed=1, threads=1)
     gone = set(found.dropped["id"])
     caught = [row.id in gone or row.source_id in gone for row in near_pairs.itertuples()]

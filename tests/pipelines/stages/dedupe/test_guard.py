@@ -4,17 +4,17 @@ import pandas as pd
 import pytest
 
 from pipelines.gates.verdict import Verdict
-from pipelines.records.domain import ProtectedAttribute
-from pipelines.runtime.params import load_params
+from pipelines.records.schema import ProtectedAttribute
+from pipelines.runtime.params import Parameters
 from pipelines.stages.dedupe.duplicates import Deduplicated, split_duplicates
-from pipelines.stages.dedupe.guard import judge
+from pipelines.stages.dedupe.guard import check_dedupe
 from pipelines.stages.dedupe.params import DedupeParams
 from pipelines.stages.dedupe.report import count_dropped, summarize
 
 
 @pytest.fixture(scope="module")
 def params(repository) -> DedupeParams:
-    return load_params("dedupe", DedupeParams, repository)
+    return Parameters.read(repository).load("dedupe", DedupeParams)
 
 
 def found(params: DedupeParams, texts: list[str]) -> Deduplicated:
@@ -42,36 +42,39 @@ def unlike(n: int) -> list[str]:
 
 
 def test_a_clean_removal_opens(params) -> None:
-    assert judge(found(params, [*unlike(60), *unlike(5)]), params=params).passed
+    assert check_dedupe(found(params, [*unlike(60), *unlike(5)]), params=params).passed
 
 
 def test_too_large_a_removal_closes(params) -> None:
-    verdict = judge(found(params, unlike(40) * 3), params=params)
+    verdict = check_dedupe(found(params, unlike(40) * 3), params=params)
     assert closed_by(verdict) == ["removed_share"]
     assert verdict.shown_records[0]["repeated"] == 2
 
 
 def test_one_huge_cluster_closes(params) -> None:
-    verdict = judge(found(params, [*unlike(80), *["the same letter again and again"] * 15]), params=params)
+    verdict = check_dedupe(found(params, [*unlike(80), *["the same letter again and again"] * 15]), params=params)
     assert closed_by(verdict) == ["largest_cluster_share"]
 
 
 def test_a_search_cut_short_closes(params) -> None:
     some = found(params, unlike(60))
     cut = Deduplicated(kept=some.kept, dropped=some.dropped, n_blank=0, n_cut=10)
-    assert closed_by(judge(cut, params=params)) == ["cut_share"]
+    assert closed_by(check_dedupe(cut, params=params)) == ["cut_share"]
 
 
 def test_no_record_closes(params) -> None:
-    assert "kept_rows" in closed_by(judge(found(params, []), params=params))
+    assert "kept_rows" in closed_by(check_dedupe(found(params, []), params=params))
 
 
 def test_too_few_texts_decide_nothing(params) -> None:
-    assert closed_by(judge(found(params, unlike(3)), params=params)) == ["removed_share", "largest_cluster_share"]
+    assert closed_by(check_dedupe(found(params, unlike(3)), params=params)) == [
+        "removed_share",
+        "largest_cluster_share",
+    ]
 
 
 def test_a_domain_without_text_opens(params) -> None:
-    assert judge(found(params, [""] * 40), params=params).passed
+    assert check_dedupe(found(params, [""] * 40), params=params).passed
 
 
 def test_what_fell_out_is_counted_by_reason_and_group(params) -> None:

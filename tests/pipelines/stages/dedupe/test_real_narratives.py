@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.runtime.params import load_params
+from pipelines.runtime.params import Parameters
 from pipelines.stages.dedupe.duplicates import split_duplicates
 from pipelines.stages.dedupe.params import DedupeParams
 from pipelines.text.shingles import fingerprint
@@ -15,7 +15,7 @@ from pipelines.text.shingles import fingerprint
 @pytest.mark.realdata
 @pytest.mark.slow
 def test_real_narratives_against_every_pair(real_data, repository) -> None:
-    near = load_params("dedupe", DedupeParams, repository).near_duplicates
+    near = Parameters.read(repository).load("dedupe", DedupeParams).near_duplicates
     texts = pd.read_csv(real_data / "cfpb" / "narratives.csv.gz")["narrative"]
     records = pd.DataFrame(
         {

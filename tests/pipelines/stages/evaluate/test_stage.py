@@ -16,7 +16,7 @@ from pipelines.stages.evaluate import __main__ as evaluate
 from tests.factories.shop import LABELS, PARAMS, gold, says
 
 SCHEMA = '''"""Mail of a shop, and where it goes."""
-from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
+from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 SCHEMA = DomainSchema(
     name="shop", labels=("refund", "delivery", "praise"),
     features=(Feature("channel", kind="category"), Feature("amount", kind="number")),

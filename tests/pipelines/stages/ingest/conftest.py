@@ -20,7 +20,7 @@ SCHEMA = '''
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
-from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
+from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 
 SCHEMA = DomainSchema(
     name="tickets", labels=("refund", "repair"),

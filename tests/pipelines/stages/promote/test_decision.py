@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.gates.verdict import Verdict
 from pipelines.profile.profile import ProfileParams
-from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
+from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 from pipelines.stages.promote.decision import decide
 from pipelines.stages.promote.inputs import (
     champion_checks,

@@ -17,7 +17,7 @@ from pipelines.stages.promote import __main__ as promote
 
 LABELS = ("refund", "delivery", "praise")
 SCHEMA = """
-from pipelines.records.domain import DomainSchema, Feature
+from pipelines.records.schema import DomainSchema, Feature
 SCHEMA = DomainSchema(
     name="shop", labels=("refund", "delivery", "praise"), features=(Feature("channel", kind="category"),), protected=(),
     no_protected_because="only machines write", favorable_labels=(), strata=(), gold_delay_days=7, required_columns=(),

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.records.domain import DomainSchema, Feature, ProtectedAttribute
 from pipelines.records.records import as_canonical
+from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 from pipelines.stages.split.params import AnchorParams, LeakParams, PartRows, SplitParams
 from pipelines.text.shingles import NearDuplicateParams
 
@@ -100,9 +100,9 @@ def split(schema, params):
 @pytest.fixture
 def verdict(schema, params):
     """Judge what split gave out."""
-    from pipelines.stages.split.cut import judge
+    from pipelines.stages.split.cut import check_split
 
     def run(parted, *, params=params, schema=schema):
-        return judge(parted, schema=schema, params=params, seed=1, threads=1)
+        return check_split(parted, schema=schema, params=params, seed=1, threads=1)
 
     return run

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.records.domain import Feature
+from pipelines.records.schema import Feature
 from pipelines.stages.split import leaks
 from pipelines.stages.split.checks import crossing_checks
 from pipelines.text.shingles import NearDuplicateParams, fingerprint

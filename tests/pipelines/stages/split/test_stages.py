@@ -13,10 +13,10 @@ import yaml
 
 from pipelines.gates.status import load_verdict
 from pipelines.gates.verdict import Check, Verdict
-from pipelines.runtime import store
+from pipelines.runtime.store import Store
 
 SCHEMA = """
-from pipelines.records.domain import DomainSchema, Feature
+from pipelines.records.schema import DomainSchema, Feature
 
 SCHEMA = DomainSchema(
     name="parcels", labels=("lost", "late", "broken"),
@@ -47,6 +47,7 @@ def workspace(tmp_path: Path, repository: Path, records: pd.DataFrame, monkeypat
 
 
 def write_ingest(records: pd.DataFrame) -> None:
+    store = Store(Path("data"))
     store.write_records("ingest", records)
     check = Check.at_least("rows", 1, limit=1, rows=1, min_rows=1, required=True, sentence="there are rows")
     store.write_verdict(Verdict.of("ingest", [check]))
@@ -71,7 +72,7 @@ def test_both_stages_write_the_same_bytes_twice(workspace, repository) -> None:
         for stage in ("dedupe", "split"):
             done = run(stage, repository)
             assert done.returncode == 0, done.stderr
-        assert load_verdict(store.Store(Path("data")), "split")[0].passed
+        assert load_verdict(Store(Path("data")), "split")[0].passed
         outcomes.append(digests(workspace))
         for stage in ("dedupe", "split"):
             shutil.rmtree(workspace / "data" / stage)
@@ -96,7 +97,7 @@ def test_a_planted_leak_column_closes_split(workspace, repository, records) -> N
     write_ingest(leaky)
     for stage in ("dedupe", "split"):
         assert run(stage, repository).returncode == 0
-    assert [check.name for check in load_verdict(store.Store(Path("data")), "split")[0].closed_by] == ["leak_office"]
+    assert [check.name for check in load_verdict(Store(Path("data")), "split")[0].closed_by] == ["leak_office"]
 
 
 def test_a_wrong_parameter_is_named(workspace, repository) -> None:

@@ -1,0 +1,63 @@
+"""What the project may know about a problem: its labels, features and protected attributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipelines.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A column known before anyone decided: a category (string) or a number (float64)."""
+
+    name: str
+    kind: Literal["category", "number"]
+
+
+@dataclass(frozen=True)
+class ProtectedAttribute:
+    """A yes/no attribute of a person: 1 is the protected group `member`, 0 is the `rest`."""
+
+    name: str
+    member: str
+    rest: str
+
+
+@dataclass(frozen=True)
+class DomainSchema:
+    """What the rest of the project may know about a problem."""
+
+    name: str
+    labels: tuple[str, ...]
+    features: tuple[Feature, ...]
+    protected: tuple[ProtectedAttribute, ...]
+    no_protected_because: str | None
+    favorable_labels: tuple[str, ...]
+    strata: tuple[str, ...]
+    gold_delay_days: int
+    required_columns: tuple[str, ...]
+    requires_text: bool
+
+    def __post_init__(self) -> None:
+        """Refuse a schema that contradicts itself."""
+        names = [*(item.name for item in self.features), *(item.name for item in self.protected)]
+        taken = {"id", "text", "received_at", "entity", "gold", "gold_at", "part", "weight", "weak_label", "n_votes"}
+        for name in names:
+            if name in taken or names.count(name) > 1:
+                raise InputError(f"domain {self.name!r}: column {name!r} is reserved or named twice")
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise InputError(
+                f"domain {self.name!r}: labels = {self.labels}; two or more different names would be right"
+            )
+        if not self.protected and not self.no_protected_because:
+            raise InputError(
+                f"domain {self.name!r} has no protected attributes and no reason: set no_protected_because"
+            )
+        for label in self.favorable_labels:
+            if label not in self.labels:
+                raise InputError(f"domain {self.name!r}: favorable label {label!r} is none of {', '.join(self.labels)}")
+        for name in self.strata:
+            if name not in names:
+                raise InputError(f"domain {self.name!r}: stratum {name!r} is no feature; there are: {', '.join(names)}")
