@@ -70,8 +70,8 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder of real data that is no part of the repository; without it the test is skipped, saying so."""
+    """Return the folder of real data, which is not part of the repository; skip the test, with a reason, without it."""
     folder = Path(os.environ.get("PERENNIAL_REAL_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"real data: there is no folder {folder}; name one with PERENNIAL_REAL_DATA")
+        pytest.skip(f"real data: {folder} is missing; PERENNIAL_REAL_DATA names the folder")
     return folder

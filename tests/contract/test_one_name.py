@@ -39,9 +39,9 @@ def test_what_is_called_a_plot_is_one_that_dvc_can_draw(name):
     plots = outputs({"plots": GRAPH[name].get("plots", [])})
     assert {Path(path).suffix for path in plots} <= {".csv", ".tsv", ".json", ".yaml"}
     for plot in GRAPH[name].get("plots", []):
-        (said,) = plot.values()  # a bare path would be drawn over the number of its row, whatever its columns mean
-        assert {"template", "title", "x", "y"} <= set(said), plot
-        assert (ROOT / ".dvc" / "plots" / f"{said['template']}.json").exists() or said["template"] == "simple"
+        (options,) = plot.values()  # a bare path would be drawn over the number of its row, whatever its columns mean
+        assert {"template", "title", "x", "y"} <= set(options), plot
+        assert (ROOT / ".dvc" / "plots" / f"{options['template']}.json").exists() or options["template"] == "simple"
 
 
 @pytest.mark.parametrize("name", GRAPH)

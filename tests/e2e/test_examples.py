@@ -1,4 +1,4 @@
-"""The files of examples/ that name a source are laid over params.yaml and give parameters that ingest takes."""
+"""The files of examples/ that name a source override params.yaml and give parameters that ingest accepts."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def checkout(tmp_path_factory):
     return Checkout(tmp_path_factory.mktemp("stops")).make()
 
 
-def laid_over(checkout, **changes):
+def override_file(checkout, **changes):
     """The overlay of the smoke run with more changes, as a file."""
     content = yaml.safe_load(checkout.overlay.read_text())
     for section, values in changes.items():
@@ -27,7 +27,7 @@ def laid_over(checkout, **changes):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--params", "FILE"], r"params\.yaml has no section 'dedup'; there are: .*dedupe"),
         (["--params", "nowhere.yaml"], r"PARAMS = nowhere\.yaml: there is no such file"),
@@ -38,19 +38,21 @@ def laid_over(checkout, **changes):
         (["--start", "", "--end", ""], r"START = '', END = ''; two days such as"),
     ],
 )
-def test_wrong_words_change_nothing(checkout, words, told):
+def test_wrong_words_change_nothing(checkout, words, message):
     before = (checkout.root / "params.yaml").read_bytes()
-    file = laid_over(checkout, dedup={"threshold": 0.9})
+    file = override_file(checkout, dedup={"threshold": 0.9})
     answer = checkout.release("run", *[file if word == "FILE" else word for word in words])
     assert answer.returncode == 64, output_of(answer)
-    assert re.search(told, answer.stderr), output_of(answer)
+    assert re.search(message, answer.stderr), output_of(answer)
     assert "Traceback" not in answer.stderr
     assert (checkout.root / "params.yaml").read_bytes() == before
 
 
 def test_parameters_of_late_stages_are_refused_before_anything_starts(checkout):
     before = (checkout.root / "params.yaml").read_bytes()
-    answer = checkout.release("run", "--params", laid_over(checkout, dedupe={"min_rows": -1}, promote={"margin": 2}))
+    answer = checkout.release(
+        "run", "--params", override_file(checkout, dedupe={"min_rows": -1}, promote={"margin": 2})
+    )
     assert answer.returncode == 64, output_of(answer)
     assert "dedupe.min_rows = -1: Input should be greater than or equal to" in answer.stderr
     assert "promote.margin = 2: Input should be less than 1" in answer.stderr
@@ -95,12 +97,12 @@ def test_biased_labeling_functions_close_the_gate(checkout):
         "tests/domains/complaints_biased/params.yaml", lambda params: params["simulator"].update(rows_per_day=40)
     )
     changes = {"domain": "tests/domains/complaints_biased", "dedupe": {"min_rows": 30}}
-    answer = checkout.release("run", "--params", laid_over(checkout, **changes))
+    answer = checkout.release("run", "--params", override_file(checkout, **changes))
     assert answer.returncode == 65, output_of(answer)
     assert re.search(r"bias_gate\s+closed", answer.stdout), output_of(answer)
     assert re.search(r"baseline|evaluate\s+not reached", answer.stdout)
-    told = "gate bias_gate is closed; nothing was released, the champion is untouched"
-    assert told in re.sub(r"\s+", " ", answer.stdout), output_of(answer)
+    outcome = "gate bias_gate is closed; nothing was released, the champion is untouched"
+    assert outcome in re.sub(r"\s+", " ", answer.stdout), output_of(answer)
     assert "gate 'bias_gate' is closed, so no stage after it starts:" in answer.stderr
     closing = [
         check for check in checkout.json("data/bias_gate/verdict.json")["checks"] if check["outcome"] == "failed"

@@ -21,7 +21,7 @@ PATIENCE_S = 1800  # of one command; a busy machine is slow, and nothing here wa
 
 
 class Checkout:
-    """A Git checkout in `folder / "checkout"` with its own state root beside it."""
+    """A Git checkout in `folder / "checkout"` with a state root of its own."""
 
     def __init__(self, folder: Path, *, home: Path | None = None) -> None:
         self.root = folder / "checkout"
@@ -85,7 +85,7 @@ class Checkout:
         return [sys.executable, "-m", *words] if words[0] == "pipelines" else list(words)
 
     def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the checkout and return what it said."""
+        """Run a command in the checkout and return its result."""
         return subprocess.run(
             self.command(*words),
             cwd=self.root,
@@ -105,7 +105,7 @@ class Checkout:
         return self.run("dvc", *words, **more)
 
     def git(self, *words: str) -> str:
-        """Run Git and return what it says."""
+        """Run Git and return its output."""
         answer = self.run("git", *words)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout.strip()

@@ -62,18 +62,18 @@ def gold(n: int, *, seed: int = 0, days: int = 40) -> pd.DataFrame:
     )
 
 
-def says(rows: pd.DataFrame, *, right: float | np.ndarray, seed: int = 1) -> np.ndarray:
-    """Probabilities of a model that is right with this chance in each row, and about as sure as it should be."""
+def model_probabilities(rows: pd.DataFrame, *, right: float | np.ndarray, seed: int = 1) -> np.ndarray:
+    """Return probabilities (n, k) of a model that is right with this probability per row, about as confident as it should be."""
     draw = np.random.default_rng(seed)
     truth = np.array([LABELS.index(label) for label in rows["gold"]], dtype=np.int64)
     hit = draw.random(len(rows)) < right
-    said = np.where(hit, truth, (truth + draw.integers(1, len(LABELS), len(rows))) % len(LABELS))
+    predicted = np.where(hit, truth, (truth + draw.integers(1, len(LABELS), len(rows))) % len(LABELS))
     sure = draw.uniform(0.6, 0.98, len(rows))
     out = np.repeat(((1 - sure) / (len(LABELS) - 1))[:, None], len(LABELS), axis=1)
-    out[np.arange(len(rows)), said] = sure
+    out[np.arange(len(rows)), predicted] = sure
     return out
 
 
 def answers(rows: pd.DataFrame, **how):
-    """The answers of such a model."""
-    return answers_of(rows, says(rows, **how), labels=LABELS, given=LABELS)
+    """Return the answers of such a model."""
+    return answers_of(rows, model_probabilities(rows, **how), labels=LABELS, given=LABELS)

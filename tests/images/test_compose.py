@@ -19,7 +19,7 @@ CONDITIONS = {"service_started", "service_healthy", "service_completed_successfu
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_uses_known_keys_and_says_what_it_runs(name):
+def test_a_service_uses_known_keys_and_names_what_it_runs(name):
     service = SERVICES[name]
     assert set(service) <= SERVICE_KEYS
     assert "image" in service

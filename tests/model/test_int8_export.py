@@ -23,12 +23,12 @@ from pipelines.runtime.project import Project
 from pipelines.stages.baseline.params import BaselineParams
 
 pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.long, pytest.mark.timeout(1800)]
-LEARNT, JUDGED = 500, 520
+FITTED, COMPARED = 500, 520
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory, repository):
-    """A version's package: the base model with a head learnt on simulated complaints, and gold rows to compare on."""
+    """A version's package: the base model with a head fitted to simulated complaints, and gold rows to compare on."""
     import torch
     from sklearn.linear_model import LogisticRegression
 
@@ -41,17 +41,17 @@ def package(tmp_path_factory, repository):
     )
     records = domain.to_records(domain.normalize(raw.assign(_file="simulated", _row=np.arange(len(raw)))))
     records = records[records["gold"].notna() & records["text"].ne("")].drop_duplicates("id")
-    assert len(records) >= LEARNT + JUDGED
-    shortest = records.loc[records["text"].str.len().sort_values(kind="stable").index[: LEARNT + JUDGED]]
+    assert len(records) >= FITTED + COMPARED
+    shortest = records.loc[records["text"].str.len().sort_values(kind="stable").index[: FITTED + COMPARED]]
     records = shortest.sample(frac=1.0, random_state=1, ignore_index=True)
     spec = load_params("baseline", BaselineParams, repository).base_model
     try:
         find_base_model(spec)
     except InputError as error:
         pytest.skip(f"base model: {error}")
-    learnt = records.head(LEARNT)
-    vectors = unit_length(Encoder.load(spec).embed(learnt["text"].tolist()))
-    fitted = LogisticRegression(C=30.0, max_iter=2000).fit(vectors, learnt["gold"].astype(str))
+    fit_rows = records.head(FITTED)
+    vectors = unit_length(Encoder.load(spec).embed(fit_rows["text"].tolist()))
+    fitted = LogisticRegression(C=30.0, max_iter=2000).fit(vectors, fit_rows["gold"].astype(str))
     labels = domain.schema.labels
     weights, bias = np.zeros((vectors.shape[1], len(labels))), np.full(len(labels), -20.0)
     for place, label in enumerate(fitted.classes_):
@@ -71,7 +71,7 @@ def package(tmp_path_factory, repository):
         settings={},
         files={},
     ).write(folder / "model")
-    records.tail(JUDGED).to_parquet(folder / "anchor.parquet")
+    records.tail(COMPARED).to_parquet(folder / "anchor.parquet")
     return folder
 
 

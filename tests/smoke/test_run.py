@@ -15,7 +15,7 @@ ELSEWHERE = r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"']?(?:https?:)?//"
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
-def test_the_run_ends_with_a_champion_and_says_so(released):
+def test_the_run_ends_with_a_champion_and_reports_it(released):
     text = released.first.stdout
     assert "version 1 is champion now" in text, output_of(released.first)
     assert re.search(r"pre-flight, single: p50 \d+ ms, p95 \d+ ms, p99 \d+ ms, \d+ records/s", text)
@@ -43,11 +43,11 @@ def test_the_run_ends_with_a_champion_and_says_so(released):
         r"took\s+\d+ s",
     ],
 )
-def test_the_summary_says_what_a_newcomer_asks(released, what):
+def test_the_summary_answers_a_newcomers_questions(released, what):
     assert re.search(what, released.first.stdout), output_of(released.first)
 
 
-def test_every_stage_wrote_what_it_says_it_writes(released):
+def test_every_stage_wrote_its_declared_outputs(released):
     for stage, paths in released.graph().items():
         for path in paths:
             target = released.root / path

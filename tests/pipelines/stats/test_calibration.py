@@ -34,9 +34,9 @@ def test_a_few_rows_that_are_all_right_are_no_proof_of_certainty(n, k):
     draw = np.random.default_rng(1)
     gold = draw.integers(0, k, n)
     logits = 8.0 * np.eye(k)[gold] + draw.normal(0, 1, (n, k))
-    said = apply_temperature(logits, temperature=fit_temperature(logits, gold))
-    assert (said.argmax(axis=1) == gold).all()
-    assert said[np.arange(n), gold].mean() == pytest.approx((n + 1) / (n + k), abs=0.01)
+    predicted = apply_temperature(logits, temperature=fit_temperature(logits, gold))
+    assert (predicted.argmax(axis=1) == gold).all()
+    assert predicted[np.arange(n), gold].mean() == pytest.approx((n + 1) / (n + k), abs=0.01)
 
 
 @given(st.integers(0, 1000), st.floats(0.1, 10))
@@ -52,9 +52,9 @@ def test_a_temperature_keeps_the_answer_and_gives_probabilities(seed, temperatur
 @settings(max_examples=20, deadline=None)
 def test_losses_are_those_of_the_books(seed):
     logits, gold = scored(n=60, seed=seed)
-    said = apply_temperature(logits, temperature=1.0)
-    assert log_loss(said, gold) == pytest.approx(sklearn_log_loss(gold, said, labels=range(4)))
-    assert 0 <= brier(said, gold) <= 2
+    predicted = apply_temperature(logits, temperature=1.0)
+    assert log_loss(predicted, gold) == pytest.approx(sklearn_log_loss(gold, predicted, labels=range(4)))
+    assert 0 <= brier(predicted, gold) <= 2
     sure = np.eye(4)[gold]
     assert (log_loss(sure, gold), brier(sure, gold)) == (0, 0)
 

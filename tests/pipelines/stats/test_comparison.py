@@ -37,9 +37,9 @@ def rows(**columns):
 def test_macro_f1_is_that_of_scikit_learn_over_the_classes_with_gold_rows(data, k):
     n = data.draw(st.integers(1, 40))
     code = st.lists(st.integers(0, k - 1), min_size=n, max_size=n)
-    gold, said = np.array(data.draw(code)), np.array(data.draw(code))
-    found = float(macro_f1(class_sums(gold, said, n_labels=k).sum(axis=0)))
-    expected = f1_score(gold, said, labels=sorted(set(gold)), average="macro", zero_division=0)
+    gold, predicted = np.array(data.draw(code)), np.array(data.draw(code))
+    found = float(macro_f1(class_sums(gold, predicted, n_labels=k).sum(axis=0)))
+    expected = f1_score(gold, predicted, labels=sorted(set(gold)), average="macro", zero_division=0)
     assert found == pytest.approx(expected)
     assert 0 <= found <= 1
 
@@ -49,9 +49,9 @@ def test_macro_f1_is_that_of_scikit_learn_over_the_classes_with_gold_rows(data, 
 def test_the_interval_holds_the_value_and_the_difference_to_oneself_is_zero(seed):
     draw = np.random.default_rng(seed)
     gold = draw.integers(0, 3, 60)
-    said = np.where(draw.random(60) < 0.7, gold, draw.integers(0, 3, 60))
+    predicted = np.where(draw.random(60) < 0.7, gold, draw.integers(0, 3, 60))
     redraw = Resampling.of(np.arange(60), resamples=300, seed=1)
-    sums = class_sums(gold, said, n_labels=3)
+    sums = class_sums(gold, predicted, n_labels=3)
     found = redraw.estimate(sums, macro_f1, confidence=0.95)
     assert found.lower <= found.value <= found.upper
     same = redraw.paired_difference(sums, sums, macro_f1, confidence=0.95)
@@ -62,7 +62,7 @@ def test_the_difference_is_antisymmetric_and_repeatable():
     draw = np.random.default_rng(3)
     gold, one, other = (draw.integers(0, 3, 200) for _ in range(3))
     redraw = Resampling.of(np.arange(200) // 5, resamples=500, seed=1)
-    a, b = (class_sums(gold, said, n_labels=3) for said in (one, other))
+    a, b = (class_sums(gold, predicted, n_labels=3) for predicted in (one, other))
     there, back = (redraw.paired_difference(*pair, macro_f1, confidence=0.9) for pair in ((a, b), (b, a)))
     assert there.value == pytest.approx(-back.value)
     assert there.lower == pytest.approx(-back.upper)
@@ -159,7 +159,7 @@ def test_equal_models_are_called_better_at_most_one_time_in_twenty():
         gold = draw.choice(7, 1200, p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05])
         chance = np.clip(0.8 + draw.normal(0, 0.05, 60)[day], 0, 1)
         models = [np.where(draw.random(1200) < chance, gold, (gold + draw.integers(1, 7, 1200)) % 7) for _ in range(2)]
-        sums = [class_sums(gold, said, n_labels=7) for said in models]
+        sums = [class_sums(gold, predicted, n_labels=7) for predicted in models]
         found = Resampling.of(day, resamples=500, seed=1).paired_difference(*sums, macro_f1, confidence=0.975)
         called += found.lower > 0
     assert called / 200 <= 0.05

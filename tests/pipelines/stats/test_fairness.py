@@ -83,9 +83,11 @@ def test_empty_groups_and_a_rate_of_zero_to_divide_by_are_undefined():
     assert not difference(Count(0, 0), Count(1, 2), confidence=0.95).defined
     assert not disparate_impact(Count(1, 2), Count(0, 9), confidence=0.95).defined
     assert not four_fifths(disparate_impact(Count(1, 2), Count(0, 0), confidence=0.95)).defined
-    nobody = np.zeros(5, dtype=int)
-    assert not equal_opportunity(nobody, nobody, group=nobody, n_labels=2, confidence=0.95).defined
-    assert not equalized_odds(nobody, nobody, group=nobody, n_labels=2, confidence=0.95, min_class_rows=1).defined
+    empty_group = np.zeros(5, dtype=int)
+    assert not equal_opportunity(empty_group, empty_group, group=empty_group, n_labels=2, confidence=0.95).defined
+    assert not equalized_odds(
+        empty_group, empty_group, group=empty_group, n_labels=2, confidence=0.95, min_class_rows=1
+    ).defined
 
 
 @pytest.mark.parametrize("truth", [0.05, 0.4])

@@ -127,6 +127,6 @@ def test_rows_outside_the_days_are_left_out():
     assert counts.sum() == 1 and counts.shape == (2, bins.n_bins)
 
 
-def test_stack_pads_and_says_where():
+def test_stack_pads_and_marks_where():
     counts, mask = stack([np.ones((3, 4), dtype=np.int64), np.ones((3, 2), dtype=np.int64)])
     assert counts.shape == (3, 2, 4) and mask.sum(axis=1).tolist() == [4, 2] and counts[:, 1, 2:].sum() == 0

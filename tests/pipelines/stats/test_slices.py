@@ -80,7 +80,7 @@ def test_strata_are_values_and_bands_of_numbers_that_hold_both_groups():
     assert found["age=30 to 39"] == list(range(10, 20)) and found["desk=b"] == list(range(20, 40))
 
 
-def test_rare_values_of_a_stratum_are_judged_together_and_no_row_escapes():
+def test_rare_values_of_a_stratum_are_pooled_and_no_row_escapes():
     desks = ["a"] * 20 + [f"d{i}" for i in range(20)] + [None]
     found = strata(desks, at_least=5, schema=replace(AGED, strata=("desk",)))
     assert found == {"desk=a": list(range(20)), "desk=any other": list(range(20, 41))}

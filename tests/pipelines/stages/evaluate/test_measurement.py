@@ -17,7 +17,7 @@ from pipelines.stages.evaluate.measurement import checks_of, measure
 from pipelines.stages.evaluate.predictions import answers_of, gold_rows, prediction_table
 from pipelines.stages.evaluate.scores import by_class, reliability_table, score
 from pipelines.stats.comparison import Resampling
-from tests.factories.shop import LABELS, PARAMS, SCHEMA, answers, gold, says
+from tests.factories.shop import LABELS, PARAMS, SCHEMA, answers, gold, model_probabilities
 
 ROWS = {"recent": gold(800), "anchor": gold(600, seed=5)}
 
@@ -107,7 +107,9 @@ def test_permuted_labels_close_it():
         part: rows.assign(gold=rows["gold"].sample(frac=1, random_state=3).to_numpy()) for part, rows in ROWS.items()
     }
     found_answers = {
-        (name, part): answers_of(permuted[part], says(ROWS[part], right=0.9), labels=LABELS, given=LABELS)
+        (name, part): answers_of(
+            permuted[part], model_probabilities(ROWS[part], right=0.9), labels=LABELS, given=LABELS
+        )
         for name in ("baseline", "finetune")
         for part in ROWS
     }
@@ -212,7 +214,7 @@ def test_one_class_in_the_test_set_closes_it():
 def test_an_answer_that_is_no_number_closes_it():
     found_answers = both()
     for part in ROWS:
-        broken = says(ROWS[part], right=0.9)
+        broken = model_probabilities(ROWS[part], right=0.9)
         broken[3, 1] = np.nan
         for name in ("baseline", "finetune"):
             found_answers[name, part] = answers_of(ROWS[part], broken, labels=LABELS, given=LABELS)

@@ -13,7 +13,7 @@ from pipelines.runtime import store
 from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.project import Project
 from pipelines.stages.evaluate import __main__ as evaluate
-from tests.factories.shop import LABELS, PARAMS, gold, says
+from tests.factories.shop import LABELS, PARAMS, gold, model_probabilities
 
 SCHEMA = '''"""Mail of a shop, and where it goes."""
 from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
@@ -69,7 +69,7 @@ def workspace(tmp_path, monkeypatch):
         def predict_proba(self, rows, **_):
             if "gold" not in rows:
                 return np.tile([0.6, 0.3, 0.1], (len(rows), 1))
-            return says(rows, right=self.chance, seed=len(rows))
+            return model_probabilities(rows, right=self.chance, seed=len(rows))
 
     monkeypatch.setattr(evaluate, "Predictor", Model)
     return tmp_path, Model
