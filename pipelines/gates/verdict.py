@@ -1,4 +1,4 @@
-"""What a gate found: checks with values, intervals and limits, and the rule by which a gate is open or closed."""
+"""Verdicts of gates: checks with values, intervals and limits, and the rule by which a gate is open or closed."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ class Check:
 
     @property
     def closes(self) -> bool:
-        """Whether this check alone closes its gate."""
+        """Return whether this check alone closes its gate."""
         return self.outcome == "failed" or (self.outcome == "undecided" and self.required)
 
     @classmethod
     def at_least(cls, name: str, value: float | None, *, limit: float, **rest: Any) -> Check:
-        """A check that wants the value, and the bounds of its interval, at or above `limit`."""
+        """Return a check that the value and its whole interval are at or above `limit`."""
         return cls._decided(name, value, side="at_least", low=limit, high=math.inf, limit=limit, **rest)
 
     @classmethod
     def at_most(cls, name: str, value: float | None, *, limit: float, **rest: Any) -> Check:
-        """A check that wants the value, and the bounds of its interval, at or below `limit`."""
+        """Return a check that the value and its whole interval are at or below `limit`."""
         return cls._decided(name, value, side="at_most", low=-math.inf, high=limit, limit=limit, **rest)
 
     @classmethod
     def between(cls, name: str, value: float | None, *, limit: Interval, **rest: Any) -> Check:
-        """A check that wants the value, and its interval, within two limits."""
+        """Return a check that the value and its whole interval are within two limits."""
         return cls._decided(name, value, side="between", low=limit[0], high=limit[1], limit=limit, **rest)
 
     @classmethod
     def equals(cls, name: str, value: float | None, *, limit: float, **rest: Any) -> Check:
-        """A check that wants exactly one value."""
+        """Return a check for exactly one value."""
         return cls.between(name, value, limit=(limit, limit), **rest)
 
     @classmethod
@@ -86,11 +86,11 @@ class Check:
             elif upper < low or lower > high:
                 outcome = "failed"
             elif undecided_passes_from is not None and rows >= undecided_passes_from:
-                outcome = "passed"  # no evidence of harm, and enough rows to have seen it
+                outcome = "passed"  # no evidence of harm, and enough rows to find it
             else:
                 outcome = "undecided"
         if not defined and required and outcome == "undecided":
-            outcome = "failed"  # an undefined metric never waits for more rows: it closes
+            outcome = "failed"  # more rows do not help an undefined metric: it closes the gate
         return cls(
             name=name,
             value=float(value) if defined and math.isfinite(value) else None,  # type: ignore[arg-type]
@@ -106,7 +106,7 @@ class Check:
         )
 
     def describe(self) -> str:
-        """The check in one line: name, outcome, value, interval, limit and rows."""
+        """Return the check in one line: name, outcome, value, interval, limit, rows and sentence."""
         value = "undefined" if self.value is None else f"{self.value:.4g}"
         span = "" if self.interval is None else f" [{_number(self.interval[0])}, {_number(self.interval[1])}]"
         limit = " to ".join(map(_number, self.limit)) if isinstance(self.limit, tuple) else _number(self.limit)
@@ -118,7 +118,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The checks of one gate; closed when there are none, one failed, or a required one is undecided."""
+    """The checks of one gate; it is closed without checks, with a failed one, or with a required undecided one."""
 
     stage: str
     checks: tuple[Check, ...]
@@ -134,7 +134,7 @@ class Verdict:
         shown_records: Sequence[dict[str, Any]] = (),
         overrides: Sequence[dict[str, Any]] = (),
     ) -> Verdict:
-        """A verdict of these checks; `shown_records` are a few offending records for whoever looks."""
+        """Return a verdict of these checks; `shown_records` are a few examples. ValueError for two checks of one name."""
         checks = tuple(checks)
         names = [check.name for check in checks]
         for name in names:
@@ -144,16 +144,16 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the gate is open."""
+        """Return whether the gate is open."""
         return bool(self.checks) and not any(check.closes for check in self.checks)
 
     @property
     def closed_by(self) -> tuple[Check, ...]:
-        """The checks that close the gate."""
+        """Return the checks that close the gate."""
         return tuple(check for check in self.checks if check.closes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of `verdict.json`, with the digest of everything before it."""
+        """Return the content of `verdict.json`, including the digest of everything else in it."""
         body: dict[str, Any] = {
             "stage": self.stage,
             "passed": self.passed,
@@ -167,17 +167,17 @@ class Verdict:
 
 
 def verdict_digest(body: dict[str, Any]) -> str:
-    """sha256 of a verdict without its digest, in canonical JSON."""
+    """Return the sha256 of a verdict without its digest, in canonical JSON."""
     rest = {key: value for key, value in body.items() if key != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def read_verdict(content: Any, *, stage: str) -> Verdict:
-    """A verdict from the content of `verdict.json`; ValueError when a key is missing, or digest or `passed` lie."""
+    """Return the verdict in `verdict.json`; ValueError for a missing key or a wrong digest or `passed`."""
     if not isinstance(content, dict) or content.get("stage") != stage:
         raise ValueError(f"it is not the verdict of {stage!r}")
     if content.get("digest") != verdict_digest(content):
-        raise ValueError("its digest does not fit its content: it was edited after the gate wrote it")
+        raise ValueError("its digest does not match its content: it was edited after the gate wrote it")
     try:
         checks = [_check(item) for item in content["checks"]]
         verdict = Verdict.of(
@@ -206,7 +206,7 @@ def _finite(interval: Interval | None) -> Interval | None:
 
 
 def _plain(content: Any) -> Any:
-    """JSON types only: numpy scalars unpacked, tuples as lists, NaN and infinity as null."""
+    """Return JSON types only: numpy scalars unpacked, tuples as lists, NaN and infinity as null."""
     if isinstance(content, dict):
         return {str(key): _plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

@@ -1,1 +1,1 @@
-"""Statistics shared by gates: intervals, paired comparison, fairness, calibration, slices, histograms."""
+"""Statistics: intervals, paired comparison, fairness, calibration, slices, histograms, distances."""

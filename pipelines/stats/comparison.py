@@ -1,7 +1,8 @@
 """Compare classifiers on the same rows: macro-F1, accuracy and losses with bootstrap intervals over clusters of rows.
 
 Every metric here is a function of sums over rows, so a resample of clusters needs only the sums of each cluster: one
-matrix product instead of a pass over the rows per resample. Clusters are drawn whole: their rows are not independent.
+matrix product instead of a pass over the rows per resample. Clusters are resampled as a whole because their rows are
+not independent. scipy.stats.bootstrap has neither clusters nor metrics that share resamples.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +18,8 @@ from pipelines.runtime.errors import ParamsError
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Statistic = Callable[[Floats], Floats]  # sums (..., k) -> values (...)
-LEAST_DRAWS_BEYOND = 5  # fewer draws beyond a quantile leave it to chance
-MOST_CLUSTERS = 5000  # independent clusters beyond these are drawn together, which keeps the variance and the memory
+MIN_DRAWS_BEYOND = 5  # with fewer draws beyond it, a quantile is too uncertain
+MAX_CLUSTERS = 5000  # more independent clusters are merged, which keeps the variance and bounds the memory
 
 
 @dataclass(frozen=True)
@@ -35,19 +36,19 @@ class BootstrapEstimate:
     seed: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, where NaN is null."""
+        """Return plain values for JSON, with null for NaN."""
         return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(self).items()}
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Both bounds, or None where the interval is undefined."""
+        """Return both bounds, or None if the interval is undefined."""
         return (self.lower, self.upper) if np.isfinite(self.lower) and np.isfinite(self.upper) else None
 
 
 def cluster_rows(records: pd.DataFrame, *, by: Sequence[str]) -> Codes:
-    """A cluster number for each row: rows sharing a text, an entity or a UTC day (as `by` says) stand together.
+    """Return a cluster number (n,) per row: rows with the same text, entity or UTC day, as named in `by`, share one.
 
-    Such rows are not independent, so they are drawn together. Sharing is transitive; null or empty joins nothing.
+    Such rows are not independent, so they are resampled together. Sharing is transitive; null or empty joins nothing.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -70,7 +71,7 @@ def cluster_rows(records: pd.DataFrame, *, by: Sequence[str]) -> Codes:
 
 
 def class_sums(gold: Codes, predicted: Codes, *, n_labels: int) -> Floats:
-    """For each row and class: is it right about it, did it say it, is it the truth; (rows, 3 * labels)."""
+    """Return per row and class whether it is predicted correctly, predicted, and gold: (n, 3 k)."""
     n = len(gold)
     sums = np.zeros((n, 3, n_labels))
     rows = np.arange(n)
@@ -81,7 +82,7 @@ def class_sums(gold: Codes, predicted: Codes, *, n_labels: int) -> Floats:
 
 
 def macro_f1(sums: Floats) -> Floats:
-    """The mean over classes with at least one gold row of F1 = 2 right / (said + true); NaN without any."""
+    """Return the mean over classes with gold rows of F1 = 2 correct / (predicted + gold); NaN without any."""
     return _mean_f1(*np.split(np.asarray(sums), 3, axis=-1))
 
 
@@ -91,19 +92,19 @@ def macro_f1_score(gold: Codes, scores: Floats) -> float:
 
 
 def share(sums: Floats) -> Floats:
-    """The ratio of the first sum to the second (accuracy: right rows to rows); NaN where the second is 0."""
+    """Return the ratio of the first sum to the second (accuracy: correct rows to rows); NaN if the second is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(sums[..., 0] / np.where(sums[..., 1] > 0, sums[..., 1], np.nan))
 
 
 def share_sums(values: NDArray[Any]) -> Floats:
-    """The rows of a mean: each value beside a one."""
+    """Return the per-row sums of a mean (n, 2): each value and a one."""
     return np.column_stack([np.asarray(values, dtype=np.float64), np.ones(len(values))])
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """The same redraws of a test set's clusters for every metric of every model, so that all compare in pairs."""
+    """Resamples of a test set's clusters, the same for every metric and model, so that all comparisons are paired."""
 
     clusters: Codes  # of each row, 0..n-1
     weights: Floats  # (resamples, clusters): how often each cluster was drawn
@@ -111,8 +112,8 @@ class Resampling:
 
     @classmethod
     def of(cls, clusters: Codes, *, resamples: int, seed: int) -> "Resampling":
-        """As many clusters as there are, drawn with replacement, `resamples` times."""
-        codes = np.unique(clusters, return_inverse=True)[1].astype(np.int64) % MOST_CLUSTERS
+        """Draw as many clusters as there are, with replacement, `resamples` times."""
+        codes = np.unique(clusters, return_inverse=True)[1].astype(np.int64) % MAX_CLUSTERS
         n = int(codes.max(initial=-1)) + 1
         draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples) if n else np.zeros(0)
         return cls(clusters=codes, weights=draws.reshape(resamples, n).astype(np.float64), seed=seed)
@@ -120,7 +121,7 @@ class Resampling:
     def estimate(
         self, sums: Floats, statistic: Statistic, *, confidence: float, rows: Codes | None = None
     ) -> BootstrapEstimate:
-        """A metric with its interval; with `rows`, of those rows only (then `sums` holds just theirs)."""
+        """Return a metric with its interval; with `rows`, of those rows only (`sums` then holds only theirs)."""
         codes = self.clusters if rows is None else self.clusters[rows]
         by_cluster = np.zeros((self.weights.shape[1], sums.shape[1]))
         np.add.at(by_cluster, codes, sums)
@@ -128,7 +129,7 @@ class Resampling:
         lower = upper = float("nan")
         if n_clusters > 1:
             draws = statistic(self.weights @ by_cluster)
-            draws = draws[np.isfinite(draws)]  # a draw may miss a small slice altogether
+            draws = draws[np.isfinite(draws)]  # a resample may contain no row of a small slice
             if len(draws) >= 0.9 * len(self.weights):
                 lower, upper = _bounds(draws, confidence=confidence, clusters=n_clusters)
         value = float(statistic(by_cluster.sum(axis=0)))
@@ -137,7 +138,7 @@ class Resampling:
     def paired_difference(
         self, sums: Floats, other: Floats, statistic: Statistic, *, confidence: float, rows: Codes | None = None
     ) -> BootstrapEstimate:
-        """First model minus other on the same rows, both taken from the same resamples."""
+        """Return the metric of the first model minus that of the other, on the same rows and resamples."""
         width = sums.shape[1]
 
         def difference(both: Floats) -> Floats:
@@ -147,9 +148,10 @@ class Resampling:
 
 
 def expanded_tail(tail: float, *, clusters: int) -> float:
-    """The share to cut from the draws for a tail of this size: wider with few clusters (Hesterberg 2015, section 3.3).
+    """Return the quantile to take from the draws for a tail of this size, corrected for few clusters.
 
-    Bootstrap draws are too narrow by sqrt((n - 1) / n) and have normal tails where t is right; both are mended here.
+    Bootstrap intervals are too narrow by sqrt((n - 1) / n) and have normal instead of t tails; both are corrected
+    (Hesterberg 2015, "What teachers should know about the bootstrap", section 3.3).
     """
     from scipy.stats import norm, t
 
@@ -157,11 +159,11 @@ def expanded_tail(tail: float, *, clusters: int) -> float:
 
 
 def _bounds(draws: Floats, *, confidence: float, clusters: int) -> tuple[float, float]:
-    """One-sided bounds: quantiles of the draws, or, for a tail that so few draws do not show, t times their spread."""
+    """Return one-sided bounds: quantiles of the draws, or t times their spread for a tail with too few draws."""
     from scipy.stats import t
 
     tail = expanded_tail(1.0 - confidence, clusters=clusters)
-    if tail * len(draws) >= LEAST_DRAWS_BEYOND:
+    if tail * len(draws) >= MIN_DRAWS_BEYOND:
         lower, upper = np.quantile(draws, [tail, 1.0 - tail])
     else:
         spread = draws.std(ddof=1) * np.sqrt(clusters / (clusters - 1)) * t.ppf(confidence, clusters - 1)
@@ -170,7 +172,7 @@ def _bounds(draws: Floats, *, confidence: float, clusters: int) -> tuple[float, 
 
 
 def _cluster_keys(records: pd.DataFrame, name: str) -> pd.Series:
-    """What rows of one cluster share, null where nothing."""
+    """Return the value that rows of one cluster share, null for none."""
     if name == "day":
         return records["received_at"].dt.floor("D")
     if name == "text":
@@ -178,12 +180,12 @@ def _cluster_keys(records: pd.DataFrame, name: str) -> pd.Series:
         return plain.mask(plain == "")
     if name not in records:
         known = ", ".join(["text", "entity", "day", *map(str, records.columns)])
-        raise ParamsError(f"cluster_by names {name!r}; rows can be drawn together by: {known}")
+        raise ParamsError(f"invalid cluster_by: unknown name {name!r}: expected names from {known}")
     return records[name]
 
 
-def _mean_f1(right: Floats, said: Floats, true: Floats) -> Floats:
-    present = true > 0
-    f1 = np.where(present, 2.0 * right / np.maximum(said + true, 1.0), 0.0)
+def _mean_f1(correct: Floats, predicted: Floats, gold: Floats) -> Floats:
+    present = gold > 0
+    f1 = np.where(present, 2.0 * correct / np.maximum(predicted + gold, 1.0), 0.0)
     count = present.sum(axis=-1)
     return np.asarray(np.where(count > 0, f1.sum(axis=-1) / np.maximum(count, 1), np.nan))

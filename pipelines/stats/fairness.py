@@ -21,7 +21,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class RateEstimate:
-    """A value with its interval; `rows` are those of the smaller group (or all, for one rate)."""
+    """A rate, or a comparison of rates, with its two-sided interval; `rows` of the smaller group, or all for one rate."""
 
     value: float
     interval: Interval
@@ -29,25 +29,25 @@ class RateEstimate:
 
     @property
     def defined(self) -> bool:
-        """Whether there is a value at all."""
+        """Return whether the value is defined."""
         return math.isfinite(self.value)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, null where undefined."""
+        """Return plain values for JSON, null if undefined."""
         bounds = [bound if math.isfinite(bound) else None for bound in self.interval]
         return {"value": self.value if self.defined else None, "interval": bounds, "rows": self.rows}
 
 
 @dataclass(frozen=True)
 class Count:
-    """How many of a group's rows have the outcome."""
+    """The rows of a group, and how many of them have the outcome."""
 
     hits: float
     rows: float
 
     @property
     def rate(self) -> float:
-        """The share with the outcome."""
+        """Return the share of rows with the outcome."""
         return self.hits / self.rows if self.rows else NAN
 
 
@@ -62,37 +62,37 @@ class OddsPair:
 
     @property
     def smaller(self) -> float:
-        """Rows of the smaller group."""
+        """Return the rows of the smaller group."""
         return min(self.member.rows, self.rest.rows)
 
 
 def count(outcome: np.ndarray, *, where: np.ndarray) -> Count:
-    """Count the rows `where` and those of them with the outcome."""
+    """Count the rows selected by `where` (n,) and those of them with the outcome (n,)."""
     return Count(hits=int(np.sum(outcome[where])), rows=int(np.sum(where)))
 
 
 def rate(group: Count, *, confidence: float) -> RateEstimate:
-    """The rate of one group with its Wilson interval."""
+    """Return the rate of one group with its Wilson interval."""
     return RateEstimate(group.rate, wilson(group.hits, group.rows, confidence=confidence), int(group.rows))
 
 
 def newcombe(member: Count, rest: Count, *, confidence: float) -> Interval:
-    """Hybrid score interval of a difference of proportions (Newcombe 1998, method 10)."""
+    """Return the hybrid score interval of a difference of proportions (Newcombe 1998, method 10)."""
     return stratified_difference([member], [rest], weights=[1.0], confidence=confidence).interval
 
 
 def difference(member: Count, rest: Count, *, confidence: float) -> RateEstimate:
-    """Statistical parity difference: the members' rate minus that of the rest, with Newcombe's interval."""
+    """Return the statistical parity difference, rate of members minus rate of the rest, with Newcombe's interval."""
     return stratified_difference([member], [rest], weights=[1.0], confidence=confidence)
 
 
 def stratified_difference(
     members: Sequence[Count], rests: Sequence[Count], *, weights: Sequence[float], confidence: float
 ) -> RateEstimate:
-    """Difference of rates standardized over strata, which takes out that the groups are mixed differently.
+    """Return the difference of rates standardized over strata, which removes the effect of different mixes.
 
-    sum w_s (p_s - q_s) over the strata that both groups have, weights renormalized; the interval recovers the variances
-    from the Wilson limits of each rate (Zou and Donner 2008; Yan and Su 2010), so it holds with few rows a stratum.
+    sum w_s (p_s - q_s) over the strata that both groups have, with renormalized weights. The interval recovers the
+    variances from the Wilson limits of each rate (Zou and Donner 2008; Yan and Su 2010), so few rows per stratum do.
     """
     shared = [(a, b, w) for a, b, w in zip(members, rests, weights, strict=True) if a.rows > 0 and b.rows > 0 and w > 0]
     rows = int(min(sum(a.rows for a in members), sum(b.rows for b in rests)))
@@ -111,7 +111,7 @@ def stratified_difference(
 
 
 def katz(member: Count, rest: Count, *, confidence: float) -> Interval:
-    """Log interval of a ratio of proportions (Katz 1978); at rates of 0 or 1 half a row is added to all counts."""
+    """Return the log interval of a ratio of proportions (Katz 1978); for rates of 0 or 1, 0.5 is added to all counts."""
     if member.rows <= 0 or rest.rows <= 0:
         return (NAN, NAN)
     if any(group.hits in (0, group.rows) for group in (member, rest)):
@@ -123,7 +123,7 @@ def katz(member: Count, rest: Count, *, confidence: float) -> Interval:
 
 
 def disparate_impact(member: Count, rest: Count, *, confidence: float) -> RateEstimate:
-    """Disparate impact: the members' rate over that of the rest; undefined when the rest's rate is 0."""
+    """Return the disparate impact, rate of members over rate of the rest; undefined if the latter is 0."""
     rows = int(min(member.rows, rest.rows))
     if not rows or rest.hits == 0:
         return RateEstimate(NAN, (NAN, NAN), rows)
@@ -133,7 +133,7 @@ def disparate_impact(member: Count, rest: Count, *, confidence: float) -> RateEs
 
 
 def four_fifths(impact: RateEstimate) -> RateEstimate:
-    """The lower rate over the higher one (29 CFR 1607.4 D compares with the highest group), from a disparate impact."""
+    """Return the ratio of the lower to the higher rate from a disparate impact (four-fifths rule, 29 CFR 1607.4 D)."""
     if not impact.defined:
         return impact
 
@@ -148,9 +148,9 @@ def four_fifths(impact: RateEstimate) -> RateEstimate:
 def equal_opportunity(
     truth: np.ndarray, predicted: np.ndarray, *, group: np.ndarray, n_labels: int, confidence: float
 ) -> RateEstimate:
-    """Difference of true-positive rates, standardized over the classes of both groups (two classes of one: as ever).
+    """Return the difference of true-positive rates, standardized over the classes that both groups have.
 
-    `truth` and `predicted` are class codes, -1 predicted means none; each class weighs what it weighs in all rows.
+    `truth` and `predicted` are class codes (n,), -1 for no prediction; a class is weighted by its rows in both groups.
     """
     members, rests, weights = [], [], []
     for label in range(n_labels):
@@ -170,10 +170,10 @@ def equalized_odds(
     confidence: float,
     min_class_rows: int,
 ) -> RateEstimate:
-    """The largest |difference| of true- and false-positive rates over the classes (never their average, which cancels).
+    """Return the largest |difference| of true- and false-positive rates over classes; an average would cancel signs.
 
-    The interval is simultaneous (Bonferroni over the differences). Classes need `min_class_rows` in both groups; where
-    none has as many, all that both groups have are taken.
+    The interval is simultaneous (Bonferroni over the differences). Classes need `min_class_rows` in both groups; if
+    no class has that many, all classes of both groups are used.
     """
     kept = odds_pairs(truth, predicted, group=group, n_labels=n_labels, min_class_rows=min_class_rows)
     rows = int(min(np.sum(group == 1), np.sum(group == 0)))
@@ -188,7 +188,7 @@ def equalized_odds(
 def odds_pairs(
     truth: np.ndarray, predicted: np.ndarray, *, group: np.ndarray, n_labels: int, min_class_rows: int
 ) -> list[OddsPair]:
-    """The rates that equalized odds compares: of every class the true- and the false-positive rate of both groups."""
+    """Return the rates that equalized odds compares: true- and false-positive rate of every class in both groups."""
     pairs = []
     for label in range(n_labels):
         for kind, where in (("tpr", truth == label), ("fpr", truth != label)):
@@ -199,7 +199,7 @@ def odds_pairs(
 
 
 def absolute(signed: RateEstimate) -> RateEstimate:
-    """The size of a signed difference, its interval folded at 0."""
+    """Return the absolute value of a difference, with its interval folded at 0."""
     if not signed.defined:
         return signed
     low, high = signed.interval

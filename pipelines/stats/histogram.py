@@ -1,4 +1,4 @@
-"""Frozen bins and counts over them: what a drift profile is made of, and the only way a column is ever compared."""
+"""Fixed bins and counts over them: the content of a drift profile, and how columns are compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ PSEUDO_COUNT = (
 
 @dataclass(frozen=True)
 class Bins:
-    """The bins of one column, fixed on the reference once; the last two are always UNSEEN and MISSING.
+    """The bins of one column, fixed on the reference; the last two are always UNSEEN and MISSING.
 
-    A number falls into `(edge, next edge]`, the outer bins are open. A value that is no number is UNSEEN, as is a
-    category the reference never had. Categories beyond the most frequent share the bin OTHER, there only when needed.
+    A number is in `(edge, next edge]`, the outer bins are open. A value that is not a number is UNSEEN, as is a category
+    that the reference does not have. Less frequent categories share the bin OTHER, which exists only if needed.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Bins:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """One readable name a bin, in order."""
+        """Return a readable name per bin, in order."""
         if self.kind == "category":
             return (*self.categories, *((OTHER,) if self.others else ()), UNSEEN, MISSING)
         if not self.edges:
@@ -46,13 +46,13 @@ class Bins:
 
     @property
     def n_bins(self) -> int:
-        """How many bins there are, UNSEEN and MISSING counted."""
+        """Return the number of bins, UNSEEN and MISSING included."""
         if self.kind == "category":
             return len(self.categories) + bool(self.others) + 2
         return len(self.edges) + 3
 
     def codes(self, values: "pd.Series[Any]") -> NDArray[np.int64]:
-        """The bin of each value."""
+        """Return the bin of each value (n,)."""
         missing = values.isna().to_numpy(dtype=bool)
         if self.kind == "number":
             numbers = to_numbers(values)
@@ -68,7 +68,7 @@ class Bins:
         return codes
 
     def to_json(self) -> dict[str, Any]:
-        """The bins as plain values."""
+        """Return the bins as plain values."""
         plain: dict[str, Any] = {"name": self.name, "kind": self.kind}
         if self.kind == "number":
             return plain | {"edges": list(self.edges)}
@@ -76,7 +76,7 @@ class Bins:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Bins":
-        """The bins that `to_json` wrote."""
+        """Return the bins from the values that `to_json` returned."""
         return cls(
             name=plain["name"],
             kind=plain["kind"],
@@ -87,22 +87,22 @@ class Bins:
 
 
 def as_category(value: Any) -> str:
-    """The name of a category: `1` and `1.0` are one, whatever type a parquet file gave the column."""
+    """Return the name of a category: `1` and `1.0` are equal, independent of the column's type in Parquet."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
 
 
 def to_numbers(values: "pd.Series[Any]") -> NDArray[np.float64]:
-    """The values as float64; NaN where there is none or where it is no number."""
+    """Return the values as float64; NaN for missing values and values that are not numbers."""
     numbers = pd.to_numeric(values, errors="coerce").astype("Float64")
     return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
 
 
 def freeze_number(values: "pd.Series[Any]", *, name: str, bins: int) -> Bins:
-    """Quantile bins of the reference: equal edges are merged, and a value that fills a whole bin gets one of its own.
+    """Return quantile bins of the reference: equal edges are merged, a value that fills a bin gets its own.
 
-    The last matters for counts and flags: with 60 % zeros the merged edge 0 would put -1 and 0 into the same bin.
+    This matters for counts and flags: with 60 % zeros, the merged edge 0 would put -1 and 0 into the same bin.
     """
     numbers = to_numbers(values)
     numbers = numbers[np.isfinite(numbers)]
@@ -116,7 +116,7 @@ def freeze_number(values: "pd.Series[Any]", *, name: str, bins: int) -> Bins:
 
 
 def freeze_category(values: "pd.Series[Any]", *, name: str, most: int) -> Bins:
-    """One bin for each of the `most` frequent categories of the reference, one for all its others."""
+    """Return one bin for each of the `most` frequent categories of the reference, and one for all others."""
     counts = values.dropna().value_counts()
     tally: dict[str, int] = {}
     for value, count in counts.items():
@@ -126,9 +126,9 @@ def freeze_category(values: "pd.Series[Any]", *, name: str, most: int) -> Bins:
 
 
 def day_numbers(times: "pd.Series[Any]", *, first_day: date) -> NDArray[np.int64]:
-    """Whole UTC days since the first day."""
+    """Return whole UTC days since the first day (n,)."""
     if times.isna().any():
-        raise InputError(f"received_at is empty in {int(times.isna().sum())} rows: every row needs its time")
+        raise InputError(f"received_at is missing in {int(times.isna().sum())} rows: every row needs a time")
     utc = pd.to_datetime(times, utc=True).dt.as_unit("us")
     micros = np.asarray(utc.astype("int64"), dtype=np.int64)
     return micros // 86_400_000_000 - (first_day - date(1970, 1, 1)).days
@@ -142,7 +142,7 @@ def count_days(
     n_days: int,
     measured: NDArray[np.bool_] | None = None,
 ) -> Counts:
-    """Counts by day and bin; rows outside the days or not measured are left out."""
+    """Return counts (days, bins); rows outside the days or not measured are excluded."""
     codes = bins.codes(values)
     keep = (days >= 0) & (days < n_days)
     if measured is not None:
@@ -152,7 +152,7 @@ def count_days(
 
 
 def stack(columns: Sequence[Counts]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Columns of different widths as one array (days, columns, bins), and which bins exist (columns, bins)."""
+    """Return columns of different widths as one array (days, columns, bins), and which bins exist (columns, bins)."""
     width = max(column.shape[1] for column in columns)
     days = columns[0].shape[0]
     counts = np.zeros((days, len(columns), width), dtype=np.int64)
@@ -164,7 +164,7 @@ def stack(columns: Sequence[Counts]) -> tuple[NDArray[np.int64], NDArray[np.bool
 
 
 def shares(counts: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """Smoothed shares over the last axis: (count + 0.5) / (rows + 0.5 bins); 0 in bins that do not exist."""
+    """Return smoothed shares over the last axis: (count + 0.5) / (rows + 0.5 bins); 0 for bins that do not exist."""
     array = np.asarray(counts, dtype=np.float64)
     exists = np.ones(array.shape[-1:], dtype=bool) if mask is None else mask
     n_bins = exists.sum(axis=-1, keepdims=True)
@@ -173,7 +173,7 @@ def shares(counts: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> NDArr
 
 
 def psi(reference: ArrayLike, current: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """Population stability index of counts over the last axis: sum (p - q) ln(p / q) of their smoothed shares."""
+    """Return the population stability index over the last axis: sum (p - q) ln(p / q) of smoothed shares."""
     p, q = np.broadcast_arrays(shares(reference, mask=mask), shares(current, mask=mask))
     exists = (p > 0) & (q > 0)
     ratio = np.divide(q, p, out=np.ones_like(p), where=exists)

@@ -1,4 +1,4 @@
-"""Named parts of a test set: protected groups, values of small categories, text lengths, months, gold classes."""
+"""Slices of a test set: protected groups, values of small categories, text lengths, months, gold classes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pipelines.runtime.params import StageParams
 
-MOST_STRATA = 12  # values of a stratum that stand alone: the most frequent ones
+MAX_STRATA = 12  # values of a feature that are strata of their own: the most frequent ones
 NUMBER_BANDS = 4
 GOLD_SLICE = "gold label"  # the kind of a slice that is one gold class
 
@@ -19,13 +19,13 @@ GOLD_SLICE = "gold label"  # the kind of a slice that is one gold class
 class SliceParams(StageParams):
     """params.yaml: evaluate.slices and promote.slices."""
 
-    max_categories: int = Field(ge=1)  # a category feature with more values makes no slices
+    max_categories: int = Field(ge=1)  # a category feature with more values is not sliced
     length_bands: int = Field(ge=1)  # quantile bands of the text's length
     min_rows: int = Field(ge=1)  # a smaller slice is left out
 
 
 class SliceSchema(Protocol):
-    """What slices need to know of a domain; `records.domain.DomainSchema` has it."""
+    """The part of a domain schema that slices need; `records.domain.DomainSchema` has it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ class SliceSchema(Protocol):
 
 @dataclass(frozen=True)
 class Slice:
-    """One named part of a test set; `kind` is what it was cut by, `rows` are positions in the frame."""
+    """One named part of a test set; `kind` is what it is sliced by, `rows` are positions in the frame."""
 
     kind: str
     name: str
@@ -56,7 +56,7 @@ class Slice:
 def slice_rows(
     records: pd.DataFrame, *, schema: SliceSchema, max_categories: int, length_bands: int, min_rows: int
 ) -> list[Slice]:
-    """Every slice with at least `min_rows` rows; slices of different kinds overlap."""
+    """Return every slice with at least `min_rows` rows; slices of different kinds overlap."""
     found = [
         Slice(kind, name, np.flatnonzero(mask))
         for kind, name, mask in (
@@ -78,11 +78,11 @@ def comparable_strata(
     at_least: int,
     among: NDArray[np.bool_] | None = None,
 ) -> list[Slice]:
-    """Parts of the records (of those `among`, where given) within which the domain wants its groups compared.
+    """Return the strata of the records (of those `among`, if given) within which groups are compared.
 
-    Every value of every declared stratum that holds `at_least` rows of both groups (`group` is 1, 0 or -1), numbers cut
-    into bands of equal size; the other values of a stratum together, so that no row escapes because its value is rare.
-    Where nothing is large enough, one part without a name that holds every row.
+    Each value of each declared stratum with `at_least` rows of both groups (`group` is 1, 0 or -1) is one; numbers are
+    cut into bands of equal size. The other values form one stratum together, so that rare values are compared too. If
+    no value has enough rows, the result is one stratum without a name that contains every row.
     """
     every = np.arange(len(records)) if among is None else np.flatnonzero(among)
 
@@ -93,7 +93,7 @@ def comparable_strata(
     numbers = {feature.name for feature in schema.features if feature.kind == "number"}
     for name in schema.strata:
         values = _values(records[name], bands=name in numbers).to_numpy()[every]
-        common = sorted(pd.Series(values).value_counts().head(MOST_STRATA).index)
+        common = sorted(pd.Series(values).value_counts().head(MAX_STRATA).index)
         parts = {value: every[values == value] for value in common}
         alone = [value for value in common if large(parts[value])]
         rest = every[~np.isin(values, alone)]
@@ -104,7 +104,7 @@ def comparable_strata(
 
 
 def _values(column: pd.Series, *, bands: bool) -> pd.Series:
-    """A stratum's values as text; numbers as the ends of the band that they lie in."""
+    """Return a feature's values as text; numbers as the ends of their band."""
     if bands:
         band = pd.qcut(column, NUMBER_BANDS, labels=False, duplicates="drop")
         ends = column.groupby(band).agg(["min", "max"])
