@@ -15,7 +15,7 @@ import pandas as pd
 from benchmarks.out import write_figures, write_section
 from pipelines.live.drift.live import count_live
 from pipelines.live.drift.weeks import rank_week, sum_weeks
-from pipelines.profile.profile import ProfileParams, build_profile
+from pipelines.profile.freeze import ProfileParams, build_profile
 from pipelines.stats.histogram import psi
 
 START, END, NOW = date(2025, 1, 6), date(2026, 1, 5), date(2026, 1, 12)

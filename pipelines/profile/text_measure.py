@@ -1,4 +1,4 @@
-"""What a text looks like in numbers: words the reference never had, and where its embedding lies."""
+"""Numbers that describe texts: the share of unknown words, and the position of the embedding."""
 
 import io
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TextMeasure:
-    """The vocabulary of the reference, the mean of its embeddings and the directions in which they differ most."""
+    """The vocabulary of the reference, the mean of its embeddings and their principal directions."""
 
     vocabulary: tuple[str, ...]
     mean: Matrix
@@ -30,16 +30,16 @@ class TextMeasure:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns that `measure` gives."""
+        """Return the names of the columns that `measure` returns."""
         words = (OUT_OF_VOCABULARY,) if self.vocabulary else ()
         if not len(self.mean):
             return words
         return (*words, EMBEDDING_DISTANCE, *(f"embedding_{index + 1}" for index in range(len(self.directions))))
 
     def measure(self, texts: Sequence[str], *, embeddings: Matrix | None = None) -> pd.DataFrame:
-        """One row a text: share of its words that are unknown, distance of its embedding from the mean, projections.
+        """Return one row per text: share of unknown words, distance of its embedding from the mean, projections.
 
-        A column that cannot be measured (no vocabulary, no embeddings) is left out; a text without words has NaN.
+        Columns that cannot be measured (no vocabulary, no embeddings) are omitted; a text without words has NaN.
         """
         measured: dict[str, Any] = {}
         if self.vocabulary:
@@ -48,7 +48,7 @@ class TextMeasure:
             matrix = np.asarray(embeddings, dtype=np.float64)
             if matrix.shape[1:] != self.mean.shape:
                 raise InputError(
-                    f"the embeddings have {matrix.shape[1:]} values a text, the profile has {self.mean.shape}: "
+                    f"invalid embeddings of shape {matrix.shape[1:]} per text: the profile has {self.mean.shape}, "
                     "it was made with another encoder"
                 )
             centered = matrix - self.mean
@@ -66,7 +66,7 @@ class TextMeasure:
 
     @classmethod
     def read(cls, folder: Path) -> "TextMeasure":
-        """The measure that `write` wrote."""
+        """Return the measure that `write` wrote."""
         words = pd.read_parquet(folder / "vocabulary.parquet")["word"]
         rows = pd.read_parquet(folder / "directions.parquet").to_numpy(dtype=np.float64).T
         if not len(rows):
@@ -77,7 +77,7 @@ class TextMeasure:
 def fit_text(
     texts: Sequence[str], *, embeddings: Matrix | None, max_words: int, min_texts: int, directions: int
 ) -> TextMeasure:
-    """The measure of a reference: words that stand in `min_texts` texts or more, and the principal directions."""
+    """Return the measure of a reference: words in at least `min_texts` texts, and principal directions."""
     mean, axes = np.empty(0), np.empty((0, 0))
     if embeddings is not None and len(embeddings) > 1:
         matrix = np.asarray(embeddings, dtype=np.float64)
@@ -85,7 +85,7 @@ def fit_text(
         _, _, rows = np.linalg.svd(np.cov(matrix - mean, rowvar=False), hermitian=True)
         axes = rows[:directions]
         largest = np.abs(axes).argmax(axis=1)
-        axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]  # a direction has no sign of its own
+        axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]  # the sign of a direction is arbitrary
     return TextMeasure(
         vocabulary=frequent_words(texts, most=max_words, min_texts=min_texts),
         mean=np.round(mean, 6),
@@ -94,7 +94,7 @@ def fit_text(
 
 
 def frequent_words(texts: Sequence[str], *, most: int, min_texts: int) -> tuple[str, ...]:
-    """The words that stand in the most texts, in at least `min_texts` of them, sorted."""
+    """Return the words in the most texts, each in at least `min_texts`, sorted."""
     import polars as pl
 
     ranked = (
@@ -110,7 +110,7 @@ def frequent_words(texts: Sequence[str], *, most: int, min_texts: int) -> tuple[
 
 
 def unknown_shares(texts: Sequence[str], *, vocabulary: Sequence[str]) -> Matrix:
-    """The share of each text's words that the vocabulary lacks; NaN where a text has no words."""
+    """Return the share of each text's words that are not in the vocabulary; NaN for a text without words."""
     import polars as pl
 
     found = (
@@ -125,7 +125,7 @@ def unknown_shares(texts: Sequence[str], *, vocabulary: Sequence[str]) -> Matrix
 
 
 def _words(texts: Sequence[str]) -> Any:
-    """Every word of every text, in lower case: columns `text` (its position) and `word`."""
+    """Return every word of every text in lower case: columns `text` (position) and `word`."""
     import polars as pl
 
     frame = pl.DataFrame({"text": np.arange(len(texts)), "word": pl.Series([str(t) for t in texts], dtype=pl.String)})
@@ -134,7 +134,7 @@ def _words(texts: Sequence[str]) -> Any:
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame atomically; the bytes depend on its values only."""
+    """Write a frame atomically; the bytes depend only on its values."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

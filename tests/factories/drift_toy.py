@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines.live.drift.params import AlarmParams, ConceptParams, DecisionParams, DriftParams, UpstreamParams
-from pipelines.profile.profile import Profile, ProfileParams, build_profile
+from pipelines.profile.freeze import ProfileParams, build_profile
+from pipelines.profile.profile import Profile
 
 START, END = date(2025, 1, 6), date(2025, 9, 8)  # 35 weeks
 VERSION = 3

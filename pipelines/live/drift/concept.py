@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.profile.profile import Performance, losses_of_being_right
+from pipelines.profile.performance import Performance, losses_of_being_right
 from pipelines.stats.fairness import Count, newcombe
 
 

@@ -50,7 +50,7 @@ def replay(project: Project, wanted: Replay) -> dict[str, Any]:
 
     Raises InputError when history is shorter than the reference and two live weeks, or a column is missing.
     """
-    from pipelines.profile.profile import ProfileParams
+    from pipelines.profile.freeze import ProfileParams
 
     params = project.section("drift", DriftParams)
     freeze = ProfileParams.model_validate(project.parameters.section("promote").get("profile") or {})

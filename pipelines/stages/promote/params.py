@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from pipelines.profile.profile import ProfileParams
+from pipelines.profile.freeze import ProfileParams
 from pipelines.runtime.params import StageParams
 from pipelines.stats.slices import SliceParams
 

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.models.predictor import Predictor
-from pipelines.profile.profile import Profile, build_profile
+from pipelines.profile.freeze import build_profile
+from pipelines.profile.profile import Profile
 from pipelines.records.schema import DomainSchema
 from pipelines.runtime.errors import InputError
 from pipelines.stages.promote.params import PromoteParams

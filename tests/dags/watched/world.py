@@ -157,7 +157,7 @@ class Champion:
         from pipelines.live.release import moves
         from pipelines.live.release.package import file_digests
         from pipelines.live.release.registry import CHAMPION, Registry
-        from pipelines.profile.profile import build_profile
+        from pipelines.profile.freeze import build_profile
         from pipelines.records.domain import load_domain
         from pipelines.runtime import store
         from pipelines.runtime.params import load_params

@@ -12,7 +12,7 @@ import pytest
 from pipelines.__main__ import main
 from pipelines.live.drift.ledger import Account
 from pipelines.monitoring import predictions as log
-from pipelines.profile.profile import ProfileParams, build_profile
+from pipelines.profile.freeze import ProfileParams, build_profile
 from pipelines.records.domain import load_domain
 from pipelines.runtime.project import Project
 from tests.factories.state import live_folder

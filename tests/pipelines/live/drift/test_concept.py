@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.live.drift.concept import against_previous, against_release, join_labels
 from pipelines.monitoring.feedback import feedback_check, self_labeled
-from pipelines.profile.profile import Performance
+from pipelines.profile.performance import Performance
 
 RELEASE = Performance(rows=1000, right=850, log_loss=0.4, log_loss_sd=0.5)
 RULES = {"confidence": 0.99, "min_rows": 100}

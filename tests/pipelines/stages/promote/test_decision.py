@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipelines.gates.verdict import Verdict
-from pipelines.profile.profile import ProfileParams
+from pipelines.profile.freeze import ProfileParams
 from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 from pipelines.stages.promote.decision import decide
 from pipelines.stages.promote.inputs import (
