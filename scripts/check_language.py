@@ -47,7 +47,7 @@ RULES = (
         r"(?<!there )(?:is|are|was|were|isn't) no(?= (?!(?:longer|more|less|fewer|later|earlier|better|worse|different)\b))",
         "is not a ..., invalid ..., unknown ...",
     ),
-    rule("(?:is|are) (?-i:none)(?: of)?|what is no", "is not one of, is not a"),
+    rule("(?<!there )(?:is|are) (?-i:none)(?: of)?|what is no", "is not one of, is not a"),
     rule("cheap(?:er|est|ly)?", "baseline (model), inexpensive, fast"),
     rule("dear(?:er|est|ly)?", "fine-tuned (model), costly"),
     rule(r"favour\w*", "favorable outcome, favor"),
@@ -56,7 +56,7 @@ RULES = (
     rule("told|said|says|tells|teller", "reported, message, states, reporter"),
     rule(r"(?<!\.)(?:tell|say)(?=\()|(?:tell|say)_\w+", "report, notify, log"),
     rule(r"stands?(?! for\b)(?=[ ,.;:)])|as it stood", "is in, is next to"),
-    rule(rf"(?:{PLURAL}|\b(?:one|an?|\d+) \w+) an? {UNIT}", "per ..."),
+    rule(rf"(?:{PLURAL}|\bone \w+|\d s) an? {UNIT}", "per ..."),
     rule("(?:laid|lay|lays|lies|laying) (?:over|under|on top)|overlaid", "override, overrides"),
     rule(
         r"(?:a|one|each|every|first|second|last|this) look(?! (?:at|into|for))|looked at|looks(?=[\[\]=),.:]| in )"

@@ -25,7 +25,7 @@ def set_values(
         str | None, typer.Option(help="Day after the last; alone, the window is ingest.window_days long.")
     ] = None,
 ) -> None:
-    """Change values in params.yaml once all of it is valid with them; nothing is written otherwise."""
+    """Change values in params.yaml when the changed file is valid; otherwise nothing is written."""
     from pipelines.runtime.overrides import parse_override, read_overrides, set_parameters
     from pipelines.runtime.results import report
 

@@ -24,7 +24,7 @@ _NOTHING = object()
 def set_parameters(
     root: Path, changes: Mapping[str, Any], *, start: str | None = None, end: str | None = None
 ) -> list[str]:
-    """Change values in `params.yaml` of the checkout `root`, after all of it was found valid with them.
+    """Change values in `params.yaml` of the checkout `root`, when the changed file is valid.
 
     `changes` maps dotted names or sections to values. `start` and `end` set the window of `ingest`; with `end` alone it
     starts `ingest.window_days` earlier. Returns one `name: old -> new` for each value that changed. Raises ParamsError,
@@ -56,7 +56,7 @@ def read_overrides(path: Path) -> dict[str, Any]:
     """Return the overrides in a YAML or JSON file, days as text, since DVC cannot hash YAML's own dates."""
     if not path.is_file():
         raise ParamsError(f"{path} is not a file: expected a YAML or JSON file of overrides")
-    if path.suffix != ".json":  # not every JSON number is one to YAML 1.1: 2e-05 is a text there
+    if path.suffix != ".json":  # not every JSON number is one to YAML 1.1: 2e-05 is text there
         return dict(_plain(read_yaml(path), str(path)))
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -174,7 +174,7 @@ def _flow(value: Any) -> Any:
 
 
 def plain_text(value: str) -> bool:
-    """Return whether YAML 1.1 and 1.2 read a text without quotes as itself: letters, digits, `_ . / -` and no number."""
+    """Return whether YAML 1.1 and 1.2 read text without quotes as itself: letters, digits, `_ . / -` and no number."""
     return re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./-]*", value) is not None and yaml.safe_load(value) == value
 
 

@@ -21,7 +21,7 @@ MODEL_NAME = r"^[A-Za-z0-9_-]+$"  # it becomes the name of a folder
 class Project:
     """One checkout and everything that a command needs to know about where it runs.
 
-    Only entry points create it (`Project.open`); library code takes it, or the values of it that it needs.
+    Only entry points create it (`Project.open`); library code takes it, or the values that it needs.
     """
 
     root: Path  # the checkout, absolute

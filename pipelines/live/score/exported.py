@@ -1,4 +1,4 @@
-"""An exported network at work: token ids in, one vector a text out, in padded batches of texts of about one length.
+"""Run an exported network: token ids to one vector per text, in padded batches of texts of similar length.
 
 The released model keeps the law of bytes (batches of one length, filled up by repetition, see models.encoder). An export
 answers under its parity gate instead, so its batches may be what is fastest: a text's last bits depend on its company.
@@ -36,7 +36,7 @@ def padded_batches(
 
 
 def filled(tokens: Tokens, rows: NDArray[np.int64], *, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Token ids of the rows, padded with 0 on the right, and the mask that is 1 where a token stands."""
+    """Return the token ids (n, width) of the rows, padded with 0 on the right, and the mask that is 1 for each token."""
     ids = np.zeros((len(rows), width), dtype=np.int64)
     mask = np.zeros_like(ids)
     for place, row in enumerate(rows):
@@ -63,7 +63,7 @@ class Exported:
         self._queue = openvino.AsyncInferQueue(compiled, streams)
 
     def __call__(self, tokens: Tokens) -> NDArray[np.float32]:
-        """One vector a text, in the order of the texts."""
+        """Return one vector per text (n, width), in the order of the texts."""
         out = np.empty((len(tokens), self._width), dtype=np.float32)
 
         def keep(request: Any, rows: NDArray[np.int64]) -> None:

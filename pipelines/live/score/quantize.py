@@ -34,7 +34,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Matrix:
-    """A constant matrix of the network, one row an output channel, and the product that it stands in."""
+    """A constant matrix of the network, one row per output channel, and the product that uses it."""
 
     product: Any
     weights: Floats
@@ -58,9 +58,7 @@ def quantize(network: openvino.Model, *, tokens: Tokens) -> int:
     Raises InputError where there are no tokens to find scales with.
     """
     if not tokens:
-        raise InputError(
-            "bytes find their scales with records, and the sample holds none; some hundreds would be right"
-        )
+        raise InputError("int8 scales are fitted to records and the sample is empty: expected some hundreds")
     import openvino.opset13 as ops
 
     found = list(matrices(network))

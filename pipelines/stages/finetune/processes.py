@@ -28,7 +28,9 @@ def together(processes: int) -> Iterator[bool]:
 
     there = torch.cuda.device_count()
     if there and processes > there:
-        raise InputError(f"finetune.processes = {processes}; {there} would be right: one for each GPU of this machine")
+        raise InputError(
+            f"invalid finetune.processes = {processes}: expected {there}, one for each GPU of this machine"
+        )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -48,7 +50,7 @@ def together(processes: int) -> Iterator[bool]:
 
 
 def _copy(rank: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """A copy of this command; what it says is only shown, and this process only ended, when it fails."""
+    """A copy of this command; its output is shown, and this process ended, only when it fails."""
     log = tempfile.TemporaryFile(prefix=f"perennial-process-{rank}-")  # noqa: SIM115  closed with the process
     copy = subprocess.Popen(
         [sys.executable, *sys.orig_argv[1:]],

@@ -1,4 +1,4 @@
-"""The linear model on words, beside scikit-learn's."""
+"""The linear model on words, compared with scikit-learn's."""
 
 import numpy as np
 import pytest

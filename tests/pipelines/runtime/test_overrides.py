@@ -79,7 +79,7 @@ def test_both_readers_of_yaml_read_what_was_asked_for(value):
     try:
         text, _ = edited(TEXT, {"ingest": {"start": value}})
     except ParamsError:
-        return  # no YAML says it to both readers, and the override is refused
+        return  # no YAML means this to both readers, and the override is refused
     for read in (yaml.safe_load(text), YAML(typ="safe").load(io.StringIO(text))):
         assert read["ingest"]["start"] == value
         assert type(read["ingest"]["start"]) is type(value)

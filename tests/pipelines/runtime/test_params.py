@@ -24,7 +24,7 @@ def write(root: Path, ours: str, theirs: str) -> Path:
     return root
 
 
-def test_null_means_as_the_domain_says_and_a_value_wins(tmp_path):
+def test_null_means_as_the_domain_defines_and_a_value_overrides(tmp_path):
     root = write(tmp_path, "dedupe: {threshold: null, name: ours}\n", "dedupe: {threshold: 0.5, name: theirs}\n")
     assert load_params("dedupe", Parameters, root) == Parameters(threshold=0.5, name="ours")
 
@@ -88,12 +88,12 @@ def test_missing_parameter_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("ours", "said"),
+    ("ours", "message"),
     [("dedupe: 3\n", "a mapping of parameters"), ("dedupe: [\n", "not readable as YAML")],
 )
-def test_a_broken_file_is_named(tmp_path, ours, said):
+def test_a_broken_file_is_named(tmp_path, ours, message):
     root = write(tmp_path, ours, "dedupe: {}\n")
-    with pytest.raises(ParamsError, match=said):
+    with pytest.raises(ParamsError, match=message):
         load_params("dedupe", Parameters, root)
 
 
@@ -103,7 +103,7 @@ def test_a_domain_that_is_not_there_is_named(tmp_path):
         domain_path(tmp_path)
 
 
-def test_params_file_that_is_missing_says_where_to_run(tmp_path):
+def test_params_file_that_is_missing_names_where_to_run(tmp_path):
     with pytest.raises(ParamsError, match="run from the repository root"):
         domain_path(tmp_path)
 

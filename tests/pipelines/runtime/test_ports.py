@@ -55,7 +55,7 @@ def test_a_free_port_is_accepted_and_a_foreign_host_is_not(taken):
 @pytest.mark.enable_socket
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_refuses_before_anything_heavy_loads(command, taken, repository):
-    for port, says in ((taken, "Address already in use"), (70000, "invalid PORT = '70000'")):
+    for port, message in ((taken, "Address already in use"), (70000, "invalid PORT = '70000'")):
         done = run(command, port, repository)
         assert done.returncode == 64 and done.stderr.count("\n") == 1, done.stderr
-        assert done.stderr.startswith(f"{command}: ") and says in done.stderr
+        assert done.stderr.startswith(f"{command}: ") and message in done.stderr

@@ -1,4 +1,4 @@
-"""The plan that ships, what a wrong one says, and the checkout that is made of it."""
+"""The shipped plan, the messages for an invalid one, and the checkout that is made from it."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ def sections() -> list[tuple[str, type]]:
 
 
 def covers(found, laid: object) -> bool:
-    """Whether a loaded parameter has what was laid over it; sections may hold more."""
+    """Return whether a loaded parameter has the value of its override; sections may hold more."""
     if isinstance(laid, dict):
         return all(covers(found[key] if isinstance(found, dict) else getattr(found, key), laid[key]) for key in laid)
     return found == laid or str(found) == str(laid)

@@ -81,7 +81,7 @@ def test_bytes_answer_about_as_the_released_network_and_an_empty_sample_is_refus
 
 
 def answer_of(network, ids, mask):
-    """What the network says, in float32."""
+    """Return the output of the network in float32."""
     import openvino
 
     compiled = openvino.Core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

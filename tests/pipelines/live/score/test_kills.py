@@ -173,9 +173,9 @@ def test_the_command_is_killed_and_run_again_and_twice_at_once(checkout, records
         seen = len(found())
     assert seen
     two = [begin(), begin()]
-    said = [json.loads(process.communicate(timeout=900)[0]) for process in two]
+    results = [json.loads(process.communicate(timeout=900)[0]) for process in two]
     assert [process.returncode for process in two] == [0, 0]
-    assert sum(answer["added"] for answer in said) == ROWS - seen
+    assert sum(answer["added"] for answer in results) == ROWS - seen
     assert sorted(found()["record_id"]) == sorted(f"r{number}" for number in range(ROWS))
     again = begin()
     assert json.loads(again.communicate(timeout=900)[0])["added"] == 0

@@ -1,4 +1,4 @@
-"""The canary's test: equal challengers complete, worse ones are stopped, however often one looks."""
+"""The canary's test: equal challengers complete, worse ones are stopped, however often they are evaluated."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_of_a_thousand_equal_challengers_at_most_five_percent_are_stopped():
     assert states.count("stopped") + states.count("completed") == 1000
 
 
-def rare_and_dear(p: float, sign: float):
+def rare_and_costly(p: float, sign: float):
     """Mean 0: nearly always a little in one direction, with chance p as much as can be in the other."""
     return lambda generator, n: sign * np.where(generator.random(n) < p, MOST, -MOST * p / (1 - p))
 
@@ -46,7 +46,7 @@ def right_as_often(generator: np.random.Generator, n: int) -> np.ndarray:
 EQUAL = {
     "heavy tails": heavy_tailed,
     "mistakes of their own": right_as_often,
-    **{f"{sign * 100:+.0f} {p}": rare_and_dear(p, sign) for p in (0.05, 0.02, 0.005) for sign in (1.0, -1.0)},
+    **{f"{sign * 100:+.0f} {p}": rare_and_costly(p, sign) for p in (0.05, 0.02, 0.005) for sign in (1.0, -1.0)},
 }
 
 

@@ -188,7 +188,7 @@ def test_the_real_process_waits_for_a_champion_and_a_kill_costs_no_acknowledged_
     process = subprocess.Popen(command, cwd=repository, env=environment, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        until(lambda: status(url) == 503)  # it lives, and says that no model is loaded yet
+        until(lambda: status(url) == 503)  # it lives, and reports that no model is loaded yet
         release(registry, 1)
         until(lambda: status(url) == 200)
         load = Load(url, clients=4)
@@ -207,7 +207,7 @@ def test_the_real_process_waits_for_a_champion_and_a_kill_costs_no_acknowledged_
 
 
 def status(url: str) -> int | None:
-    """Status of one answer, or None while nobody listens."""
+    """Status of one answer, or None while nothing listens."""
     try:
         return post(url, {"text": "awake?"})[0]
     except OSError:

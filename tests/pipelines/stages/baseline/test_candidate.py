@@ -54,7 +54,7 @@ def params_of(models, *, trials=0, linear=None, boosting=None):
 
 
 def rows(*, n_gold=12):
-    """Words tell cards from loans; only the amount tells loans from the rest."""
+    """Words separate cards from loans; only the amount separates loans from the rest."""
     n = 60
     words = [("my card fee", "a loan or more")[index % 3 > 0] for index in range(n)]
     frame = pd.DataFrame(
