@@ -1,1 +1,1 @@
-"""Watch what the champion sees and says: is it still the world it was trained in?"""
+"""Drift watch: compare what the champion receives and answers with the weeks it was trained on, and decide."""

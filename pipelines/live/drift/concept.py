@@ -1,4 +1,4 @@
-"""Concept drift: is the champion still as right as it was, and as right as the champion before it?"""
+"""Concept drift: accuracy of the champion on late labels, against its release and against the champion before it."""
 
 import math
 from statistics import NormalDist
@@ -12,9 +12,9 @@ from pipelines.stats.fairness import Count, newcombe
 
 
 def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, *, model_version: int) -> tuple[pd.DataFrame, int]:
-    """This version's answers to labeled records (`record_id`, `right`, `confidence`); how many labels are of no record.
+    """Return this version's answers to labeled records (`record_id`, `right`, `confidence`), and the labels of no record.
 
-    A record has the label that came last.
+    A record has the label that arrived last.
     """
     empty = pd.DataFrame({"record_id": [], "right": [], "confidence": []})
     if labels.empty:
@@ -35,7 +35,10 @@ def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, *, model_versio
 def against_release(
     answers: pd.DataFrame, *, release: Performance | None, margin: float, confidence: float, min_rows: int
 ) -> dict[str, Any]:
-    """Accuracy and log loss on fresh labels minus those at release, with intervals: worse when all of it is."""
+    """Return accuracy and log loss on fresh labels minus those at release, with intervals.
+
+    The outcome is "worse" when the whole interval of accuracy lies below -`margin`.
+    """
     rows = len(answers)
     result: dict[str, Any] = {"rows": rows, "release_rows": release.rows if release else 0, "outcome": "undecided"}
     result |= dict.fromkeys(("accuracy", "accuracy_change", "accuracy_interval", "log_loss", "log_loss_change"))
@@ -65,7 +68,7 @@ def against_release(
 def against_previous(
     champion: pd.DataFrame, previous: pd.DataFrame, *, confidence: float, min_rows: int
 ) -> dict[str, Any]:
-    """Both versions on the records that both answered: an exact binomial test of the answers on which they differ."""
+    """Compare two versions on the records that both answered: exact binomial test of the answers that differ."""
     from scipy.stats import binomtest
 
     both = champion.merge(previous, on="record_id", suffixes=("", "_previous"))

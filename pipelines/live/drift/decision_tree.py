@@ -1,4 +1,4 @@
-"""The decision tree: what a verdict asks for, given what was done before. Pure; `__main__` records what it says."""
+"""The decision tree: what to do about a verdict, given what was done before. Pure; `actions` records the decision."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ from pipelines.live.drift.ledger import Account
 from pipelines.live.drift.params import DecisionParams
 from pipelines.runtime.errors import InputError
 
-CLOCK_SLACK = timedelta(minutes=5)  # two machines never agree to the second
+CLOCK_SLACK = timedelta(minutes=5)  # the clocks of two machines never agree exactly
 
 
 @dataclass(frozen=True)
 class Action:
-    """What to do, and why, in one sentence."""
+    """What to do, and why in one sentence."""
 
     name: str
     reason: str
@@ -37,19 +37,21 @@ def decide(
     now: datetime,
     trial: int | None = None,
 ) -> dict[str, Any]:
-    """The decision on a verdict as it stands in `decisions.jsonl`.
+    """Return the decision on a verdict as `decisions.jsonl` records it.
 
-    (1) a broken feed is alerted and never retrained on; (2) without a breach nothing happens; (3) a champion that fresh
-    labels show to be worse than the one before it is rolled back, then retrained; (4) a breach is retrained on if the
-    cooldown and the compute budget allow, else a person is paged. While the answer to an earlier breach, version
-    `trial`, is tried beside the champion, that breach is answered, however long its labels take.
+    (1) A broken feed raises an alert and never a retraining. (2) Without a breach nothing happens. (3) A champion that
+    fresh labels show to be worse than the one before it is rolled back, then retrained. (4) A breach leads to a
+    retraining if the cooldown and the compute budget allow it; otherwise a person is paged. While version `trial`, the
+    answer to an earlier breach, runs as challenger, that breach counts as answered, however long its labels take.
+
+    Raises InputError when `now` has no time zone or the window of the verdict is not over.
     """
     if now.tzinfo is None:
-        raise InputError(f"now = {now.isoformat()} has no time zone; UTC would be right")
+        raise InputError(f"now = {now.isoformat()} has no time zone: expected one, for example UTC")
     end = date.fromisoformat(verdict["window"]["end"])
     if datetime(end.year, end.month, end.day, tzinfo=UTC) > now.astimezone(UTC) + CLOCK_SLACK:
         raise InputError(
-            f"the window of {verdict['key']} ends on {end}, after now ({now.date()}): it is not over; nothing decided"
+            f"the window of {verdict['key']} ends on {end}, after now ({now.date()}): it is not over; nothing was decided"
         )
     action = choose(verdict, account=account, params=params, now=now, end=end, trial=trial)
     body = {
@@ -86,12 +88,12 @@ def choose(
     end: date,
     trial: int | None,
 ) -> Action:
-    """Walk the tree."""
+    """Walk the decision tree."""
     broken = [check for check in verdict["upstream"]["checks"] if check["outcome"] == "failed"]
     if broken:
         return Action(
             "alert",
-            "the feed is broken, no model mends that: " + "; ".join(f"{c['name']}: {c['sentence']}" for c in broken),
+            "the feed is broken, and no retraining repairs that: " + "; ".join(f"{c['name']}: {c['sentence']}" for c in broken),
             branch="upstream",
             alert=True,
         )
@@ -102,14 +104,14 @@ def choose(
         return Action(
             "page",
             f"the clock went back: it is {now.isoformat()}, the last decision was at {latest.isoformat()}. "
-            "A breach waits; nothing is triggered until the clock is right",
+            "Nothing is triggered until the clock is correct",
             branch="clock",
             page=True,
         )
     decided = [date.fromisoformat(d["window"]["end"]) for d in account.decisions if d["kind"] == "decision"]
     if decided and end < max(decided) - timedelta(days=7):
         return Action(
-            "nothing", f"windows up to {max(decided)} were decided already; this one is history", branch="old"
+            "nothing", f"windows up to {max(decided)} were decided already; this one is older", branch="old"
         )
     worse = verdict["concept"].get("against_previous", {}).get("outcome") == "worse"
     retrain = _retrain(verdict, account=account, params=params, now=now, trial=trial)
@@ -117,7 +119,7 @@ def choose(
         return retrain
     return Action(
         "rollback_and_retrain" if retrain.retrain else "rollback_and_page",
-        "on fresh labels the champion is worse than the one before it: back to that one first. " + retrain.reason,
+        "on fresh labels the champion is worse than the one before it: roll back first. " + retrain.reason,
         branch="rollback",
         retrain=retrain.retrain,
         rollback=True,
@@ -130,12 +132,12 @@ def _quiet(verdict: dict[str, Any]) -> Action:
     if verdict["outcome"] == "alert":
         names = ", ".join(verdict["alerts"])
         return Action(
-            "nothing", f"one week alone is no breach: {names} may have moved; the next week tells", branch="alert"
+            "nothing", f"one week alone is not a breach: {names} may have drifted; the next week decides", branch="alert"
         )
-    if why := verdict.get("nothing_yet"):  # older verdicts do not say
+    if why := verdict.get("nothing_yet"):  # older verdicts lack it
         return Action("nothing", why, branch="new")
     if verdict["outcome"] == "undecided":
-        return Action("nothing", "undecided: too few rows or weeks to know; that is not 'no drift'", branch="undecided")
+        return Action("nothing", "undecided: too few rows or weeks; that is not 'no drift'", branch="undecided")
     return Action("nothing", "no column is beyond what other weeks show", branch="steady")
 
 
@@ -150,9 +152,9 @@ def _retrain(
     if handled and (cooling or trial is not None):
         run = handled[-1]
         then = (
-            f"version {trial} is in trial beside the champion, and its canary decides"
+            f"version {trial} is challenger of the champion, and its canary decides"
             if trial is not None
-            else f"the next may begin after {until:%Y-%m-%d %H:%M} UTC"
+            else f"the next may start after {until:%Y-%m-%d %H:%M} UTC"
         )
         return Action(
             "nothing",
@@ -188,12 +190,12 @@ def _retrain(
 
 
 def causes(verdict: dict[str, Any]) -> list[str]:
-    """What breached, in order: columns, and `labels` where the champion is less right than at release."""
+    """Return what breached, in order: columns, and `labels` if the champion is less accurate than at release."""
     worse = verdict["concept"]["against_release"]["outcome"] == "worse"
     return [*sorted(verdict["breaches"]), *(["labels"] if worse else [])]
 
 
 def trigger_key(verdict: dict[str, Any], *, model: str, attempt: int) -> str:
-    """One key a cause: registered model and version, columns, first breaching week; and how many tries did not help."""
+    """Return one key per cause: model and version, columns, first breaching week, and retrainings that did not help."""
     cause: Sequence[Any] = [model, verdict["model_version"], causes(verdict), verdict["since"], attempt]
     return hashlib.sha256(json.dumps(cause).encode()).hexdigest()[:16]

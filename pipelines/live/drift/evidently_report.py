@@ -1,4 +1,4 @@
-"""Evidently's report of the live week, with our PSI registered in it: a second look."""
+"""Evidently's report of the live week, with our PSI registered in it: a second opinion."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ ROWS = 20_000  # drawn from the profile's counts: Evidently wants rows, the prof
 
 
 def rebuild(profile: Profile, *, columns: list[Column], rows: int) -> pd.DataFrame:
-    """Rows that have the profile's shares: quantiles of its numbers, its categories in proportion."""
+    """Return rows with the profile's shares: quantiles of its numbers, its categories in proportion."""
     rebuilt: dict[str, Any] = {}
     for column in columns:
         counts = column.counts.sum(axis=0)
@@ -31,7 +31,7 @@ def rebuild(profile: Profile, *, columns: list[Column], rows: int) -> pd.DataFra
 
 
 def write_evidently(profile: Profile, live: Live, *, path: Path, limit: float) -> None:
-    """Write `evidently.html`: its summary of every column, drift judged by our PSI on the frozen bins."""
+    """Write `evidently.html`: its summary of every column, with drift by our PSI on the frozen bins."""
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
@@ -58,10 +58,10 @@ def write_evidently(profile: Profile, live: Live, *, path: Path, limit: float) -
 
 
 def register_psi(values: dict[str, float], *, limit: float) -> None:
-    """Give Evidently our PSI under the name `frozen_psi`.
+    """Register our PSI with Evidently as `frozen_psi`.
 
-    Its own takes its bins from reference and window together; and it drops missing values before it asks any test, so
-    the value is looked up by column, from counts that hold MISSING and UNSEEN.
+    Evidently's own PSI takes its bins from reference and window together, and it drops missing values before any test.
+    So the value is found by column name, computed from counts that include MISSING and UNSEEN.
     """
     from evidently.legacy.calculations.stattests import registry
     from evidently.legacy.core import ColumnType
@@ -82,7 +82,7 @@ def register_psi(values: dict[str, float], *, limit: float) -> None:
 
 
 def _plain(values: "pd.Series[Any]", bins: Bins) -> "pd.Series[Any]":
-    """Values as Evidently takes them: float64, or the names of the frozen categories."""
+    """Return values as Evidently takes them: float64, or the names of the frozen categories."""
     if bins.kind == "number":
         return pd.to_numeric(values, errors="coerce").astype("float64")
     names = np.array([None if label == MISSING else label for label in bins.labels], dtype=object)

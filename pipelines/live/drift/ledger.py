@@ -24,7 +24,7 @@ def budget_file(live: Path) -> Path:
 
 @dataclass(frozen=True)
 class Account:
-    """Everything the decision tree needs to remember."""
+    """Everything that the decision tree needs to remember."""
 
     live: Path  # live folder of the registered model
     decisions: tuple[Line, ...]
@@ -42,20 +42,20 @@ class Account:
 
     @property
     def latest(self) -> datetime | None:
-        """The latest time that any decision names."""
+        """Latest time in any decision, or None."""
         return max((datetime.fromisoformat(line["at"]) for line in self.decisions), default=None)
 
     @property
     def runs(self) -> list[Line]:
-        """The confirmed retrainings, oldest first."""
+        """Confirmed retrainings, oldest first."""
         return [line for line in self.decisions if line["kind"] == "confirmed"]
 
     def run_of(self, key: str) -> Line | None:
-        """The confirmed run of a key."""
+        """Return the confirmed run of a key, or None."""
         return next((line for line in self.runs if line["key"] == key), None)
 
     def open_proposal(self, model_version: int) -> Line | None:
-        """The retraining that was proposed for this version and not yet confirmed or withdrawn."""
+        """Return the retraining that was proposed for this version and not yet confirmed, or None."""
         confirmed = {line["key"] for line in self.runs}
         proposals = [line for line in self.decisions if line["kind"] == "decision" and line["retrain"]]
         return next(
@@ -63,7 +63,7 @@ class Account:
         )
 
     def answered(self, window_end: date) -> date | None:
-        """First day of the drift that was retrained for on the window with that end; None when there was none."""
+        """Return the first day of the drift that a retraining on the window with that end answered, or None."""
         begun = {line["key"] for line in self.runs}
         since = [
             line["since"]
@@ -73,31 +73,31 @@ class Account:
         return date.fromisoformat(since[-1]) if since and since[-1] else None
 
     def last_run(self) -> Line | None:
-        """The latest confirmed retraining, of whatever version: the cooldown is one for all."""
+        """Return the latest confirmed retraining of any version, or None: all versions share one cooldown."""
         return max(self.runs, key=lambda line: str(line["at"]), default=None)
 
     def attempts(self, model_version: int) -> int:
-        """How many retrainings this version has caused."""
+        """Return how many retrainings this version has caused."""
         return sum(line["model_version"] == model_version for line in self.runs)
 
     def cooldown_until(self, *, days: float) -> datetime | None:
-        """When the next retraining may begin."""
+        """Return when the next retraining may start, or None before the first."""
         last = self.last_run()
         return datetime.fromisoformat(last["at"]) + timedelta(days=days) if last else None
 
     def minutes_left(self, *, month: str, allowed: float) -> float:
-        """Pre-approved minutes of a month, with those approved besides, minus those spent."""
+        """Return the minutes left in a month: pre-approved, plus approved later, minus spent."""
         lines = [line for line in self.budget if line["month"] == month]
         approved = sum(float(line["minutes"]) for line in lines if line["kind"] == "approved")
         spent: dict[str, float] = {}
         for line in lines:
-            if line["kind"] in ("reserved", "settled"):  # what it took replaces what was expected
+            if line["kind"] in ("reserved", "settled"):  # the minutes it took replace the expected ones
                 spent[line["key"]] = float(line["minutes"])
         return allowed + approved - sum(spent.values())
 
 
 def record_decision(decision: Line, *, account: Account) -> Line:
-    """Append a decision, unless the last one about the same verdict says the same: a task may run twice."""
+    """Append a decision, unless the last one about the same verdict is the same: a task may run twice."""
     same = ("verdict_digest", "action", "key", "retrain", "rollback", "page", "alert")
     earlier = [
         line for line in account.decisions if line["kind"] == "decision" and line["verdict"] == decision["verdict"]
@@ -108,14 +108,15 @@ def record_decision(decision: Line, *, account: Account) -> Line:
 
 
 def confirm(key: str, *, run_id: str, now: datetime, minutes: float, account: Account) -> Line:
-    """Record that the retraining of a key was begun, and reserve its minutes; a second call changes nothing.
+    """Record that the retraining of a key was triggered, and reserve its minutes; a second call changes nothing.
 
-    This comes *after* the trigger: were the cooldown written first, a crash in between would lose the retraining.
+    Call it *after* the trigger: if the cooldown were written first, a crash in between would lose the retraining.
+    Raises InputError for a key that no decision proposed.
     """
     proposal = next((line for line in account.decisions if line["kind"] == "decision" and line["key"] == key), None)
     if proposal is None or not proposal["retrain"]:
         known = sorted({line["key"] for line in account.decisions if line.get("retrain")})
-        raise InputError(f"no retraining with key {key!r} was decided; there are: {', '.join(known) or 'none'}")
+        raise InputError(f"no retraining with key {key!r} was decided: expected one of {', '.join(known) or 'none'}")
     if not any(line["key"] == key for line in account.budget):
         reserved = {"kind": "reserved", "month": _month(now), "key": key, "minutes": minutes, "at": now.isoformat()}
         append_line(budget_file(account.live), reserved)
@@ -135,20 +136,20 @@ def confirm(key: str, *, run_id: str, now: datetime, minutes: float, account: Ac
 
 
 def settle(key: str, *, minutes: float, now: datetime, account: Account) -> Line:
-    """Replace the expected minutes of a run by those it took."""
+    """Replace the expected minutes of a run by those it took; InputError for an unknown key or negative minutes."""
     reserved = next((line for line in account.budget if line["key"] == key), None)
     if reserved is None:
         raise InputError(f"no run with key {key!r} is in {budget_file(account.live)}; confirm it first")
     if minutes < 0:
-        raise InputError(f"minutes = {minutes}; 0 or more would be right")
+        raise InputError(f"invalid minutes = {minutes}: expected 0 or more")
     line = {"kind": "settled", "month": reserved["month"], "key": key, "minutes": minutes, "at": now.isoformat()}
     return append_line(budget_file(account.live), line)
 
 
 def approve(live: Path, *, minutes: float, month: str, who: str, now: datetime) -> Line:
-    """Approve more minutes for a month."""
+    """Approve more minutes for a month; InputError unless there are more than 0."""
     if minutes <= 0:
-        raise InputError(f"minutes = {minutes}; more than 0 would be right")
+        raise InputError(f"invalid minutes = {minutes}: expected more than 0")
     line = {"kind": "approved", "month": month, "key": f"approved by {who}", "minutes": minutes, "at": now.isoformat()}
     return append_line(budget_file(live), line)
 

@@ -1,4 +1,4 @@
-"""Live rows as counts by day over the bins of a profile: what was measured, on how many rows, and what is gone."""
+"""Live rows as counts by day over the bins of a profile, and the columns that are missing."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,24 +14,24 @@ from pipelines.stats.histogram import count_days, day_numbers
 
 @dataclass(frozen=True)
 class Live:
-    """Rows of the days before `end`, one per record, beside their counts by day for every column of the profile."""
+    """Rows of the days before `end`, one per record, with counts by day for every column of the profile."""
 
     frame: pd.DataFrame
     first_day: date
     days: NDArray[np.int64]  # day of each row, counted from the first
     n_days: int
     rows: NDArray[np.int64]  # rows by day
-    counts: dict[str, NDArray[np.int64]]  # column -> (days, bins); a column that nobody logs is not here
+    counts: dict[str, NDArray[np.int64]]  # column -> (days, bins); without columns that are not logged
     own: NDArray[np.bool_]  # rows that the profile's model answered
     unlogged: tuple[str, ...]  # columns of the profile that the rows do not have at all
 
     @property
     def end(self) -> date:
-        """The day after the last."""
+        """Day after the last one."""
         return self.first_day + timedelta(days=self.n_days)
 
     def values(self, name: str, *, first: int, last: int) -> "pd.Series[Any]":
-        """The column's values on the days `first <= day < last`."""
+        """Return the values of a column on the days `first <= day < last`."""
         inside = (self.days >= first) & (self.days < last)
         if name == PREDICTED:
             name = "label"
@@ -49,11 +49,11 @@ def count_live(
 ) -> Live:
     """Count the rows of the `n_days` before `end`.
 
-    A record that several versions or roles answered counts once; what went in is known of every row, what came out only
-    of those that this version answered. `texts` are measured columns by `record_id` (see `profile.text_measure`).
+    A record that several versions or roles answered counts once. Inputs are known for every row, predictions only for
+    the rows that this version answered. `texts` are measured columns by `record_id` (see `profile.text_measure`).
     """
     first_day = end - timedelta(days=n_days)
-    frame = one_row_a_record(predictions, model_version=model_version)
+    frame = one_row_per_record(predictions, model_version=model_version)
     if texts is not None and len(frame):
         frame = frame.merge(texts.drop_duplicates("record_id"), on="record_id", how="left", validate="1:1")
     if frame.empty:
@@ -72,7 +72,7 @@ def count_live(
                 unlogged.append(column.name)
             continue
         measured = own if column.source == "prediction" else None
-        if column.source == "text":  # measured on a sample of the texts: a row without a value was not asked
+        if column.source == "text":  # measured on a sample of the texts: a row without a value was not measured
             measured = frame[name].notna().to_numpy(dtype=bool) if column.name != "out_of_vocabulary" else None
         counts[column.name] = count_days(frame[name], bins=column.bins, days=days, n_days=n_days, measured=measured)
     return Live(
@@ -87,8 +87,8 @@ def count_live(
     )
 
 
-def one_row_a_record(predictions: pd.DataFrame, *, model_version: int) -> pd.DataFrame:
-    """Each record once: as this version answered it where it did, else as whoever answered it."""
+def one_row_per_record(predictions: pd.DataFrame, *, model_version: int) -> pd.DataFrame:
+    """Return each record once: with this version's answer if it gave one, else with any version's."""
     if predictions.empty:
         return predictions
     order = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Second opinions on one column: what other people would have asked, each with the size of the effect it demands."""
+"""Second opinions on one column: commonly used tests, each with the effect size that it demands."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Opinion:
-    """One statistic, from which value on it is called significant, its effect, and whether it says drift."""
+    """A statistic, its critical value, its effect size, and whether both show drift."""
 
     statistic: float
     critical: float
@@ -29,23 +29,23 @@ CATEGORY_METRICS: dict[str, OpinionOf] = {}
 
 
 def number_metric(function: OpinionOf) -> OpinionOf:
-    """Register an opinion on two sets of numbers under its function's name."""
+    """Register an opinion on two sets of numbers by the name of its function."""
     NUMBER_METRICS[function.__name__] = function
     return function
 
 
 def category_metric(function: OpinionOf) -> OpinionOf:
-    """Register an opinion on two rows of counts under its function's name."""
+    """Register an opinion on two rows of counts by the name of its function."""
     CATEGORY_METRICS[function.__name__] = function
     return function
 
 
 @number_metric
 def kolmogorov_smirnov(reference: Values, current: Values, *, rows: int, alpha: float, min_effect: float) -> Opinion:
-    """D = sup |F - G| against sqrt(-ln(a / 2) / 2) sqrt((n + m) / nm), and D itself large enough to matter.
+    """Test D = sup |F - G| against sqrt(-ln(a / 2) / 2) sqrt((n + m) / nm), and D against `least_effect`.
 
-    `reference` may be a sketch (its quantiles): `rows` is how many values it stands for. The second demand is there
-    because with 100,000 rows on either side D = 0.0073 is already significant.
+    `reference` may be a sketch (quantiles) of `rows` values. The second condition is needed because with 100,000 rows
+    on either side D = 0.0073 is already significant.
     """
     n, m = rows, len(current)
     if n == 0 or m == 0 or len(reference) == 0:
@@ -59,7 +59,7 @@ def kolmogorov_smirnov(reference: Values, current: Values, *, rows: int, alpha: 
 
 @category_metric
 def chi_square(reference: Counts, current: Counts, *, alpha: float, min_effect: float) -> Opinion:
-    """Pearson's test of two rows of counts, bins with an expected count below 5 pooled; the effect is Cramer's V."""
+    """Return Pearson's test of two rows of counts, with bins of an expected count below 5 pooled; effect: Cramér's V."""
     from scipy.stats import chi2, chi2_contingency
 
     table = np.array([reference, current], dtype=np.float64)

@@ -20,7 +20,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class History:
-    """One column of history as counts by day and level, summed up from the first day, missing values last."""
+    """One column of history as counts by day and level, cumulated from the first day, missing values last."""
 
     name: str
     kind: Kind
@@ -28,12 +28,12 @@ class History:
     cumulated: Counts  # (days + 1, levels + 1)
 
     def between(self, first: int, last: int) -> Counts:
-        """Counts of the days `first <= day < last`."""
+        """Return the counts of the days `first <= day < last`."""
         counts: Counts = self.cumulated[last] - self.cumulated[first]
         return counts
 
     def bins(self, reference: Counts, *, bins: int, max_categories: int) -> NDArray[np.int64]:
-        """The bin of each level, frozen on reference counts; the last two are UNSEEN and MISSING."""
+        """Return the bin of each level, frozen on reference counts; the last two are UNSEEN and MISSING."""
         known = reference[:-1]
         if self.kind == "category":
             order = np.lexsort((np.arange(len(known)), -known))
@@ -70,7 +70,7 @@ class Evaluation:
 
 
 def summarize(values: "pd.Series[Any]", *, name: str, kind: Kind, days: NDArray[np.int64], n_days: int) -> History:
-    """Count a column of history once."""
+    """Count a column of history by day and level."""
     missing = values.isna().to_numpy(dtype=bool)
     if kind == "category":
         codes, uniques = pd.factorize(values, use_na_sentinel=True)
@@ -94,7 +94,7 @@ def summarize(values: "pd.Series[Any]", *, name: str, kind: Kind, days: NDArray[
 def read_history(
     frame: pd.DataFrame, *, kinds: Mapping[str, Kind], start: date, end: date, time_column: str
 ) -> list[History]:
-    """The columns of a frame as history from `start` to `end`."""
+    """Return columns of a frame as history from `start` to `end`."""
     days = day_numbers(frame[time_column], first_day=start)
     n_days = (end - start).days
     return [summarize(frame[name], name=name, kind=kind, days=days, n_days=n_days) for name, kind in kinds.items()]

@@ -1,4 +1,4 @@
-"""Drift against its own null: the live week among those of the reference, ranked by how unlike the others each is."""
+"""The null distribution of drift: the live week is ranked among the reference weeks by its distance to the others."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Method = Literal["rank", "optimistic", "undecided"]
 
-LEAST_WEEKS = 8  # below it no null can be had at all
+LEAST_WEEKS = 8  # fewer give no null distribution at all
 RANK_WEEKS = 26  # from here on the live week's rank is a test by itself
 THIN_BELOW = 0.8  # of the reference's median rows: a smaller live week is compared with weeks thinned to its size
 
@@ -22,8 +22,8 @@ THIN_BELOW = 0.8  # of the reference's median rows: a smaller live week is compa
 class Scored:
     """The live week's columns, each measured in units of that column's own median week.
 
-    `rank` is the place of a column's score among the largest score of every week: 1 means no other week had any column
-    so unlike the rest. `p = rank / (K + 1)` therefore holds for all columns together.
+    `rank` is the rank of a column's score among the largest scores of all weeks: 1 means that no other week had any
+    column that differs so much from the rest. So `p = rank / (K + 1)` holds for all columns together.
     """
 
     method: Method
@@ -33,36 +33,36 @@ class Scored:
     score: Array
     rank: NDArray[np.int64]
     p: Array
-    since_move: Array | None = None  # the size of the move away from the reference's newest weeks, where these moved
+    since_move: Array | None = None  # distance to the newest weeks of the reference, if these had drifted already
 
     @property
     def excess(self) -> Array:
-        """PSI minus its median: the size of the move, free of the noise that every week has.
+        """PSI minus its median: the size of the change, without the noise that every week has.
 
-        Where the reference ends with weeks that had moved already, a live week like them has not moved again.
+        If the reference ends with weeks that had drifted already, a live week like them has not drifted again.
         """
         size = self.psi - self.median
         return size if self.since_move is None else np.minimum(size, self.since_move)
 
     def beyond(self, *, at_most: float) -> Mask:
-        """The columns whose score no week of the null reached (rank), or few enough of its draws did (optimistic)."""
+        """Return the columns whose score no week of the null reached (rank), or few enough of its draws did (optimistic)."""
         if self.method == "undecided":
             return np.zeros(len(self.psi), dtype=bool)
         return self.rank == 1 if self.method == "rank" else self.p <= at_most
 
 
 def sum_weeks(days: NDArray[np.int64], *, most: int) -> NDArray[np.int64]:
-    """The last whole weeks of counts by day (days, columns, bins), at most `most`, counted back from the last day."""
+    """Return the last whole weeks of counts by day (days, columns, bins), at most `most`, counted back from the end."""
     n_weeks = min(len(days) // 7, most)
     recent = days[len(days) - 7 * n_weeks :]
     return recent.reshape(n_weeks, 7, *days.shape[1:]).sum(axis=1)
 
 
 def score_weeks(weeks: NDArray[np.int64], *, mask: Mask) -> tuple[Array, Array, Array]:
-    """PSI of each week against all others (weeks, columns), each column's median of it, and their ratio.
+    """Return the PSI of each week against all others (weeks, columns), the median of each column, and their ratio.
 
-    A median finer than what one row moves (ln 3 / rows) is not believed: a column that never changes has a median near
-    0, and its one odd row would outrank everything.
+    A median below what a single row changes (ln 3 / rows) is raised to that: a column that never changes has a median
+    near 0, and one odd row of it would outrank everything.
     """
     others = weeks.sum(axis=0) - weeks
     index = psi(others, weeks, mask=mask)
@@ -74,9 +74,9 @@ def score_weeks(weeks: NDArray[np.int64], *, mask: Mask) -> tuple[Array, Array, 
 def rank_week(reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Mask, moved: int = 0) -> Scored:
     """Rank the live week (columns, bins) among the K weeks of the reference (K, columns, bins).
 
-    If weeks are exchangeable the chance that the live week ranks first is 1 / (K + 1), whatever the number of columns.
-    The last `moved` weeks of the reference are those of the drift that it was made for: they are few, so that a week
-    like them still ranks among the first, and an alert asks for a move away from them too.
+    If weeks are exchangeable, the live week ranks first with probability 1 / (K + 1), whatever the number of columns.
+    The last `moved` weeks of the reference belong to the drift that the model was retrained for. They are few, so a week
+    like them still ranks among the first; an alert therefore also requires a distance to them.
     """
     weeks = np.concatenate([reference, live[None]])
     index, median, scores = score_weeks(weeks, mask=mask)
@@ -87,7 +87,7 @@ def rank_week(reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Ma
 
 
 def since_move(reference: NDArray[np.int64], live: NDArray[np.int64], *, moved: int, mask: Mask) -> Array:
-    """PSI of the live week against the last `moved` weeks, minus what weeks before show against as many before them."""
+    """Return the PSI of the live week against the last `moved` weeks, minus the median of the same for earlier weeks."""
     before = reference[:-moved]
     usual = [
         psi(before[week - moved : week].sum(axis=0), before[week], mask=mask) for week in range(moved, len(before))
@@ -98,10 +98,10 @@ def since_move(reference: NDArray[np.int64], live: NDArray[np.int64], *, moved: 
 def draw_weeks(
     reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Mask, draws: int, generator: np.random.Generator
 ) -> Scored:
-    """Rank the live week among weeks put together of one day of each weekday: for 8 to 26 weeks, and optimistic.
+    """Rank the live week among weeks composed of one random day per weekday: for 8 to 25 weeks, and optimistic.
 
-    `reference` is (7 K, columns, bins) by day and `live` (7, columns, bins), both beginning on the same weekday. The
-    draws keep the weekday cycle but not what joins the days of a week, so that real weeks differ more than they do.
+    `reference` is (7 K, columns, bins) by day and `live` (7, columns, bins), both starting on the same weekday. The draws
+    keep the weekday cycle but not the correlation of the days of a week, so real weeks vary more than the draws.
     """
     days = np.concatenate([reference, live])
     n_weeks = len(days) // 7
@@ -119,7 +119,7 @@ def draw_weeks(
 
 
 def undecided_week(reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Mask) -> Scored:
-    """The live week's PSI where too few weeks or rows say what it means; there is no median without weeks."""
+    """Return the live week's PSI if weeks or rows are too few to interpret it; without weeks it has no median."""
     index = psi(reference.sum(axis=0), live, mask=mask)
     nothing = np.full(len(index), np.nan)
     return Scored("undecided", len(reference), index, nothing, nothing, np.zeros(len(index), dtype=np.int64), nothing)
@@ -147,7 +147,7 @@ def score_live(
 
 
 def thin(weeks: NDArray[np.int64], live: NDArray[np.int64], *, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Reference weeks with no more rows than the live one, drawn without replacement.
+    """Return the reference weeks with no more rows than the live one, drawn without replacement.
 
     PSI grows as rows get fewer: a live week half the size of the others would outrank them without any drift.
     """

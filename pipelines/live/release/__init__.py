@@ -1,1 +1,1 @@
-"""Release: what acts on the model registry; no stage, so DVC never skips or repeats it."""
+"""Release: everything that acts on the model registry; not a stage, so DVC never skips or repeats it."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.records.domain import load_domain
+from pipelines.records.domain import Domain
 from pipelines.runtime.errors import ParamsError
 from pipelines.runtime.overrides import read_overrides, set_parameters
-from pipelines.runtime.params import PARAMS_FILE, domain_path, read_yaml
+from pipelines.runtime.project import Project
 from pipelines.runtime.sections import check_sections
 
 
@@ -23,11 +23,11 @@ def prepare(root: Path, *, params: str | None, start: str | None, end: str | Non
     return set_parameters(root, read_overrides(Path(params)) if params else {}, start=start, end=end)
 
 
-def check(root: Path) -> None:
+def check(project: Project) -> None:
     """Check every section of `params.yaml` and load every file of the domain, before any stage starts.
 
     Raises ParamsError with all that is wrong with the parameters, InputError with the domain's file and line.
     """
-    check_sections(read_yaml(root / PARAMS_FILE), root=root)
-    domain = load_domain(domain_path(root))
+    check_sections(project.parameters.ours, root=project.root)
+    domain = Domain(project.domain_folder)
     _ = domain.schema, domain.labeling_functions, domain.behaviors

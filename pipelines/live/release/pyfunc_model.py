@@ -1,4 +1,4 @@
-"""The registered model as MLflow loads it: models from code, so no pickle; everything it needs is in its artifacts."""
+"""The registered model as MLflow loads it: from code, without pickle; everything it needs is in its artifacts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
 class PerennialModel(PythonModel):
-    """Answers `label`, `confidence` and one probability a label for records with `text` and the features."""
+    """Answers `label`, `confidence` and one probability per label for records with `text` and the features."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the predictor from the package that lies in the version's artifacts."""
+        """Load the predictor from the package in the version's artifacts."""
         from pipelines.models.predictor import Predictor
 
         model = Path(context.artifacts["package"]) / "model"
@@ -26,7 +26,7 @@ class PerennialModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """A frame with one row a record, in the order of the input."""
+        """Return a frame with one row per record, in the order of the input."""
         records = pd.DataFrame(model_input).copy()
         records["text"] = records["text"].fillna("").astype(str)
         for feature in self.predictor.features:

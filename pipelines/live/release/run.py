@@ -27,7 +27,7 @@ def pin_champion(project: Project) -> int | None:
 
     Every run starts here, on a laptop and under Airflow: what would stop its last stage stops it now.
     """
-    check(project.root)
+    check(project)
     registry = Registry.open(project)
     used = decisions_made(registry.state, registry.model_name)
     return pin(registry, root=project.root, decisions_used=used)
