@@ -50,11 +50,11 @@ NO_LABELS: dict[str, Any] = {
 }
 
 
-def rows(first: date, last: date, *, a_day: int = 60, seed: int = 1) -> pd.DataFrame:
+def rows(first: date, last: date, *, per_day: int = 60, seed: int = 1) -> pd.DataFrame:
     """Return rows of every day, with a weekday cycle in the amount and unique record ids."""
     rng = np.random.default_rng([seed, first.toordinal()])
     n_days = (last - first).days
-    day = np.repeat(np.arange(n_days), a_day)
+    day = np.repeat(np.arange(n_days), per_day)
     weekday = np.array([0.3, 0.1, 0, -0.1, -0.3, 0.2, -0.2])[(day + first.weekday()) % 7]
     n = len(day)
     at = pd.Timestamp(first, tz="UTC") + pd.to_timedelta(day * 86_400 + rng.integers(0, 86_400, n), unit="s")
@@ -69,9 +69,9 @@ def rows(first: date, last: date, *, a_day: int = 60, seed: int = 1) -> pd.DataF
     return frame
 
 
-def profile(*, start: date = START, end: date = END, a_day: int = 60, change: Any = None) -> Profile:
+def profile(*, start: date = START, end: date = END, per_day: int = 60, change: Any = None) -> Profile:
     """Return the profile of these rows; `change` may edit them first."""
-    frame = rows(start, end, a_day=a_day, seed=0)
+    frame = rows(start, end, per_day=per_day, seed=0)
     if change is not None:
         change(frame)
     predictions = frame.assign(gold=frame["label"].where(np.arange(len(frame)) % 5 > 0, "card"))

@@ -93,7 +93,8 @@ def choose(
     if broken:
         return Action(
             "alert",
-            "the feed is broken, and no retraining repairs that: " + "; ".join(f"{c['name']}: {c['sentence']}" for c in broken),
+            "the feed is broken, and no retraining repairs that: "
+            + "; ".join(f"{c['name']}: {c['sentence']}" for c in broken),
             branch="upstream",
             alert=True,
         )
@@ -110,9 +111,7 @@ def choose(
         )
     decided = [date.fromisoformat(d["window"]["end"]) for d in account.decisions if d["kind"] == "decision"]
     if decided and end < max(decided) - timedelta(days=7):
-        return Action(
-            "nothing", f"windows up to {max(decided)} were decided already; this one is older", branch="old"
-        )
+        return Action("nothing", f"windows up to {max(decided)} were decided already; this one is older", branch="old")
     worse = verdict["concept"].get("against_previous", {}).get("outcome") == "worse"
     retrain = _retrain(verdict, account=account, params=params, now=now, trial=trial)
     if not worse or retrain.branch == "done":
@@ -132,7 +131,9 @@ def _quiet(verdict: dict[str, Any]) -> Action:
     if verdict["outcome"] == "alert":
         names = ", ".join(verdict["alerts"])
         return Action(
-            "nothing", f"one week alone is not a breach: {names} may have drifted; the next week decides", branch="alert"
+            "nothing",
+            f"one week alone is not a breach: {names} may have drifted; the next week decides",
+            branch="alert",
         )
     if why := verdict.get("nothing_yet"):  # older verdicts lack it
         return Action("nothing", why, branch="new")

@@ -19,6 +19,7 @@ from pipelines.runtime.errors import GateClosed
 from pipelines.runtime.store import Store
 
 GATES = ("ingest", "dedupe", "split", "label", "bias_gate", "evaluate", "promote")
+STAGES = ("ingest", "dedupe", "split", "label", "bias_gate", "baseline", "finetune", "evaluate", "promote")
 SHOWN_REASONS = 5  # of rejected rows
 SHOWN_CHECKS = 5  # of a closed gate that are described in full; verdict.json has all
 MARKS = {"passed": "green", "failed": "red", "undecided": "yellow"}
@@ -216,12 +217,23 @@ def _places(read: _Evidence, seconds: float | None) -> Table:
     ):
         if stage not in read.stale and (read.store.folder / "pages" / page).exists():
             table.add_row(what, f"data/pages/{page}")
-    table.add_row("every number", "dvc metrics show; dvc plots show; dvc params diff")
+    table.add_row("every number", _numbers(read))
     table.add_row("history", "make history   (undo: make rollback REASON=...)")
     table.add_row("training curves and versions", "make mlflow   then http://127.0.0.1:5000")
     if seconds is not None:
         table.add_row("took", f"{seconds:.0f} s")
     return table
+
+
+def _numbers(read: _Evidence) -> str:
+    """Return the command that shows the metrics of this run: of the stages it reached, if it stopped early."""
+    if not read.stale:
+        return "dvc metrics show; dvc plots show; dvc params diff"
+    reached = [name for name in STAGES if name not in read.stale and read(name, "metrics.json") is not None]
+    if not reached:
+        return "none: no stage finished; metrics below data/ are those of an earlier run"
+    files = " ".join(f"data/{name}/metrics.json" for name in reached)
+    return f"dvc metrics show {files}   (other stages show an earlier run)"
 
 
 def _plain_table(*columns: str) -> Table:

@@ -1,4 +1,4 @@
-"""The drift commands as a scheduler calls them, on a state root of their own."""
+"""The drift commands as a scheduler calls them, in a private state root."""
 
 import fcntl
 import json
@@ -124,7 +124,7 @@ def test_a_feed_that_stopped_is_an_alert_and_no_trigger(profile_folder, capsys):
         (["--start=2025-08-18", "--end=2025-08-26"], "it is not over yet"),
     ],
 )
-def test_windows_that_cannot_be_are_refused(profile_folder, capsys, words, message):
+def test_invalid_windows_are_refused(profile_folder, capsys, words, message):
     code, _, err = run(capsys, "measure", *words, "--model-version=3", f"--profile={profile_folder}", NOW)
     assert code == 66 and message in err and not (live_folder() / "drift").exists()
 
@@ -161,7 +161,7 @@ def test_labels_of_unknown_records_are_left_out(profile_folder, capsys):
     assert decision["columns"] == ["labels"] and decision["retrain"]
 
 
-def test_a_second_run_waits_and_then_says_who_holds_the_lock(profile_folder, capsys, monkeypatch):
+def test_a_second_run_waits_and_then_names_the_lock(profile_folder, capsys, monkeypatch):
     from pipelines.live.drift.params import DriftParams
 
     quick = Project.open().section("drift", DriftParams).model_copy(update={"lock_seconds": 0.3})
@@ -182,7 +182,7 @@ def test_an_edited_verdict_is_refused(profile_folder, capsys):
     assert code == 66 and "it was edited" in err
 
 
-def test_money_and_minutes(capsys):
+def test_minutes_are_approved_and_settled(capsys):
     assert run(capsys, "approve", "--minutes=30", "--who=boss", NOW)[0] == 0
     code, _, err = run(capsys, "approve", "--minutes=-1", "--who=boss", NOW)
     assert code == 66 and "more than 0" in err
@@ -202,8 +202,8 @@ def test_the_feedback_audit(tmp_path, capsys):
     code, _, err = run(capsys, "audit", f"--training={tmp_path / 'own.parquet'}", *window)
     assert code == 65 and "feedback loop" in err
     training.assign(id=[f"n{i}" for i in range(len(training))]).to_parquet(tmp_path / "fresh.parquet")
-    code, said, _ = run(capsys, "audit", f"--training={tmp_path / 'fresh.parquet'}", *window)
-    assert code == 0 and said["share"] == 0
+    code, found, _ = run(capsys, "audit", f"--training={tmp_path / 'fresh.parquet'}", *window)
+    assert code == 0 and found["share"] == 0
 
 
 def test_evidently_shows_our_psi(profile_folder, capsys):
@@ -216,12 +216,12 @@ def test_evidently_shows_our_psi(profile_folder, capsys):
     assert "PSI on bins frozen with the model" in page
 
 
-def test_what_was_measured_last_is_decided_on(profile_folder, capsys):
+def test_the_verdict_measured_last_is_decided_on(profile_folder, capsys):
     add(rows(RELEASED, END, seed=2))
     later, earlier = measure(capsys, profile_folder)[1]["key"], END - timedelta(days=7)
     measured = measure(capsys, profile_folder, end=earlier)[1]["key"]
     assert measured < later
-    code, _, said = run(capsys, "decide", NOW)
+    code, _, err = run(capsys, "decide", NOW)
     assert code == 0
-    assert measured in said
-    assert later not in said
+    assert measured in err
+    assert later not in err

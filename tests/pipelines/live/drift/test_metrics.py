@@ -1,4 +1,4 @@
-"""Second opinions, each beside what scipy or a sheet of paper says."""
+"""Second opinions against scipy and values computed by hand."""
 
 import numpy as np
 import pytest

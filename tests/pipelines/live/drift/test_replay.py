@@ -17,7 +17,7 @@ KINDS = {"state": "category", "score": "number"}
 
 @pytest.fixture(scope="module")
 def evaluations():
-    frame = toy.rows(START, END, a_day=40)
+    frame = toy.rows(START, END, per_day=40)
     frame.loc[frame["received_at"] >= pd.Timestamp(MOVED, tz="UTC"), "score"] += 1.0
     history = read_history(frame, kinds=KINDS, start=START, end=END, time_column="received_at")
     settings = Settings(n_weeks=26, bins=10, max_categories=50, alarm=toy.ALARM)

@@ -15,8 +15,8 @@ WEEKS = 6
 END = toy.END + timedelta(weeks=WEEKS)
 
 
-def live_rows(change=None, *, weeks=2, a_day=60, seed=1):
-    frame = toy.rows(toy.END, END, a_day=a_day, seed=seed)
+def live_rows(change=None, *, weeks=2, per_day=60, seed=1):
+    frame = toy.rows(toy.END, END, per_day=per_day, seed=seed)
     if change is not None:
         late = (frame["received_at"] >= pd.Timestamp(END - timedelta(weeks=weeks), tz="UTC")).to_numpy()
         change(frame, late)
@@ -115,10 +115,10 @@ def test_a_missing_share_that_few_rows_show_by_chance_is_no_broken_feed():
     def lose(frame, seed=0):
         frame.loc[np.random.default_rng(seed).random(len(frame)) < 0.4, "amount"] = np.nan
 
-    known = toy.profile(a_day=28, change=lose)
+    known = toy.profile(per_day=28, change=lose)
     alarms = 0
     for seed in range(60):
-        live = toy.rows(toy.END, END, a_day=28, seed=seed)
+        live = toy.rows(toy.END, END, per_day=28, seed=seed)
         lose(live, seed)
         alarms += broken(evaluate(known, live)) == ["missing_values"]
     assert alarms <= 2, "28 rows a day: chance alone moves a share of 0.4 by 0.25 every few weeks"
@@ -197,7 +197,7 @@ def test_the_page_of_a_silent_feed_and_of_an_older_verdict(profile):
 
 
 def test_too_few_rows_are_undecided_not_steady(profile):
-    verdict = evaluate(profile, live_rows(shift, a_day=3))
+    verdict = evaluate(profile, live_rows(shift, per_day=3))
     assert verdict["outcome"] == "undecided"
     assert "21 rows in the live week; at least 25 are needed" in verdict["columns"]["score"]["why"]
 
@@ -240,6 +240,6 @@ def test_a_slow_drift_is_reported(profile):
     assert evaluate(profile, live_rows(shift))["slow"] == []  # a step is no slope
 
 
-def test_the_same_week_of_last_year_stands_beside_it():
+def test_the_same_week_of_last_year_is_reported():
     long = toy.profile(start=END - timedelta(weeks=56), end=toy.END)
     assert evaluate(long, live_rows())["columns"]["score"]["last_year_psi"] is not None

@@ -1,4 +1,4 @@
-"""The weekly rank null."""
+"""The null distribution of weekly ranks: its rates, its ties, and its optimistic form."""
 
 import numpy as np
 import pytest
@@ -63,11 +63,11 @@ def test_a_week_like_the_newest_that_moved_has_not_moved_again():
     again = 0
     for seed in range(20):
         live = other(100 + seed, there)
-        plain, told = (rank_week(reference, live, mask=MASK, moved=moved) for moved in (0, 2))
+        plain, with_moved = (rank_week(reference, live, mask=MASK, moved=moved) for moved in (0, 2))
         again += alerts(plain, excess=0.1, optimistic_p=0.05)[1]
-        assert not alerts(told, excess=0.1, optimistic_p=0.05).any()
-        assert (told.excess <= plain.excess).all(), "it only ever takes alerts away"
-    assert again > 2, "two weeks of thirty do not make a third look usual"
+        assert not alerts(with_moved, excess=0.1, optimistic_p=0.05).any()
+        assert (with_moved.excess <= plain.excess).all(), "knowing the drift only removes alerts"
+    assert again > 2, "two weeks of thirty do not make a third one usual"
     beyond = rank_week(reference, other(7, further), mask=MASK, moved=2)
     assert alerts(beyond, excess=0.2, optimistic_p=0.05).tolist() == [False, True, False]
 

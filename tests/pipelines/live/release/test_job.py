@@ -34,7 +34,7 @@ def domain(checkout):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("promote: {margin: 1.5}\ndedupe: {min_rows: -1}\n", "promote.margin = 1.5"),
         ("promote: {margin: 1.5}\ndedupe: {min_rows: -1}\n", "dedupe.min_rows = -1"),
@@ -49,11 +49,11 @@ def domain(checkout):
         ("ingest: {source: files, files: {paths: [a.csv]}}\n", "'a.csv' names no file"),
     ],
 )
-def test_a_wrong_parameter_file_writes_and_starts_nothing(checkout, capsys, content, said):
+def test_a_wrong_parameter_file_writes_and_starts_nothing(checkout, capsys, content, message):
     before = (checkout / "params.yaml").read_bytes()
     (checkout / "over.yaml").write_text(content)
     assert main(["run", "--params", "over.yaml"]) == 64
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert (checkout / "params.yaml").read_bytes() == before
 
 
@@ -64,7 +64,7 @@ def test_a_parameter_file_that_is_not_there_is_named(checkout, capsys, path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("margin: 0.02", "margin: 2", "promote.margin = 2"),
         ("margin: 0.02", "margin: [", "params.yaml is not readable as YAML"),
@@ -72,11 +72,11 @@ def test_a_parameter_file_that_is_not_there_is_named(checkout, capsys, path):
     ],
 )
 @pytest.mark.parametrize("words", [[], ["--start", "2025-01-06", "--end", "2025-03-03"]])
-def test_a_broken_file_of_ones_own_starts_nothing_either(checkout, capsys, old, new, said, words):
+def test_a_broken_file_of_ones_own_starts_nothing_either(checkout, capsys, old, new, message, words):
     text = (checkout / "params.yaml").read_text().replace(old, new)
     (checkout / "params.yaml").write_text(text)
     assert main(["run", *words]) == 64
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert (checkout / "params.yaml").read_text() == text
 
 
@@ -92,7 +92,7 @@ def test_a_file_and_a_window_are_laid_over_together(checkout):
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "said"),
+    ("file", "content", "message"),
     [
         ("behaviors.py", "", "behaviors.py defines no Behavior"),
         ("behaviors.py", "one = 1\ntwo = one +\n", "behaviors.py, line 2: invalid syntax"),
@@ -100,12 +100,12 @@ def test_a_file_and_a_window_are_laid_over_together(checkout):
         ("schema.py", None, "schema.py is missing"),
     ],
 )
-def test_a_broken_file_of_the_domain_starts_nothing(domain, capsys, file, content, said):
+def test_a_broken_file_of_the_domain_starts_nothing(domain, capsys, file, content, message):
     (domain / file).unlink()
     if content is not None:
         (domain / file).write_text(content)
     assert main(["pin"]) == main(["run"]) == 66
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_wrong_parameters_are_found_where_a_run_begins(checkout, capsys):

@@ -44,8 +44,8 @@ def decided(tmp_path, monkeypatch):
     parts = ["train", "validation", "recent", "anchor", "anchor"]
     split = pd.DataFrame({"id": list("12345"), "text": "x", "gold": list("ababa"), "part": parts})
     store.write_records("split", split)
-    said = pd.DataFrame({"id": list("345"), "part": parts[2:], "candidate": "baseline", "label": list("aba")})
-    store.write_records("evaluate", said, name="predictions")
+    answers = pd.DataFrame({"id": list("345"), "part": parts[2:], "candidate": "baseline", "label": list("aba")})
+    store.write_records("evaluate", answers, name="predictions")
     digest = store.folder_digest(Path("data/baseline/model"))
     return {"candidate": "baseline", "model_digest": digest, "decisions_used": 3}
 
@@ -76,7 +76,7 @@ def test_another_model_than_the_decided_one_is_refused(decided):
         built(decided)
 
 
-def test_a_missing_model_is_said(decided):
+def test_a_missing_model_is_reported(decided):
     with pytest.raises(InputError, match="data/finetune/model is missing; run `dvc checkout` or `dvc repro`"):
         built({**decided, "candidate": "finetune"})
 
@@ -145,7 +145,7 @@ def test_only_the_override_of_its_own_verdict_travels_with_a_version(decided):
         record_override(
             store.Store(Path("data")), stage=stage, who="Dana", when="2026-01-02", why="reviewed by the board"
         )
-    mended = Check.at_most("harm", 0.05, limit=0.1, rows=500, min_rows=1, required=True, sentence="5 % of them")
-    store.write_verdict(Verdict.of("label", [mended]))
+    repaired = Check.at_most("harm", 0.05, limit=0.1, rows=500, min_rows=1, required=True, sentence="5 % of them")
+    store.write_verdict(Verdict.of("label", [repaired]))
     target, _ = built(decided)
     assert [file.name.split("-")[0] for file in (target / "evidence").glob("override.*")] == ["override.bias_gate"]

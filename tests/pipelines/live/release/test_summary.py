@@ -97,7 +97,7 @@ def test_stopped_at_a_gate(ended):
     assert "gate bias_gate is closed; nothing was released, the champion is untouched" in text
 
 
-def test_of_many_closing_checks_the_first_are_said_in_full_and_the_others_named(ended, capsys):
+def test_of_many_closing_checks_the_first_are_described_and_the_others_named(ended, capsys):
     checks = [
         Check.at_most(f"harm_{n}", 0.4, limit=0.1, rows=500, min_rows=1, required=True, sentence="a sentence " * 9)
         for n in range(16)
@@ -164,7 +164,7 @@ def test_a_stage_that_crashes_behind_an_overridden_gate_is_no_closed_gate(ended)
     assert "Eve" not in text
 
 
-def test_rejected_rows_are_said_by_reason_the_most_frequent_first(ended):
+def test_rejected_rows_are_shown_by_reason_the_most_frequent_first(ended):
     rows = {"read": 130, "accepted": 100, "rejected": 29, "without_text": 1}
     causes = {f"rejected: column_{n} is missing": n for n in range(1, 8)} | {"rejected: [gone]": 1}
     store.write_metrics(
