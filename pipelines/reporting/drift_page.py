@@ -1,4 +1,4 @@
-"""The page that a person reads first: what moved, since when, how sure, and what was done."""
+"""The drift page and the replay page: which columns drifted, since when, with what confidence, and the action."""
 
 from typing import Any
 
@@ -7,23 +7,23 @@ from pipelines.reporting.report import render
 SHOWN_BINS = 12
 
 HEADLINES = {
-    "breach": "Drift is confirmed",
-    "alert": "Something may have moved",
-    "steady": "Nothing has moved",
-    "undecided": "Too little is known",
+    "breach": "Drift confirmed",
+    "alert": "Possible drift",
+    "steady": "No drift",
+    "undecided": "Too little data to decide",
 }
 ACTIONS = {
-    "nothing": "Nothing to do",
-    "alert": "The feed is broken: its owner was told, nothing is retrained",
-    "page": "A person was paged, nothing is retrained",
-    "retrain": "One retraining",
-    "rollback_and_retrain": "Back to the last champion, then one retraining",
-    "rollback_and_page": "Back to the last champion; a person was paged",
+    "nothing": "No action",
+    "alert": "The feed is broken: its owner was notified, no retraining",
+    "page": "A person was paged, no retraining",
+    "retrain": "Retraining",
+    "rollback_and_retrain": "Rollback to the previous champion, then retraining",
+    "rollback_and_page": "Rollback to the previous champion; a person was paged",
 }
 
 
 def drift_page(verdict: dict[str, Any], *, decision: dict[str, Any] | None, limits: dict[str, float]) -> str:
-    """`drift.html` for a verdict and, where there is one already, the decision on it; same content, same bytes."""
+    """Return `drift.html` for a drift verdict and the decision on it, if any; equal content gives equal bytes."""
     columns = [{"name": name, **facts} for name, facts in verdict["columns"].items()]
     order = {"breach": 0, "alert": 1, "undecided": 3}
     columns.sort(key=lambda c: (order.get(c["outcome"], 2), -(c["score"] or 0), c["name"]))
@@ -36,7 +36,7 @@ def drift_page(verdict: dict[str, Any], *, decision: dict[str, Any] | None, limi
             "decision": decision,
             "headline": "The feed is broken" if broken else HEADLINES[verdict["outcome"]],
             "tone": "failed" if broken or verdict["outcome"] == "breach" else _tone(verdict["outcome"]),
-            "said": ACTIONS.get(decision["action"], decision["action"]) if decision else "Not decided yet",
+            "action": ACTIONS.get(decision["action"], decision["action"]) if decision else "Not decided yet",
             "columns": columns,
             "shown": [{**c, "bars": bars(c)} for c in shown if c.get("bins")],
             "limits": limits,
@@ -47,7 +47,7 @@ def drift_page(verdict: dict[str, Any], *, decision: dict[str, Any] | None, limi
 
 
 def bars(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """The bins of a column as shares of reference and live, those that differ most when there are many."""
+    """Return the bins of a column as shares of reference and live; of many bins, those that differ most."""
     labels, reference, live = (facts["bins"][name] for name in ("labels", "reference", "live"))
     before, now = max(sum(reference), 1), max(sum(live), 1)
     rows = [
@@ -64,7 +64,7 @@ def _tone(outcome: str) -> str:
 
 
 def replay_page(content: dict[str, Any]) -> str:
-    """`replay.html`: the days that would have triggered, and the chart of all evaluations."""
+    """Return `replay.html`: the days that would have triggered an action, and the chart of all evaluations."""
     alerts = [item for item in content["evaluations"] if item["alerts"] or item["breaches"]]
     return render(
         "replay.html.j2",
@@ -73,12 +73,12 @@ def replay_page(content: dict[str, Any]) -> str:
 
 
 def replay_chart(content: dict[str, Any]) -> str:
-    """`replay.svg`: the size of every column's move over time, with the limits and the triggers."""
+    """Return `replay.svg`: the excess PSI of every column over time, with limits, alerts and breaches."""
     return render("replay.svg.j2", values={"content": content, "lanes": lanes(content)})
 
 
 def lanes(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """One lane a column: a path of its moves, its alerts, its breaches."""
+    """Return one lane per column: the path of its excess PSI, its alerts and breaches."""
     evaluations = content["evaluations"]
     width, height, made = 900.0, 46.0, []
     for name in content["columns"]:

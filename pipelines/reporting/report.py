@@ -1,4 +1,4 @@
-"""Pages in one visual language: the templates, the number formats and the geometry that the HTML reports share."""
+"""Rendering of HTML pages: templates, number formats and the geometry of charts."""
 
 import math
 from collections.abc import Sequence
@@ -34,40 +34,40 @@ def render(template: str, *, values: dict[str, Any]) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with fixed digits; a dash where there is none."""
+    """Return a number with fixed digits; a dash for None, NaN and infinity."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share as a percentage."""
+    """Return a share as a percentage."""
     return "–" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %"
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """A difference with its sign (a true minus, so that columns line up)."""
+    """Return a difference with its sign (a true minus, so that columns align)."""
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:+.{digits}f}".replace("-", "\u2212")
 
 
 def thousands(value: float | None) -> str:
-    """A count with thin groups of three."""
+    """Return a count with groups of three digits."""
     return "–" if value is None else f"{round(value):,}"
 
 
 def short_digest(value: str | None, length: int = 12) -> str:
-    """The first characters of a digest."""
+    """Return the first characters of a digest."""
     return "–" if not value else value[:length]
 
 
 def words(name: str) -> str:
-    """A name as people read it: underscores become spaces, a colon gets one."""
+    """Return a name with spaces instead of underscores and a space after a colon."""
     return name.replace("_", " ").replace(":", ": ")
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A linear axis: `low..high` of the data onto `start..end` of the drawing, clipped to it."""
+    """A linear axis that maps `low..high` of the data to `start..end` of the drawing, clipped."""
 
     low: float
     high: float
@@ -75,14 +75,14 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Where a value stands, rounded so that the same page has the same bytes."""
+        """Return the position of a value, rounded so that equal pages have equal bytes."""
         span = self.high - self.low
         share = 0.0 if span <= 0 else (min(max(value, self.low), self.high) - self.low) / span
         return round(self.start + share * (self.end - self.start), 2)
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round values between two bounds, about as many as asked (steps of 1, 2 or 5 times a power of ten)."""
+    """Return about `count` round values between two bounds (steps of 1, 2 or 5 times a power of ten)."""
     span = high - low
     if span <= 0 or not math.isfinite(span):
         return [low]
@@ -95,7 +95,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def axis_bounds(values: Sequence[float | None], *, include: Sequence[float] = ()) -> tuple[float, float]:
-    """An axis that holds every finite value, the wanted ones too, with a little air; clipped to nothing."""
+    """Return bounds of an axis that contain every finite value and those in `include`, with a margin of 4 %."""
     finite = [float(v) for v in (*values, *include) if v is not None and math.isfinite(v)]
     if not finite:
         return 0.0, 1.0

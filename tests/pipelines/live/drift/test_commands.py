@@ -89,7 +89,7 @@ def test_a_drift_is_measured_decided_confirmed_and_shown(profile_folder, capsys)
     assert code == 0 and found["outcome"] == "breach" and found["upstream_broken"] == []
     first = (live_folder() / "drift" / found["key"] / "verdict.json").read_bytes()
     page = (live_folder() / "drift" / found["key"] / "drift.html").read_text()
-    assert "Drift is confirmed" in page and "Not decided yet" in page and "<b>" not in page.replace("&lt;b&gt;", "")
+    assert "Drift confirmed" in page and "Not decided yet" in page and "<b>" not in page.replace("&lt;b&gt;", "")
     measure(capsys, profile_folder)
     assert (live_folder() / "drift" / found["key"] / "verdict.json").read_bytes() == first
     code, decision, _ = run(capsys, "decide", f"--verdict={found['key']}", NOW)
