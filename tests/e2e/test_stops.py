@@ -29,13 +29,13 @@ def override_file(checkout, **changes):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--params", "FILE"], r"params\.yaml has no section 'dedup'; there are: .*dedupe"),
-        (["--params", "nowhere.yaml"], r"PARAMS = nowhere\.yaml: there is no such file"),
-        (["--params", ""], r"no parameter file was named; `make run PARAMS=file\.yaml` would be right"),
-        (["--start", "2025-02-30", "--end", "2025-03-10"], r"START = '2025-02-30'.*two days such as"),
+        (["--params", "FILE"], r"unknown section 'dedup': did you mean dedupe"),
+        (["--params", "nowhere.yaml"], r"nowhere\.yaml is not a file"),
+        (["--params", ""], r"PARAMS is empty.*make run PARAMS=examples/"),
+        (["--start", "2025-02-30", "--end", "2025-03-10"], r"START = '2025-02-30'.*a day such as"),
         (["--start", "2025-03-10", "--end", "2025-03-03"], r"START = 2025-03-10 is not before END = 2025-03-03"),
-        (["--start", "2025-03-03"], r"END = None; two days such as"),
-        (["--start", "", "--end", ""], r"START = '', END = ''; two days such as"),
+        (["--start", "2025-03-03"], r"START = '2025-03-03' is given without END"),
+        (["--start", "", "--end", ""], r"END = ''.*a day such as"),
     ],
 )
 def test_wrong_words_change_nothing(checkout, words, message):
@@ -54,8 +54,8 @@ def test_parameters_of_late_stages_are_refused_before_anything_starts(checkout):
         "run", "--params", override_file(checkout, dedupe={"min_rows": -1}, promote={"margin": 2})
     )
     assert answer.returncode == 64, output_of(answer)
-    assert "dedupe.min_rows = -1: Input should be greater than or equal to" in answer.stderr
-    assert "promote.margin = 2: Input should be less than 1" in answer.stderr
+    assert "dedupe.min_rows = -1: expected greater than or equal to" in answer.stderr
+    assert "promote.margin = 2: expected less than 1" in answer.stderr
     assert "Running stage" not in answer.stdout
     assert (checkout.root / "params.yaml").read_bytes() == before
 
@@ -87,7 +87,7 @@ def test_a_stage_that_fails_stops_the_run(checkout):
     labels.write_text(before, encoding="utf-8")
     assert answer.returncode == 1, output_of(answer)
     assert "broken on purpose" in answer.stderr
-    assert "a stage failed; its message stands above, nothing was released" in answer.stdout
+    assert "a stage failed" in answer.stdout
     assert re.search(r"split\s+open", answer.stdout)
     assert re.search(r"label\s+not reached", answer.stdout)
 
