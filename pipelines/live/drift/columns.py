@@ -1,4 +1,4 @@
-"""Measure every column of a live week against the profile's weeks: alerts, breaches, and what a page shows of it."""
+"""Measure every column of a live week against the profile's weeks: alerts, breaches, and what the page shows."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _flags(
     alert &= enough[0]
     breach &= enough[0] & (enough[1] if len(enough) > 1 else False)
     if now.method == "optimistic":
-        # Predictions are kept only of rows not trained on, which are no sample of all rows: with few weeks as well,
+        # Predictions are kept only of rows not trained on, which do not represent all rows: with few weeks as well,
         # that is too little to retrain on.
         breach &= np.array([column.source != "prediction" for column in family.columns])
     flags = [alerts(week, excess=excess, optimistic_p=level) & ok for week, ok in zip(scored, enough, strict=True)]
@@ -192,7 +192,7 @@ def _slow_drift(distances: NDArray[np.float64], *, excess: float, params: AlarmP
 
 
 def is_slope(distances: NDArray[np.float64]) -> bool:
-    """Return whether a rise is spread over the weeks: no step of the root of PSI (as shifts go) is half of it."""
+    """Return whether a rise is spread over the weeks: no step of the root of PSI (as shifts go) is half of the rise."""
     steps = np.diff(np.sqrt(np.maximum(distances, 0)))
     return bool(len(steps) and steps.max() <= steps.sum() / 2)
 

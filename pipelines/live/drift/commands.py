@@ -14,7 +14,7 @@ from pipelines.runtime.errors import ParamsError
 
 
 def time_of(text: str) -> datetime:
-    """Read an ISO time, UTC when it names no zone; ParamsError when it is none."""
+    """Read an ISO time, UTC when it names no zone; ParamsError when it is not one."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -32,7 +32,7 @@ SIMULATED_WEEKS = 26  # added to the domain's window when no end is given
 
 @dataclass(frozen=True)
 class Replay:
-    """What to replay: a source of records, the UTC days [start, end) of it, and how."""
+    """What to replay: a source of records, its UTC days [start, end), and how."""
 
     source: str = SIMULATED  # or a Parquet file
     start: date | None = None

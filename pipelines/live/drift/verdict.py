@@ -1,6 +1,6 @@
 """The drift verdict on a live week: every column against the profile's weeks, the feed, and late labels.
 
-Its `verdict.json` has another format than that of a gate (`gates.verdict`), which is one part of it: `upstream`.
+Its `verdict.json` has another format than that of a gate (`gates.verdict`), which is only its part `upstream`.
 """
 
 from __future__ import annotations

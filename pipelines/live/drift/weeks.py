@@ -59,10 +59,10 @@ def sum_weeks(days: NDArray[np.int64], *, most: int) -> NDArray[np.int64]:
 
 
 def score_weeks(weeks: NDArray[np.int64], *, mask: Mask) -> tuple[Array, Array, Array]:
-    """Return the PSI of each week against all others (weeks, columns), the median of each column, and their ratio.
+    """Return the PSI of each week against all others (weeks, columns), each column's median, and their ratio.
 
     A median below what a single row changes (ln 3 / rows) is raised to that: a column that never changes has a median
-    near 0, and one odd row of it would outrank everything.
+    near 0, and one odd row would outrank everything.
     """
     others = weeks.sum(axis=0) - weeks
     index = psi(others, weeks, mask=mask)

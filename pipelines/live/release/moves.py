@@ -106,7 +106,7 @@ def rollback(registry: Registry, *, reason: str) -> dict[str, Any]:
 
 
 def complete_canary(registry: Registry, *, version: int, reason: str) -> dict[str, Any]:
-    """Make the challenger champion because its canary was not worse; a version that is no challenger changes nothing."""
+    """Make the challenger champion because its canary was not worse; for any other version nothing changes."""
     with locked(registry.state / "release"):
         reconcile(registry)
         old = registry.alias(CHAMPION)

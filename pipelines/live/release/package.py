@@ -134,7 +134,7 @@ def _copy_evidence(target: Path, project: Project) -> None:
     for verdict in sorted(data.glob("*/verdict.json")):
         digest = str(json.loads(verdict.read_text(encoding="utf-8")).get("digest"))
         record = override_file(project.store, verdict.parent.name, digest)
-        if record.exists():  # of exactly this verdict: an override of another run is no evidence of this one
+        if record.exists():  # of exactly this verdict: an override of another run is not evidence for this one
             shutil.copyfile(record, target / f"override.{record.name}")
 
 

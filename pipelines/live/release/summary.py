@@ -272,7 +272,7 @@ class _Evidence:
             return None
 
     def override(self, stage: str, verdict: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the record that overrides exactly this closed verdict, or None without one that a stage accepts."""
+        """Return the record that overrides exactly this closed verdict, or None if no valid record exists."""
         try:
             return find_override(self.store, stage, str(verdict.get("digest")))
         except GateClosed:

@@ -40,7 +40,7 @@ def broken(verdict):
     return [check["name"] for check in verdict["upstream"]["checks"] if check["outcome"] == "failed"]
 
 
-def test_the_same_world_is_steady(profile):
+def test_a_week_like_the_others_is_steady(profile):
     verdict = evaluate(profile, live_rows())
     assert verdict["outcome"] == "steady" and verdict["breaches"] == [] and broken(verdict) == []
     facts = verdict["columns"]["amount"]
@@ -74,7 +74,7 @@ def test_a_shift_of_one_week_alerts_only(profile):
     assert verdict["outcome"] == "alert" and verdict["alerts"] == ["score"] and verdict["breaches"] == []
 
 
-def test_a_shift_of_four_weeks_says_so(profile):
+def test_a_shift_of_four_weeks_is_counted(profile):
     verdict = evaluate(profile, live_rows(shift, weeks=4))
     assert verdict["since"] == (END - timedelta(weeks=4)).isoformat()
 
@@ -153,14 +153,14 @@ def test_a_stale_feed_is_seen(profile):
 
 
 @pytest.mark.parametrize(
-    "n_days, says", [(0, "no predictions yet: nothing was"), (1, "no predictions yet except those of")]
+    "n_days, message", [(0, "no predictions yet: nothing was"), (1, "no predictions yet except those of")]
 )
-def test_a_feed_that_has_not_begun_is_not_stale(profile, n_days, says):
+def test_a_feed_that_has_not_begun_is_not_stale(profile, n_days, message):
     frame = toy.rows(END - timedelta(days=3), END - timedelta(days=3 - n_days))
     verdict = evaluate(profile, frame, scored=[END - timedelta(days=3)][:n_days])
-    assert broken(verdict) == [] and verdict["outcome"] == "undecided" and verdict["nothing_yet"].startswith(says)
+    assert broken(verdict) == [] and verdict["outcome"] == "undecided" and verdict["nothing_yet"].startswith(message)
     page = drift_page(verdict, decision=None, limits={"alert_excess": 0.1, "breach_excess": 0.2})
-    assert says in page and "The feed is broken" not in page
+    assert message in page and "The feed is broken" not in page
 
 
 @pytest.mark.parametrize("silent", [0, 1, 2])
@@ -215,7 +215,7 @@ def test_a_window_shorter_than_a_week_is_undecided(profile):
     assert verdict["outcome"] == "undecided" and "3 days" in verdict["columns"]["score"]["why"]
 
 
-def test_rows_of_another_version_tell_of_inputs_not_of_predictions(profile):
+def test_rows_of_another_version_count_for_inputs_not_for_predictions(profile):
     frame = live_rows(shift)
     frame["model_version"] = 2
     verdict = evaluate(profile, frame)
@@ -237,7 +237,7 @@ def test_a_slow_drift_is_reported(profile):
 
     verdict = evaluate(profile, live_rows(creep))
     assert verdict["slow"] == ["score"]
-    assert evaluate(profile, live_rows(shift))["slow"] == []  # a step is no slope
+    assert evaluate(profile, live_rows(shift))["slow"] == []  # a step is not a slope
 
 
 def test_the_same_week_of_last_year_is_reported():

@@ -87,7 +87,7 @@ def test_ranks_and_p_are_what_they_may_be(seed):
     assert ((scored.rank >= 1) & (scored.rank <= 13)).all() and (scored.psi >= 0).all()
 
 
-def test_without_drift_a_first_rank_is_as_rare_as_it_says():
+def test_without_drift_a_first_rank_is_as_rare_as_stated():
     first = [
         (rank_week(w[:12], w[12], mask=MASK).rank == 1).any() for w in (weeks(13, seed=seed) for seed in range(600))
     ]
@@ -103,7 +103,7 @@ def test_a_column_that_never_changes_does_not_outrank_by_one_odd_row():
     assert scored.excess[0] < 0.01 and not alerts(scored, excess=0.1, optimistic_p=0.05).any()
 
 
-def test_few_weeks_are_drawn_from_days_and_say_so():
+def test_few_weeks_are_drawn_from_days_and_marked_optimistic():
     rng = np.random.default_rng(0)
     reference = rng.multinomial(80, [0.2] * 5, size=(7 * 10, 3))
     live = rng.multinomial(80, [0.2] * 5, size=(7, 3))

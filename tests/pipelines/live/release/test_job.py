@@ -1,4 +1,4 @@
-"""Parameters laid over params.yaml, and the window of a retraining."""
+"""Overrides and the window of a run: everything that is wrong is found before anything starts."""
 
 import shutil
 from pathlib import Path

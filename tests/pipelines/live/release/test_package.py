@@ -109,7 +109,7 @@ class OneVersion:
         return self
 
 
-def test_without_a_champion_the_pin_says_so(decided):
+def test_without_a_champion_nothing_is_pinned(decided):
     assert pin.pin(OneVersion(), root=Path.cwd(), decisions_used=0) is None
     assert read_champion(Store(Path("data"))) is None
     assert Path("data/champion/NONE").exists()

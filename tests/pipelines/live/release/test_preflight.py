@@ -1,12 +1,15 @@
-"""The pre-flight stops what is slow, what answers otherwise than evaluated, and what answers no numbers."""
+"""The pre-flight stops a model that is slow, or whose answers differ from the evaluated ones or are not finite."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipelines.gates.verdict import Verdict
-from pipelines.live.release.preflight import checks_of, compare_answers, measure
-from pipelines.runtime.errors import InputError
+from pipelines.live.release.preflight import _evaluated_records, checks_of, compare_answers, measure
+from pipelines.runtime.errors import GateClosed, InputError
+from pipelines.runtime.store import Store
 
 LABELS = ["a", "b"]
 RECORDS = pd.DataFrame({"text": [f"text {index}" for index in range(5)]})
@@ -60,7 +63,7 @@ def test_answers_are_compared_with_what_was_evaluated():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_probability_that_is_no_number_is_refused(value):
+def test_a_probability_that_is_not_finite_is_refused(value):
     answer = pd.DataFrame({"p_a": [0.5, value], "p_b": [0.5, 0.5]})
     with pytest.raises(InputError, match="a probability that is not a finite number"):
         compare_answers(answer, expected=np.full((2, 2), 0.5), labels=LABELS)
@@ -90,3 +93,35 @@ def test_a_model_that_fails_under_load_is_named():
 def test_without_records_nothing_is_measured():
     with pytest.raises(InputError, match="no records to predict"):
         measure(Model(), RECORDS.head(0), batch=1, seconds=0.02, clients=1)
+
+
+@pytest.fixture
+def evaluated(tmp_path):
+    """A store after `evaluate`: three recent gold rows of the baseline, and one anchor row."""
+    store = Store(tmp_path)
+    rows = pd.DataFrame({"id": list("1234"), "part": ["recent"] * 3 + ["anchor"], "candidate": "baseline"})
+    rows = rows.assign(label=["a", "b", "a", "a"], p_a=[0.7, 0.2, 0.9, 0.6], p_b=[0.3, 0.8, 0.1, 0.4])
+    store.write_records("evaluate", rows, name="predictions")
+    store.write_records("split", pd.DataFrame({"id": list("4321"), "text": "x", "amount": 1.0}))
+    return store
+
+
+SCHEMA = SimpleNamespace(labels=tuple(LABELS), features=(SimpleNamespace(name="amount"),))
+
+
+def test_the_evaluated_records_are_sent_as_requests(evaluated):
+    records, expected = _evaluated_records(evaluated, schema=SCHEMA, candidate="baseline")
+    assert records.columns.tolist() == ["text", "amount"]
+    assert expected.tolist() == [[0.7, 0.3], [0.2, 0.8], [0.9, 0.1]]
+
+
+def test_a_candidate_without_recent_rows_is_refused(evaluated):
+    with pytest.raises(InputError, match="no recent gold row with finetune"):
+        _evaluated_records(evaluated, schema=SCHEMA, candidate="finetune")
+
+
+def test_predictions_that_were_edited_are_refused(evaluated):
+    rows = evaluated.read_records("evaluate", name="predictions")
+    evaluated.write_records("evaluate", rows.assign(label="a"), name="predictions")
+    with pytest.raises(GateClosed, match="for 1 of 3 recent rows of baseline"):
+        _evaluated_records(evaluated, schema=SCHEMA, candidate="baseline")

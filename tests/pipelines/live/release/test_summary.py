@@ -1,4 +1,4 @@
-"""Exit codes of `run`, and the line of the summary that says how it ended."""
+"""Exit codes of `run`, and the line of the summary that states how it ended."""
 
 import re
 from pathlib import Path
