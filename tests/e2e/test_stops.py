@@ -1,4 +1,4 @@
-"""Where a run does not end with a release: the exit code, the summary, and what it leaves alone."""
+"""Runs that do not end with a release: their exit code, their summary, and what they leave unchanged."""
 
 import re
 
@@ -17,7 +17,7 @@ def checkout(tmp_path_factory):
 
 
 def override_file(checkout, **changes):
-    """The overlay of the smoke run with more changes, as a file."""
+    """Return a file with the overrides of the smoke run and further changes."""
     content = yaml.safe_load(checkout.overlay.read_text())
     for section, values in changes.items():
         content[section] = {**content.get(section, {}), **values} if isinstance(values, dict) else values
@@ -27,23 +27,23 @@ def override_file(checkout, **changes):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "named"),
     [
-        (["--params", "FILE"], r"unknown section 'dedup': did you mean dedupe"),
-        (["--params", "nowhere.yaml"], r"nowhere\.yaml is not a file"),
-        (["--params", ""], r"PARAMS is empty.*make run PARAMS=examples/"),
-        (["--start", "2025-02-30", "--end", "2025-03-10"], r"START = '2025-02-30'.*a day such as"),
-        (["--start", "2025-03-10", "--end", "2025-03-03"], r"START = 2025-03-10 is not before END = 2025-03-03"),
-        (["--start", "2025-03-03"], r"START = '2025-03-03' is given without END"),
-        (["--start", "", "--end", ""], r"END = ''.*a day such as"),
+        (["--params", "FILE"], r"dedup\b"),
+        (["--params", "nowhere.yaml"], r"nowhere\.yaml"),
+        (["--params", ""], "PARAMS"),
+        (["--start", "2025-02-30", "--end", "2025-03-10"], "2025-02-30"),
+        (["--start", "2025-03-10", "--end", "2025-03-03"], "2025-03-10.*2025-03-03"),
+        (["--start", "2025-03-03"], "END"),
+        (["--start", "", "--end", ""], "END"),
     ],
 )
-def test_wrong_words_change_nothing(checkout, words, message):
+def test_invalid_arguments_change_nothing(checkout, words, named):
     before = (checkout.root / "params.yaml").read_bytes()
     file = override_file(checkout, dedup={"threshold": 0.9})
     answer = checkout.release("run", *[file if word == "FILE" else word for word in words])
     assert answer.returncode == 64, output_of(answer)
-    assert re.search(message, answer.stderr), output_of(answer)
+    assert re.search(named, answer.stderr), output_of(answer)
     assert "Traceback" not in answer.stderr
     assert (checkout.root / "params.yaml").read_bytes() == before
 
@@ -54,8 +54,7 @@ def test_parameters_of_late_stages_are_refused_before_anything_starts(checkout):
         "run", "--params", override_file(checkout, dedupe={"min_rows": -1}, promote={"margin": 2})
     )
     assert answer.returncode == 64, output_of(answer)
-    assert "dedupe.min_rows = -1: expected greater than or equal to" in answer.stderr
-    assert "promote.margin = 2: expected less than 1" in answer.stderr
+    assert all(name in answer.stderr for name in ("dedupe.min_rows", "promote.margin")), output_of(answer)
     assert "Running stage" not in answer.stdout
     assert (checkout.root / "params.yaml").read_bytes() == before
 
@@ -75,7 +74,7 @@ def test_a_file_of_the_domain_that_cannot_be_imported_starts_nothing(checkout):
     answer = checkout.release("run", "--params", str(checkout.overlay))
     labels.write_text(before, encoding="utf-8")
     assert answer.returncode == 66, output_of(answer)
-    assert "it cannot be imported: ModuleNotFoundError" in answer.stderr
+    assert "labeling_functions.py" in answer.stderr and "ModuleNotFoundError" in answer.stderr, output_of(answer)
     assert "Running stage" not in answer.stdout
 
 
@@ -87,7 +86,7 @@ def test_a_stage_that_fails_stops_the_run(checkout):
     labels.write_text(before, encoding="utf-8")
     assert answer.returncode == 1, output_of(answer)
     assert "broken on purpose" in answer.stderr
-    assert "a stage failed" in answer.stdout
+    assert checkout.release("history", "--json").stdout.strip() == "[]"
     assert re.search(r"split\s+open", answer.stdout)
     assert re.search(r"label\s+not reached", answer.stdout)
 
@@ -101,9 +100,7 @@ def test_biased_labeling_functions_close_the_gate(checkout):
     assert answer.returncode == 65, output_of(answer)
     assert re.search(r"bias_gate\s+closed", answer.stdout), output_of(answer)
     assert re.search(r"baseline|evaluate\s+not reached", answer.stdout)
-    outcome = "gate bias_gate is closed; nothing was released, the champion is untouched"
-    assert outcome in re.sub(r"\s+", " ", answer.stdout), output_of(answer)
-    assert "gate 'bias_gate' is closed, so no stage after it starts:" in answer.stderr
+    assert "bias_gate" in answer.stderr and "Traceback" not in answer.stderr, output_of(answer)
     closing = [
         check for check in checkout.json("data/bias_gate/verdict.json")["checks"] if check["outcome"] == "failed"
     ]

@@ -66,7 +66,7 @@ def test_a_second_repro_has_nothing_to_do(released):
     assert "up to date" in answer.stdout, output_of(answer)
     assert "Running stage" not in answer.stdout
     print(f"dvc repro with nothing to do: {took:.1f} s")
-    assert took < 60  # 3 s on a machine that does nothing else
+    assert took < released.first_seconds / 2  # 3 s on an idle machine
 
 
 def test_metrics_plots_and_params_of_a_run_are_shown(released):

@@ -1,4 +1,4 @@
-"""The shipped plan, the messages for an invalid one, and the checkout that is made from it."""
+"""The plan in the repository, errors of invalid plans, and the checkout that is made from a plan."""
 
 import os
 import shutil
@@ -14,14 +14,14 @@ from pipelines.live.loop.params import read_plan
 from pipelines.live.loop.training import reason_of
 from pipelines.runtime.errors import InputError, ParamsError
 from pipelines.runtime.overrides import edit_file
-from pipelines.runtime.params import load_params
+from pipelines.runtime.params import Parameters
 from pipelines.runtime.sections import section_models
 
 ROOT = Path(__file__).resolve().parents[4]
 PLAN = ROOT / "examples" / "loop.yaml"
 
 
-def test_the_plan_that_ships_has_weeks_enough_for_a_rank():
+def test_the_plan_has_enough_weeks_for_a_rank_test():
     scenario = read_plan(PLAN).scenario
     assert (scenario.live_from - scenario.trained_from).days >= 26 * 7
     weeks = scenario.weeks()
@@ -51,15 +51,17 @@ def sections() -> list[tuple[str, type]]:
     return list(section_models().items())
 
 
-def covers(found, laid: object) -> bool:
-    """Return whether a loaded parameter has the value of its override; sections may hold more."""
-    if isinstance(laid, dict):
-        return all(covers(found[key] if isinstance(found, dict) else getattr(found, key), laid[key]) for key in laid)
-    return found == laid or str(found) == str(laid)
+def covers(found, override: object) -> bool:
+    """Return whether a loaded parameter has the overridden values; sections may hold more."""
+    if isinstance(override, dict):
+        return all(
+            covers(found[key] if isinstance(found, dict) else getattr(found, key), override[key]) for key in override
+        )
+    return found == override or str(found) == str(override)
 
 
 @pytest.mark.parametrize(("name", "model"), sections())
-def test_what_the_plan_lays_over_is_what_each_part_takes(tmp_path, name, model):
+def test_the_overrides_of_the_plan_are_valid_parameters_of_each_section(tmp_path, name, model):
     plan = read_plan(PLAN)
     domain = tmp_path / plan.params["domain"]
     domain.mkdir(parents=True)
@@ -67,13 +69,13 @@ def test_what_the_plan_lays_over_is_what_each_part_takes(tmp_path, name, model):
     (domain / "params.yaml").write_bytes((ROOT / plan.params["domain"] / "params.yaml").read_bytes())
     edit_file(tmp_path / "params.yaml", plan.params)
     edit_file(domain / "params.yaml", plan.domain)
-    found = load_params(name, model, tmp_path)
+    found = Parameters.read(tmp_path).load(name, model)
     assert isinstance(found, model)
     for parameter, value in plan.params.get(name, {}).items():
         assert covers(getattr(found, parameter), value), parameter
 
 
-def test_a_training_that_fails_shows_its_cause_and_not_the_summary_after_it():
+def test_a_failed_training_shows_its_cause_and_not_the_summary_after_it():
     lines = [
         "Running stage 'evaluate':",
         "evaluate: params.yaml is wrong",
@@ -124,7 +126,7 @@ def test_a_checkout_holds_the_working_tree_and_leaves_the_original_alone(tmp_pat
     assert git(source, "status", "--porcelain") == before
 
 
-def test_no_checkout_is_made_of_what_git_does_not_know(tmp_path):
+def test_a_folder_that_is_not_a_git_checkout_is_refused(tmp_path):
     with pytest.raises(InputError):
         make_checkout(tmp_path, tmp_path / "target", environment=os.environ, plan=read_plan(PLAN))
 

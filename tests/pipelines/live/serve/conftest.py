@@ -3,19 +3,19 @@
 import pytest
 
 from pipelines.live.serve.params import ServeParams
-from pipelines.records.domain import load_domain
-from pipelines.runtime.params import load_params
+from pipelines.records.domain import Domain
+from pipelines.runtime.project import Project
 from tests.factories.service import Running, Set
 
 
 @pytest.fixture(scope="session")
 def complaints(repository):
-    return load_domain(repository / "pipelines" / "domains" / "complaints")
+    return Domain(repository / "pipelines" / "domains" / "complaints")
 
 
 @pytest.fixture(scope="session")
 def serve_params(repository) -> ServeParams:
-    return load_params("serve", ServeParams, repository)
+    return Project.open(repository).section("serve", ServeParams)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The canary's test: equal challengers complete, worse ones are stopped, however often they are evaluated."""
+"""The canary's test: equal challengers complete, worse ones are stopped, however often the test is evaluated."""
 
 import numpy as np
 import pytest

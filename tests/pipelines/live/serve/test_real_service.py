@@ -39,10 +39,10 @@ NAME = "perennial-complaints"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, repository):
     """A state root whose registry holds four versions of tiny networks, none of them champion."""
-    from pipelines.records.domain import load_domain
+    from pipelines.records.domain import Domain
 
     folder = tmp_path_factory.mktemp("registry")
-    labels = load_domain(repository / "pipelines" / "domains" / "complaints").schema.labels
+    labels = Domain(repository / "pipelines" / "domains" / "complaints").schema.labels
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PERENNIAL_HOME", str(folder / "home"))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -188,7 +188,7 @@ def test_the_real_process_waits_for_a_champion_and_a_kill_costs_no_acknowledged_
     process = subprocess.Popen(command, cwd=repository, env=environment, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        until(lambda: status(url) == 503)  # it lives, and reports that no model is loaded yet
+        until(lambda: status(url) == 503)  # it runs, and no model is loaded yet
         release(registry, 1)
         until(lambda: status(url) == 200)
         load = Load(url, clients=4)

@@ -72,12 +72,12 @@ SERVER = """
     sys.path.insert(0, {root!r})
     import uvicorn
     from tests.factories.service import Set
-    from pipelines.records.domain import load_domain
-    from pipelines.runtime.params import load_params
+    from pipelines.records.domain import Domain
+    from pipelines.runtime.project import Project
     from pipelines.live.serve.params import ServeParams
     root = Path({root!r})
-    app = Set(Path({folder!r}), domain=load_domain(root / "pipelines/domains/complaints"),
-              params=load_params("serve", ServeParams, root))
+    project = Project.open(root)
+    app = Set(Path({folder!r}), domain=Domain(project.domain_folder), params=project.section("serve", ServeParams))
     uvicorn.run(app.app, host="127.0.0.1", port={port}, log_level="error")
 """
 
