@@ -32,7 +32,7 @@ class ProfileParams(StageParams):
     bins: int = Field(ge=2, le=100)  # quantile bins of a number
     max_categories: int = Field(ge=1, le=1000)  # bins of a category; rarer ones share one
     max_words: int = Field(ge=0)  # vocabulary, by number of texts
-    min_texts: int = Field(ge=1)  # texts that a word must stand in
+    min_texts: int = Field(ge=1)  # texts that a word must be in
     directions: int = Field(ge=0, le=64)  # principal directions of the embedding
 
 

@@ -51,8 +51,10 @@ def test_counts_hold_every_row_of_the_window_once():
 
 def test_write_and_read_give_the_same_profile_and_bytes(tmp_path):
     frame, rng = reference(), np.random.default_rng(1)
-    said = frame[["received_at"]].assign(label="yes", confidence=0.8, gold=np.where(np.arange(280) % 4, "yes", None))
-    profile = build(frame, predictions=said, embeddings=rng.normal(size=(40, 8)), embedded=np.arange(40))
+    predictions = frame[["received_at"]].assign(
+        label="yes", confidence=0.8, gold=np.where(np.arange(280) % 4, "yes", None)
+    )
+    profile = build(frame, predictions=predictions, embeddings=rng.normal(size=(40, 8)), embedded=np.arange(40))
     profile.write(tmp_path / "one")
     again = Profile.read(tmp_path / "one")
     again.write(tmp_path / "two")
@@ -70,7 +72,7 @@ def test_a_changed_file_is_refused(tmp_path):
         Profile.read(tmp_path)
 
 
-def test_a_folder_without_a_profile_says_who_writes_one(tmp_path):
+def test_a_folder_without_a_profile_is_refused(tmp_path):
     with pytest.raises(InputError, match="promote writes one"):
         Profile.read(tmp_path)
 

@@ -103,23 +103,23 @@ def test_text_from_the_data_is_escaped():
 
 
 @pytest.mark.parametrize("rows", [0, 3])
-def test_a_card_of_next_to_nothing_is_still_a_page(rows):
+def test_a_card_of_very_few_rows_is_a_page(rows):
     assert "The gate is closed" in model_card(evidence(rows=rows))
 
 
-def test_a_domain_without_protected_attributes_says_why():
+def test_a_domain_without_protected_attributes_states_the_reason():
     schema = dataclasses.replace(SCHEMA, protected=(), no_protected_because="Only machines write here.")
     assert model_card(evidence(schema=schema)).count("Only machines write here.") >= 2
 
 
-def test_the_most_frequent_mistakes_come_first():
+def test_the_most_frequent_errors_come_first():
     card = evidence().metrics["evaluate"]["card"]
     pairs = confused_pairs(card["confusion"], labels=SCHEMA.labels)
     assert [pair["rows"] for pair in pairs] == sorted((pair["rows"] for pair in pairs), reverse=True)
     assert len(pairs) == 3
 
 
-def test_nested_figures_are_flattened_to_a_depth():
+def test_nested_metrics_are_flattened_to_a_depth():
     assert flatten({"b": {"c": 1, "d": {"e": {"f": 2}}}, "a": "x", "n": None}) == [("a", "x"), ("b.c", 1)]
 
 
@@ -127,7 +127,7 @@ def test_nested_figures_are_flattened_to_a_depth():
     ("interval", "badge"),
     [((0.85, 0.95), "passed</span>"), ((0.75, 0.95), "no evidence against</span>"), ((0.5, 0.7), "failed</span>")],
 )
-def test_a_check_that_passed_without_proof_says_so(interval, badge):
+def test_a_check_that_passed_without_proof_is_marked(interval, badge):
     check = Check.at_least(
         "held", 0.82, limit=0.8, interval=interval, rows=90, min_rows=1, required=False, undecided_passes_from=50,
         sentence="groups alike",

@@ -114,7 +114,7 @@ def test_no_rows_close_it_without_a_crash():
     assert not verdict.passed
 
 
-def test_a_domain_without_protected_attributes_says_why():
+def test_a_domain_without_protected_attributes_states_the_reason():
     records, matrix = letters()
     bias, verdict = measured(
         records, matrix, of=letters_schema(protected=(), no_protected_because="comments carry no person's data")

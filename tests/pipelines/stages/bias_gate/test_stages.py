@@ -9,9 +9,9 @@ import pytest
 
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.reporting.pages import render_page
-from pipelines.runtime import store
 from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.project import Project
+from pipelines.runtime.store import Store
 
 LABELS = ("refuse", "grant")
 SCHEMA = '''"""Letters."""
@@ -37,7 +37,7 @@ bias_gate: {}
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(tmp_path: Path, repository: Path) -> Project:
     """A checkout with a small domain and what the stages before have left."""
     folder = tmp_path / "letters"
     folder.mkdir()
@@ -48,16 +48,16 @@ def workspace(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch)
         "\n".join(f"domain: {folder}" if line.startswith("domain:") else line for line in params.splitlines()) + "\n",
         encoding="utf-8",
     )
-    monkeypatch.chdir(tmp_path)
+    store = Store(tmp_path / "data")
     generator = np.random.default_rng(0)
     n = 900
     gold = generator.integers(0, 2, n)
-    said = np.where(generator.random(n) < 0.95, gold, 1 - gold)
+    stated = np.where(generator.random(n) < 0.95, gold, 1 - gold)
     odd = {0: "\x00yes", 1: "<script>no</script>", 2: "yes " * 50_000, 3: ""}
     records = pd.DataFrame(
         {
             "id": pd.array([f"r{i:04d}" for i in range(n)], dtype="string"),
-            "text": pd.array([odd.get(i, ("no", "yes")[s] + f" {i}") for i, s in enumerate(said)], dtype="string"),
+            "text": pd.array([odd.get(i, ("no", "yes")[s] + f" {i}") for i, s in enumerate(stated)], dtype="string"),
             "received_at": (pd.Timestamp("2025-01-01", tz="UTC") + pd.to_timedelta(range(n), unit="h")).astype(
                 "datetime64[us, UTC]"
             ),
@@ -78,23 +78,24 @@ def workspace(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch)
     for stage in ("ingest", "dedupe", "split"):
         fine = Check.at_least("rows", n, limit=1, rows=n, min_rows=1, required=True, sentence="rows are there")
         store.write_verdict(Verdict.of(stage, [fine]))
-    return tmp_path
+    return Project.open(tmp_path, environment={})
 
 
-def run_both() -> dict[str, str]:
-    from pipelines.stages.bias_gate.__main__ import main as judge_bias
+def run_both(project: Project) -> dict[str, str]:
+    from pipelines.stages.bias_gate.__main__ import main as bias_gate
     from pipelines.stages.label.__main__ import main as label
 
-    label(Project.open())
-    judge_bias(Project.open())
-    files = [*Path("data/label").iterdir(), *Path("data/bias_gate").iterdir()]
+    label(project)
+    bias_gate(project)
+    files = [file for stage in ("label", "bias_gate") for file in (project.store.folder / stage).iterdir()]
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
 
 
 @pytest.mark.slow
-def test_both_stages_write_what_the_contract_says_and_the_same_bytes_twice(workspace):
-    first = run_both()
-    assert first == run_both()
+def test_both_stages_write_the_promised_files_and_the_same_bytes_twice(workspace):
+    store = workspace.store
+    first = run_both(workspace)
+    assert first == run_both(workspace)
     assert {Path(name).name for name in first} == {
         *("records.parquet", "votes.parquet", "queue.parquet", "functions.csv", "parity.csv"),
         *("metrics.json", "verdict.json"),
@@ -108,31 +109,31 @@ def test_both_stages_write_what_the_contract_says_and_the_same_bytes_twice(works
     assert set(weights["id"]) == set(labeled.dropna(subset="weak_label")["id"]) & set(train)
     assert store.read_json("label", "verdict.json")["passed"]
     assert store.read_json("bias_gate", "verdict.json")["passed"]
-    html, missing = render_page(Project.open().store, "data_report")
+    html, missing = render_page(store, "data_report")
     assert missing == ()
     assert "<script>no" not in html
 
 
 def test_a_closed_gate_before_stops_both(workspace):
-    from pipelines.stages.bias_gate.__main__ import main as judge_bias
+    from pipelines.stages.bias_gate.__main__ import main as bias_gate
     from pipelines.stages.label.__main__ import main as label
 
     bad = Check.at_least("leak", 0.0, limit=1, rows=9, min_rows=1, required=True, sentence="a column leaks")
-    store.write_verdict(Verdict.of("split", [bad]))
+    workspace.store.write_verdict(Verdict.of("split", [bad]))
     with pytest.raises(GateClosed, match="leak failed"):
-        label(Project.open())
+        label(workspace)
     with pytest.raises(GateClosed, match="gate 'label' is closed"):
-        judge_bias(Project.open())
+        bias_gate(workspace)
 
 
 def test_a_function_that_raises_stops_the_stage_and_writes_nothing(workspace):
     from pipelines.stages.label.__main__ import main as label
 
-    with (workspace / "letters" / "labeling_functions.py").open("a") as file:
+    with (workspace.root / "letters" / "labeling_functions.py").open("a") as file:
         file.write(
             "@labeling_function(label='grant', fires_on={'color': 'red'}, abstains_on={'color': ''})\n"
             "def breaks(record):\n    return record['color'] == 'red'\n"
         )
     with pytest.raises(InputError, match=r"'breaks' failed on record 'r0000': KeyError: .*no field 'color'"):
-        label(Project.open())
-    assert not Path("data/label").exists()
+        label(workspace)
+    assert not (workspace.store.folder / "label").exists()

@@ -42,7 +42,7 @@ def test_a_model_that_behaves_passes_everything():
     assert set(rates(Reader()).values()) == {1.0}
 
 
-def test_a_model_that_reads_capitals_fails_one_and_says_where():
+def test_a_case_sensitive_model_fails_with_the_case_named():
     found = run_behaviors(BEHAVIORS, Reader(cased=True), schema=SCHEMA)
     case = next(item for item in found if item["name"] == "case")
     assert case["pass_rate"] == 0.5

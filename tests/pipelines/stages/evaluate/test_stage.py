@@ -9,9 +9,9 @@ import yaml
 
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.reporting.pages import render_page
-from pipelines.runtime import store
 from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.project import Project
+from pipelines.runtime.store import Store, folder_digest
 from pipelines.stages.evaluate import __main__ as evaluate
 from tests.factories.shop import LABELS, PARAMS, gold, model_probabilities
 
@@ -30,14 +30,14 @@ case = invariance("case", texts=["refund me"], change=str.upper, at_least=1.0, d
 """
 
 
-def gate(stage, *, passed=True):
+def gate(store, stage, *, passed=True):
     check = Check.at_least("x", float(passed), limit=1, rows=1, min_rows=0, required=True, sentence="x")
     store.write_verdict(Verdict.of(stage, [check]))
 
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    store = Store(tmp_path / "data")
     (tmp_path / "domain").mkdir()
     (tmp_path / "domain" / "schema.py").write_text(SCHEMA)
     (tmp_path / "domain" / "behaviors.py").write_text(BEHAVIORS)
@@ -50,7 +50,7 @@ def workspace(tmp_path, monkeypatch):
     frames = [rows.assign(part=part, id=part + rows["id"]) for part, rows in parts.items()]
     store.write_records("split", pd.concat(frames, ignore_index=True))
     for stage in evaluate.GATES:
-        gate(stage)
+        gate(store, stage)
     for stage in evaluate.MEASURED:
         store.write_metrics(stage, {"rows": 5}, headline={})
     for name in ("baseline", "finetune"):
@@ -72,70 +72,71 @@ def workspace(tmp_path, monkeypatch):
             return model_probabilities(rows, right=self.chance, seed=len(rows))
 
     monkeypatch.setattr(evaluate, "Predictor", Model)
-    return tmp_path, Model
+    return Project.open(tmp_path, environment={}), Model
 
 
-def read(root, name):
-    return json.loads((root / "data/evaluate" / name).read_text())
+def read(project, name):
+    return project.store.read_json("evaluate", name)
 
 
 def test_everything_that_is_promised_is_written(workspace):
-    root, _ = workspace
-    evaluate.main(Project.open())
-    verdict, content = read(root, "verdict.json"), read(root, "metrics.json")
+    project, _ = workspace
+    evaluate.main(project)
+    verdict, content = read(project, "verdict.json"), read(project, "metrics.json")
     metrics = content.pop("details")[0]
     assert content["candidate"] == "finetune" and content["macro_f1"] == metrics["finetune"]["recent"]["macro_f1"]
     assert metrics["choice"]["candidate"] == "finetune"
-    assert metrics["models"]["finetune"] == store.folder_digest(root / "data/finetune/model")
+    assert metrics["models"]["finetune"] == folder_digest(project.root / "data/finetune/model")
     assert metrics["behaviors"]["finetune"] == {"case": 1.0, "odd_input": 1.0}
     assert verdict["passed"]
-    predictions = pd.read_parquet(root / "data/evaluate/predictions.parquet")
+    predictions = pd.read_parquet(project.root / "data/evaluate/predictions.parquet")
     assert predictions.groupby(["candidate", "part"]).size().to_dict() == {
         (name, part): n for name in ("baseline", "finetune") for part, n in {"anchor": 400, "recent": 600}.items()
     }
     digests = [digest for _, digest in metrics["card"]["lineage"]]
     assert "ab" * 32 in digests
     assert metrics["models"]["finetune"] in digests
-    html, missing = render_page(Project.open().store, "model_card")
+    html, missing = render_page(project.store, "model_card")
     assert missing == ()
     assert metrics["models"]["finetune"] in html
-    assert len(pd.read_csv(root / "data/evaluate/slices.csv")) > 10
-    assert set(pd.read_csv(root / "data/evaluate/reliability.csv")["candidate"]) == {"baseline", "finetune"}
+    assert len(pd.read_csv(project.root / "data/evaluate/slices.csv")) > 10
+    assert set(pd.read_csv(project.root / "data/evaluate/reliability.csv")["candidate"]) == {"baseline", "finetune"}
 
 
 def test_the_same_inputs_give_the_same_bytes(workspace):
-    root, _ = workspace
-    evaluate.main(Project.open())
-    first = store.folder_digest(root / "data/evaluate")
-    evaluate.main(Project.open())
-    assert store.folder_digest(root / "data/evaluate") == first
+    project, _ = workspace
+    evaluate.main(project)
+    first = folder_digest(project.root / "data/evaluate")
+    evaluate.main(project)
+    assert folder_digest(project.root / "data/evaluate") == first
 
 
 def test_the_floor_of_the_domain_closes_the_gate(workspace):
-    root, model = workspace
+    project, model = workspace
     model.right = {"baseline": 0.6, "finetune": 0.55}
-    evaluate.main(Project.open())
-    verdict = read(root, "verdict.json")
+    evaluate.main(project)
+    verdict = read(project, "verdict.json")
     assert not verdict["passed"]
     assert "recent_accuracy" in [check["name"] for check in verdict["checks"] if check["outcome"] == "failed"]
 
 
 def test_no_gold_row_at_all_closes_the_gate_without_a_crash(workspace):
-    root, _ = workspace
-    rows = store.read_records("split")
-    store.write_records("split", rows.assign(gold=pd.Series(None, index=rows.index, dtype="string")))
-    evaluate.main(Project.open())
-    assert not read(root, "verdict.json")["passed"]
+    project, _ = workspace
+    rows = project.store.read_records("split")
+    project.store.write_records("split", rows.assign(gold=pd.Series(None, index=rows.index, dtype="string")))
+    evaluate.main(project)
+    assert not read(project, "verdict.json")["passed"]
 
 
 def test_a_closed_gate_before_it_stops_the_stage(workspace):
-    gate("label", passed=False)
+    project, _ = workspace
+    gate(project.store, "label", passed=False)
     with pytest.raises(GateClosed, match="gate 'label' is closed"):
-        evaluate.main(Project.open())
+        evaluate.main(project)
 
 
 def test_a_model_of_another_label_set_stops_the_stage(workspace):
-    _, model = workspace
+    project, model = workspace
     model.labels = ("refund", "delivery", "legal")
     with pytest.raises(InputError, match="train it again"):
-        evaluate.main(Project.open())
+        evaluate.main(project)

@@ -303,7 +303,7 @@ def test_a_contest_is_on_the_rows_that_both_have_answered():
     assert (found.candidate.tolist(), found.rival.tolist()) == ([2], [0])
 
 
-def test_a_test_set_says_how_many_decisions_it_was_used_for():
+def test_a_test_set_counts_the_decisions_made_on_it():
     found = describe_rows(ROWS, decisions_used=4)
     assert (found["rows"], found["decisions_used"], found["first_day"]) == (3000, 4, "2025-03-01")
     assert found["ids_digest"] == describe_rows(ROWS.iloc[::-1], decisions_used=1)["ids_digest"]
@@ -332,21 +332,21 @@ def test_twelve_candidates_each_one_point_worse_are_stopped_by_the_anchor_rule()
     """With a margin of two points on `recent` every one of them would pass; on `anchor` losses do not add up."""
     rows, anchor_rows = gold(20_000, seed=3, days=120), gold(4000, seed=4, prefix="a")
     released, champion_right = 0, 0.90
-    lot, anchor_lot = np.random.default_rng(1).random(len(rows)), np.random.default_rng(2).random(len(anchor_rows))
+    draws, anchor_draws = np.random.default_rng(1).random(len(rows)), np.random.default_rng(2).random(len(anchor_rows))
 
     def model(at, chances, right):
-        """Right on the rows whose lot is below: a worse model errs on a few rows more."""
+        """Return correct predictions for rows whose draw is below `right`: a worse model errs on a few more rows."""
         truth = codes(at)
         return np.where(chances < right, truth, (truth + 1) % 4)
 
-    best = model(anchor_rows, anchor_lot, 0.90)
+    best = model(anchor_rows, anchor_draws, 0.90)
     for number in range(1, 13):
         right = champion_right - 0.01
         found = decided(
             rows,
-            model(rows, lot, right),
-            model(rows, lot, champion_right),
-            anchor=against(anchor_rows, model(anchor_rows, anchor_lot, right), best, "the best champion so far"),
+            model(rows, draws, right),
+            model(rows, draws, champion_right),
+            anchor=against(anchor_rows, model(anchor_rows, anchor_draws, right), best, "the best champion so far"),
         )
         assert found.rules[0].outcome == "passed", "the recent rows alone let each of them pass"
         if found.action != "release":

@@ -10,9 +10,9 @@ import yaml
 
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.profile.profile import Profile
-from pipelines.runtime import store
 from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.project import Project
+from pipelines.runtime.store import Store, file_digest, folder_digest
 from pipelines.stages.promote import __main__ as promote
 
 LABELS = ("refund", "delivery", "praise")
@@ -26,7 +26,7 @@ SCHEMA = DomainSchema(
 """
 
 
-def said(rows, *, right, seed):
+def predicted(rows, *, right, seed):
     draw = np.random.default_rng(seed)
     truth = np.array([LABELS.index(label) for label in rows["gold"]])
     code = np.where(draw.random(len(rows)) < right, truth, (truth + draw.integers(1, 3, len(rows))) % 3)
@@ -37,7 +37,7 @@ class Workspace:
     """A repository's `data/` with everything that promote reads."""
 
     def __init__(self, root: Path, repository: Path):
-        self.root = root
+        self.root, self.store = root, Store(root / "data")
         params = yaml.safe_load((repository / "params.yaml").read_text())["promote"]
         params |= {"resamples": 200, "embedded_rows": 0, "predicted_rows": 50}
         (root / "domain").mkdir()
@@ -61,38 +61,38 @@ class Workspace:
             }
         )
         self.recent, self.anchor = (self.records[self.records["part"] == part] for part in ("recent", "anchor"))
-        store.write_records("split", self.records)
-        store.write_records("ingest", self.records.drop(columns="part"))
+        self.store.write_records("split", self.records)
+        self.store.write_records("ingest", self.records.drop(columns="part"))
         for stage in promote.GATES:
             self.gate(stage, passed=True)
-        store.write_text("baseline", "model/predictor.json", "a model")
+        self.store.write_text("baseline", "model/predictor.json", "a model")
         (root / "data" / "champion").mkdir()
         (root / "data" / "champion" / "NONE").write_text("none")
-        store.write_json(".", "champion.json", {"version": None})
+        self.store.write_json(".", "champion.json", {"version": None})
         self.candidate(right=0.85)
 
     def gate(self, stage, *, passed, **details):
         named = {"name": "answers_written", "details": details} if details else {"name": "x"}
         check = Check.at_least(value=float(passed), limit=1, rows=1, min_rows=0, required=True, sentence="x", **named)
-        store.write_verdict(Verdict.of(stage, [check]))
+        self.store.write_verdict(Verdict.of(stage, [check]))
 
     def candidate(self, *, right, digest=None, permuted=False):
         tables = [
-            said(rows, right=right, seed=k).assign(part=part, candidate="baseline")
+            predicted(rows, right=right, seed=k).assign(part=part, candidate="baseline")
             for k, (part, rows) in enumerate({"recent": self.recent, "anchor": self.anchor}.items())
         ]
         frame = pd.concat(tables, ignore_index=True)
         if permuted:
             frame["label"] = frame["label"].sample(frac=1, random_state=1).to_numpy()
-        store.write_records("evaluate", frame, name="predictions")
-        model = digest or store.folder_digest(store.path("baseline", "model"))
-        self.figures = {
+        self.store.write_records("evaluate", frame, name="predictions")
+        model = digest or folder_digest(self.store.path("baseline", "model"))
+        self.metrics = {
             "choice": {"candidate": "baseline"},
             "models": {"baseline": model},
-            "predictions": store.file_digest(store.path("evaluate", "predictions.parquet")),
+            "predictions": file_digest(self.store.path("evaluate", "predictions.parquet")),
         }
-        store.write_metrics("evaluate", self.figures, headline={})
-        self.gate("evaluate", passed=True, metrics=store.file_digest(store.path("evaluate", "metrics.json")))
+        self.store.write_metrics("evaluate", self.metrics, headline={})
+        self.gate("evaluate", passed=True, metrics=file_digest(self.store.path("evaluate", "metrics.json")))
 
     def champion(self, *, right=0.8, best=0.8, **changes):
         """A champion as `release pin` leaves it."""
@@ -101,7 +101,9 @@ class Workspace:
             (folder / part).mkdir(exist_ok=True)
             (folder / part / "file").write_text(part)
         self.anchor.drop(columns="part").to_parquet(folder / "anchor.parquet", index=False)
-        said(self.anchor, right=best, seed=5)[["id", "label"]].to_parquet(folder / "anchor_best.parquet", index=False)
+        predicted(self.anchor, right=best, seed=5)[["id", "label"]].to_parquet(
+            folder / "anchor_best.parquet", index=False
+        )
         self.records.iloc[:800][["id"]].to_parquet(folder / "trained_ids.parquet", index=False)
         content = {
             "version": 3,
@@ -110,17 +112,17 @@ class Workspace:
             "labels": list(LABELS),
             "decisions_used": 4,
             "anchor_best": {"version": 2, "macro_f1": best},
-            "model_digest": store.folder_digest(folder / "model"),
-            "profile_digest": store.folder_digest(folder / "profile"),
-            "anchor_digest": store.file_digest(folder / "anchor.parquet"),
-            "anchor_best_digest": store.file_digest(folder / "anchor_best.parquet"),
-            "trained_ids_digest": store.file_digest(folder / "trained_ids.parquet"),
+            "model_digest": folder_digest(folder / "model"),
+            "profile_digest": folder_digest(folder / "profile"),
+            "anchor_digest": file_digest(folder / "anchor.parquet"),
+            "anchor_best_digest": file_digest(folder / "anchor_best.parquet"),
+            "trained_ids_digest": file_digest(folder / "trained_ids.parquet"),
         }
-        store.write_json(".", "champion.json", content | changes)
+        self.store.write_json(".", "champion.json", content | changes)
         self.right = right
 
     def run(self):
-        promote.main(Project.open())
+        promote.main(Project.open(self.root, environment={}))
         decision = json.loads((self.root / "data/promote/decision.json").read_text())
         verdict = json.loads((self.root / "data/promote/verdict.json").read_text())
         return decision, verdict
@@ -128,7 +130,6 @@ class Workspace:
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch, repository):
-    monkeypatch.chdir(tmp_path)
     made = Workspace(tmp_path, repository)
 
     class Champion:
@@ -139,7 +140,7 @@ def workspace(tmp_path, monkeypatch, repository):
             return cls()
 
         def predict(self, rows, **_):
-            return said(rows, right=getattr(made, "right", 0.8), seed=11)
+            return predicted(rows, right=getattr(made, "right", 0.8), seed=11)
 
     monkeypatch.setattr(promote, "Predictor", Champion)
     monkeypatch.setattr("pipelines.stages.promote.reference.Predictor", Champion, raising=False)
@@ -205,25 +206,25 @@ def test_a_model_other_than_the_evaluated_one_is_refused(workspace):
     assert not verdict["passed"]
 
 
-def better_figures(workspace):
-    store.write_metrics("evaluate", workspace.figures | {"recent": {"macro_f1": 0.99}}, headline={})
+def better_metrics(workspace):
+    workspace.store.write_metrics("evaluate", workspace.metrics | {"recent": {"macro_f1": 0.99}}, headline={})
 
 
 def better_answers(workspace):
-    table = store.read_records("evaluate", name="predictions")
+    table = workspace.store.read_records("evaluate", name="predictions")
     gold = workspace.records.set_index("id")["gold"]
-    store.write_records("evaluate", table.assign(label=gold.loc[table["id"]].to_numpy()), name="predictions")
+    workspace.store.write_records("evaluate", table.assign(label=gold.loc[table["id"]].to_numpy()), name="predictions")
 
 
 def verdict_of_another_run(workspace):
-    verdict = store.path("evaluate", "verdict.json")
+    verdict = workspace.store.path("evaluate", "verdict.json")
     stale = verdict.read_bytes()
     workspace.candidate(right=0.2)
     verdict.write_bytes(stale)
 
 
 def answers_of_another_run(workspace):
-    answers = store.path("evaluate", "predictions.parquet")
+    answers = workspace.store.path("evaluate", "predictions.parquet")
     stale = answers.read_bytes()
     workspace.candidate(right=0.2)
     answers.write_bytes(stale)
@@ -231,17 +232,17 @@ def answers_of_another_run(workspace):
 
 def without(*keys):
     def cut(workspace):
-        figures = {key: value for key, value in workspace.figures.items() if key not in keys}
-        store.write_metrics("evaluate", figures, headline={})
-        workspace.gate("evaluate", passed=True, metrics=store.file_digest(store.path("evaluate", "metrics.json")))
+        metrics = {key: value for key, value in workspace.metrics.items() if key not in keys}
+        workspace.store.write_metrics("evaluate", metrics, headline={})
+        workspace.gate("evaluate", passed=True, metrics=file_digest(workspace.store.path("evaluate", "metrics.json")))
 
     return cut
 
 
 @pytest.mark.parametrize(
-    ("cheat", "says"),
+    ("cheat", "message"),
     [
-        (better_figures, r"metrics.json: sha256 is .* edited, or of another run"),
+        (better_metrics, r"metrics.json: sha256 is .* edited, or of another run"),
         (better_answers, r"predictions.parquet: sha256 is .* edited, or of another run"),
         (verdict_of_another_run, r"metrics.json: sha256 is .* edited, or of another run"),
         (answers_of_another_run, r"predictions.parquet: sha256 is .* edited, or of another run"),
@@ -252,13 +253,16 @@ def without(*keys):
             lambda workspace: workspace.gate("evaluate", passed=True),
             r"is not complete \(KeyError\('answers_written'\)\)",
         ),
-        (lambda _: store.path("evaluate", "metrics.json").unlink(), r"metrics.json is missing"),
-        (lambda _: store.path("evaluate", "predictions.parquet").unlink(), r"predictions.parquet: sha256 is missing"),
+        (lambda workspace: workspace.store.path("evaluate", "metrics.json").unlink(), r"metrics.json is missing"),
+        (
+            lambda workspace: workspace.store.path("evaluate", "predictions.parquet").unlink(),
+            r"predictions.parquet: sha256 is missing",
+        ),
     ],
 )
-def test_evidence_that_was_edited_or_is_not_of_one_run_is_refused(workspace, cheat, says):
+def test_evidence_that_was_edited_or_is_not_of_one_run_is_refused(workspace, cheat, message):
     cheat(workspace)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         workspace.run()
     assert not (workspace.root / "data/promote/decision.json").exists()
 
@@ -267,7 +271,7 @@ def test_evidence_that_was_edited_or_is_not_of_one_run_is_refused(workspace, che
 def test_an_empty_test_set_or_one_class_is_refused(workspace, gold):
     rows = workspace.records.copy()
     rows.loc[rows["part"] == "recent", "gold"] = gold
-    store.write_records("split", rows)
+    workspace.store.write_records("split", rows)
     decision, verdict = workspace.run()
     assert decision["action"] == "refuse"
     failed = {check["name"] for check in verdict["checks"] if check["outcome"] == "failed"}
@@ -281,8 +285,8 @@ def test_rows_of_the_champions_training_are_not_compared_on(workspace):
     folder = workspace.root / "data/champion"
     seen.to_parquet(folder / "trained_ids.parquet", index=False)
     content = json.loads((workspace.root / "data/champion.json").read_text())
-    content["trained_ids_digest"] = store.file_digest(folder / "trained_ids.parquet")
-    store.write_json(".", "champion.json", content)
+    content["trained_ids_digest"] = file_digest(folder / "trained_ids.parquet")
+    workspace.store.write_json(".", "champion.json", content)
     assert workspace.run()[0]["comparisons"][0]["difference"]["rows"] == 600
 
 
@@ -303,6 +307,6 @@ def test_a_closed_gate_stops_the_stage(workspace, stage):
 def test_the_same_inputs_give_the_same_bytes(workspace):
     workspace.champion()
     workspace.run()
-    first = store.folder_digest(workspace.root / "data/promote")
+    first = folder_digest(workspace.root / "data/promote")
     workspace.run()
-    assert store.folder_digest(workspace.root / "data/promote") == first
+    assert folder_digest(workspace.root / "data/promote") == first
