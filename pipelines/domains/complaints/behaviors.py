@@ -1,11 +1,11 @@
-"""What a router of complaints must and must not change its mind about."""
+"""Which changes of a complaint may change its product, and which may not."""
 
 import re
 from random import Random
 
 from pipelines.records.behaviors import adversarial, directional, invariance, invariant_pairs, minimum_functionality
 
-# Plain complaints, six a product; any model worth releasing routes most of them.
+# Plain complaints, six per product; any model worth releasing routes most of them.
 PLAIN: dict[str, tuple[str, ...]] = {
     "credit_reporting": (
         "There is an error on my credit report. I disputed the inaccurate tradeline with Equifax and they verified it without proof.",
@@ -97,7 +97,7 @@ WORDINGS = (
 
 
 def with_typos(text: str) -> str:
-    """Two letters swapped in every sixth longer word."""
+    """Return the text with two letters swapped in every sixth longer word."""
     rng, words = Random(text), text.split(" ")
     spots = [place for place, word in enumerate(words) if len(word) > 4 and word.isalpha()]
     for place in rng.sample(spots, max(len(spots) // 6, 1)):
@@ -108,7 +108,7 @@ def with_typos(text: str) -> str:
 
 
 def redacted_differently(text: str) -> str:
-    """Sums of money and numbers X-ed out, and a redacted date and name put in front."""
+    """Return the text with sums and numbers X-ed out, and a redacted date and name in front."""
     return "On XX/XX/XXXX I spoke with XXXX XXXX. " + re.sub(r"\{\$[0-9.,]+\}|\b\d+\b", "XXXX", text)
 
 

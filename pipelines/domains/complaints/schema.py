@@ -60,7 +60,7 @@ ALIASES = {
     "timely_response": "timely",
 }
 
-# What each product was called over the years, folded (letters and digits, single underscores).
+# Names of each product over the years, folded (letters and digits, single underscores).
 PRODUCTS = {
     "credit_reporting": "credit_reporting",
     "credit_reporting_repair_or_other": "credit_reporting",
@@ -97,7 +97,7 @@ NOTHING = ("", "N/A", "NA", "None", "null", "nan", "NaN")
 
 
 class RawSchema(pa.DataFrameModel):
-    """What a row must be to become a record; every refusal says what was expected."""
+    """Requirements that a row must meet to become a record; every reason names what was expected."""
 
     complaint_id: Series[str] = pa.Field(nullable=True)
     date_received: Series[str] = pa.Field(nullable=True)
@@ -106,34 +106,34 @@ class RawSchema(pa.DataFrameModel):
 
     @pa.check("complaint_id", ignore_na=False, error="complaint_id is missing")
     def id_is_there(cls, ids: pd.Series) -> pd.Series:
-        """A record needs a name."""
+        """Return whether each row has an id."""
         return ids.notna()
 
     @pa.check("complaint_id", error="complaint_id is not a number")
     def id_is_a_number(cls, ids: pd.Series) -> pd.Series:
-        """A cell of another column here means that the row was cut or shifted."""
+        """Return whether each id is a number; another value means that the row was cut or shifted."""
         return ids.astype("str").str.fullmatch(r"\d{1,18}")
 
     @pa.check("date_received", ignore_na=False, error="date_received is not a date like 2023-08-25")
     def date_is_a_date(cls, days: pd.Series) -> pd.Series:
-        """What `normalize` could not read is left as it came."""
+        """Return whether each cell is a date; `normalize` leaves unreadable cells unchanged."""
         return _is_day(days)
 
     @pa.check("date_received", error="date_received is outside 1970-01-01..2199-12-31")
     def date_is_plausible(cls, days: pd.Series) -> pd.Series:
-        """Epoch zero and typing errors of centuries are no dates of complaints."""
+        """Epoch zero and dates with a mistyped century are not dates of complaints."""
         text = days.astype("str")
         inside = (text >= str(FIRST_DAY.date())) & (text <= str(LAST_DAY.date()))
         return inside | ~_is_day(days)
 
-    @pa.check("product", error="product is none of the nine that are routed")
+    @pa.check("product", error="product is not one of the nine that are routed")
     def product_is_known(cls, products: pd.Series) -> pd.Series:
-        """A product nobody answers for is no gold label; a missing one has just not arrived."""
+        """A product without a team is not a gold label; a missing product has not arrived yet."""
         return products.isin(SCHEMA.labels)
 
 
 def normalize(raw: pd.DataFrame) -> pd.DataFrame:
-    """Give columns their one name and dates and products their one spelling; unreadable cells stay as they came."""
+    """Give columns their canonical names, and dates and products one spelling; unreadable cells stay unchanged."""
     columns = [ALIASES.get(fold(column), fold(column)) for column in raw.columns]
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
@@ -159,7 +159,7 @@ def to_records(raw: pd.DataFrame) -> pd.DataFrame:
             "id": raw["complaint_id"].astype("str"),
             "text": text,
             "received_at": received,
-            "entity": pd.Series(None, index=raw.index, dtype="str"),  # the database does not say who complained
+            "entity": pd.Series(None, index=raw.index, dtype="str"),  # the database does not name the writer
             "gold": gold,
             "gold_at": (received + pd.Timedelta(days=SCHEMA.gold_delay_days)).where(gold.notna()),
             "state": _column(raw, "state"),
@@ -169,7 +169,7 @@ def to_records(raw: pd.DataFrame) -> pd.DataFrame:
         }
     )
     for attribute, tag in (("older_american", "Older American"), ("servicemember", "Servicemember")):
-        # In a file that has the column an empty cell means: none of these groups. Without it nobody knows.
+        # In a file with the column an empty cell means: none of these groups. Without the column it is unknown.
         known = "tags" in raw
         records[attribute] = raw["tags"].fillna("").str.contains(tag, regex=False) if known else pd.NA
         records[attribute] = records[attribute].astype("Int8")
@@ -177,7 +177,7 @@ def to_records(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def derive(records: pd.DataFrame) -> dict[str, pd.Series]:
-    """Give the features that follow from the text, for live records that bring only what a person typed."""
+    """Return the features that follow from the text, for live records without them."""
     return _numbers(records["text"].fillna("").astype("str"))
 
 
@@ -187,7 +187,7 @@ def fold(name: object) -> str:
 
 
 def _blank_to_null(cells: pd.Series) -> pd.Series:
-    """Cells as text, with the ways in which exports write "nothing" as null."""
+    """Return cells as text, with every way in which exports write an empty cell as null."""
     text = cells.astype("str").str.strip()
     return text.mask(text.isin(NOTHING))
 
@@ -200,12 +200,12 @@ def _recode(cells: pd.Series, change: Callable[[str], str]) -> pd.Series:
 
 
 def _is_day(days: pd.Series) -> pd.Series:
-    """Whether each cell is a day of the calendar as `normalize` writes it."""
+    """Return whether each cell is a day of the calendar as `normalize` writes it."""
     return pd.to_datetime(days.astype("str"), format="%Y-%m-%d", errors="coerce").notna()
 
 
 def _iso_day(text: str) -> str:
-    """The UTC day of a date in any spelling of the exports and the API, as 2023-08-25; other text as it came."""
+    """Return the UTC day of a date in any spelling of the exports and the API, as 2023-08-25; other text unchanged."""
     for spelling, order in DATES:
         if found := spelling.fullmatch(text):
             year, month, day = (int(found[part]) for part in order)
@@ -223,12 +223,12 @@ def _iso_day(text: str) -> str:
 
 
 def _column(raw: pd.DataFrame, name: str) -> pd.Series:
-    """A column that may be absent."""
+    """Return a column that may be missing."""
     return raw[name].astype("str") if name in raw else pd.Series(None, index=raw.index, dtype="str")
 
 
 def _numbers(text: pd.Series) -> dict[str, pd.Series]:
-    """Words of each text, and the largest sum of money it names (the database writes {$1234.00}), null when none."""
+    """Return the words per text and the largest sum of money in it (written {$1234.00}), null without one."""
     column = pl.Series("text", text.to_numpy(dtype=object), dtype=pl.String).to_frame().lazy()
     n_words = pl.col("text").str.count_matches(r"\S+").cast(pl.Float64).alias("n_words")
     sums = pl.col("text").str.extract_all(AMOUNT).list.eval(pl.element().str.replace_all(r"[^0-9.]", ""))

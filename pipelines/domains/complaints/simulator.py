@@ -1,7 +1,7 @@
 """A stream of raw complaints with known duplicates, known bias, known drift dates and faults on demand.
 
-Every row has a generator of its own, seeded by (seed, day, place in the day), so that a day's bytes depend on nothing
-else and a copy can name a source on any earlier day.
+Every row has its own random generator, seeded by (seed, day, place in the day). A day's bytes depend on nothing else,
+and a copy can have a source on any earlier day.
 """
 
 import hashlib
@@ -61,17 +61,17 @@ MEDIAN_WORDS, SPREAD, SHORTEST, LONGEST = 125, 0.8, 9, 900  # log-normal, fitted
 
 
 class Fault(StageParams):
-    """Something that goes wrong upstream on the days from..to (half-open)."""
+    """An upstream fault on the days from..to (half-open)."""
 
     kind: Literal["stale_day", "shrunken", "null_column", "unit_change", "covariate", "concept"]
     start: date = Field(alias="from")
     end: date = Field(alias="to")
-    column: str | None = None  # null_column: which one
-    factor: float | None = None  # share of rows, strength of the shift, or what sums of money are multiplied by
+    column: str | None = None  # null_column: its name
+    factor: float | None = None  # share of rows, strength of the shift, or factor of sums of money
 
 
 class Drift(StageParams):
-    """How far the world moves at the drift date."""
+    """Strength of the drift from the drift date on."""
 
     covariate: float = Field(ge=0, le=1)  # strength: products, companies, vocabulary and lengths
     concept: float = Field(ge=0, le=1)  # share of complaints that are worded like another product's
@@ -96,15 +96,15 @@ class SimulatorParams(StageParams):
     @field_validator("class_shares")
     @classmethod
     def known_products(cls, shares: dict[str, float]) -> dict[str, float]:
-        """Every product has a share and nothing else has."""
+        """Require a share for every product, and no other key."""
         if set(shares) != set(SENTENCES) or min(shares.values()) < 0 or sum(shares.values()) <= 0:
-            raise ValueError(f"a share of 0 or more is wanted for each of: {', '.join(SENTENCES)}")
+            raise ValueError(f"expected a share of 0 or more for each of: {', '.join(SENTENCES)}")
         return shares
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """Who writes, about what, and how the world stands on that day."""
+    """The writer of a text, its subject, and the state of drift on that day."""
 
     product: str
     group: Group
@@ -116,7 +116,7 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Complaint:
-    """What is drawn for one row before it becomes cells."""
+    """The values of one row before they become cells."""
 
     product: str
     text: str
@@ -127,14 +127,14 @@ class Complaint:
 
 
 def stream(*, start: date, end: date, seed: int, **parameters: Any) -> Iterator[pd.DataFrame]:
-    """Raw rows of the days start..end (half-open), one frame a day, under the 18 headers of the export."""
+    """Yield one frame of raw rows per day of start..end (half-open), with the 18 headers of the export."""
     world = World(seed=seed, params=_checked(parameters))
     for offset in range((end - start).days):
         yield world.day(start + timedelta(days=offset))
 
 
 def duplicate_pairs(*, start: date, end: date, seed: int, **parameters: Any) -> pd.DataFrame:
-    """Copies in the window whose source is in it too, both told: `id`, `source_id`, `kind`, `jaccard` of 5-grams."""
+    """Return copies whose source is in the window too, both with text: `id`, `source_id`, `kind`, `jaccard` of 5-grams."""
     params = _checked(parameters)
     world = World(seed=seed, params=params)
     rows = []
@@ -143,7 +143,7 @@ def duplicate_pairs(*, start: date, end: date, seed: int, **parameters: Any) -> 
         for place in range(world.volume(day)):
             if copied := world.source_of(day, place):
                 kind, source_day, source_place = copied
-                if source_day >= start and world.tells(day, place) and world.tells(source_day, source_place):
+                if source_day >= start and world.has_text(day, place) and world.has_text(source_day, source_place):
                     similarity = jaccard(
                         world.complaint(day, place).text, world.complaint(source_day, source_place).text
                     )
@@ -152,20 +152,20 @@ def duplicate_pairs(*, start: date, end: date, seed: int, **parameters: Any) -> 
 
 
 def jaccard(one: str, other: str, *, size: int = 5) -> float:
-    """Jaccard similarity of the word n-grams of two texts, lower-cased, a run of masked words taken as one."""
+    """Return the Jaccard similarity of the word n-grams of two texts: lower case, a run of masked words counts as one."""
     first, second = _shingles(one, size), _shingles(other, size)
     return len(first & second) / max(len(first | second), 1)
 
 
 class World:
-    """A simulated history: any day of it can be asked for, in any order."""
+    """A simulated history, whose days can be generated in any order."""
 
     def __init__(self, *, seed: int, params: SimulatorParams) -> None:
         self.seed, self.params = seed, params
         self.prefix = 100 + int(hashlib.sha256(str(seed).encode()).hexdigest(), 16) % 900
 
     def day(self, day: date) -> pd.DataFrame:
-        """The raw rows of a day, faults included."""
+        """Return the raw rows of a day, with its faults."""
         rows = [self._cells(day, place) for place in range(self.volume(day))]
         frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
         for fault in self._faults(day):
@@ -173,16 +173,16 @@ class World:
         return frame.reset_index(drop=True)
 
     def volume(self, day: date) -> int:
-        """How many rows a day has before faults."""
+        """Return the number of rows of a day before faults."""
         mean = self.params.rows_per_day * WEEKDAYS[day.weekday()]
         return max(round(self._rng(day, "volume").gauss(mean, mean**0.5)), 0)
 
     def name(self, day: date, place: int) -> str:
-        """Complaint ID of a row."""
+        """Return the Complaint ID of a row."""
         return f"{self.prefix}{day.toordinal()}{place:04d}"
 
     def source_of(self, day: date, place: int) -> tuple[str, date, int] | None:
-        """Kind of copy, day and place of the source when the row is a copy; sources are never copies themselves."""
+        """Return kind of copy, day and place of its source, or None; sources are never copies themselves."""
         rng = self._rng(day, f"{place}|copy")
         if rng.random() >= self.params.duplicate_share:
             return None
@@ -199,7 +199,7 @@ class World:
         return None
 
     def complaint(self, day: date, place: int) -> Complaint:
-        """Who complains about what in which words."""
+        """Return the complaint of a row: a copy or an original."""
         if copied := self.source_of(day, place):
             kind, source_day, source_place = copied
             source = self.original(source_day, source_place)
@@ -208,7 +208,7 @@ class World:
         return self.original(day, place)
 
     def original(self, day: date, place: int) -> Complaint:
-        """A complaint that nobody wrote before."""
+        """Return a complaint that is not a copy."""
         params, rng = self.params, self._rng(day, str(place))
         moved, misnamed = self._strength(day, "covariate"), self._strength(day, "concept")
         tags = tuple(
@@ -222,7 +222,7 @@ class World:
         group: Group = tags[int(rng.random() * len(tags))] if tags else "rest"
         speaker = Speaker(worded_as, group, day.year, params.group_wording, moved, params.typo_share)
         text = compose(speaker, rng)
-        if rng.random() < params.label_noise:  # people tick the wrong box
+        if rng.random() < params.label_noise:  # people choose the wrong product
             product = rng.choices(list(params.class_shares), list(params.class_shares.values()))[0]
         company = rng.choice(COMPANIES[product if rng.random() < 0.72 else rng.choice(list(COMPANIES))])
         if rng.random() < 0.4 * moved:
@@ -231,23 +231,23 @@ class World:
         channel = rng.choices(list(CHANNELS), list(CHANNELS.values()))[0]
         return Complaint(product, text, tags, company, state, channel)
 
-    def tells(self, day: date, place: int) -> bool:
-        """Whether this row comes with its narrative: the first draw of its cells."""
+    def has_text(self, day: date, place: int) -> bool:
+        """Return whether this row has its narrative: the first draw of its cells."""
         return self._rng(day, f"{place}|cells").random() >= self.params.no_narrative_share
 
     def _cells(self, day: date, place: int) -> tuple[str | None, ...]:
         row, rng = self.complaint(day, place), self._rng(day, f"{place}|cells")
         name, sub_product, issue = PRODUCT_NAMES[row.product]
-        untold = rng.random() < self.params.no_narrative_share
+        without_text = rng.random() < self.params.no_narrative_share
         tags = ", ".join(TAGS[tag] for tag in row.tags) or None
         zip_code = f"{10000 + int(rng.random() * 89999)}"
         sent = date.fromordinal(min(day.toordinal() + int(rng.random() * 4), date.max.toordinal()))
-        consent = "Consent not provided" if untold else "Consent provided"
+        consent = "Consent not provided" if without_text else "Consent provided"
         answer = rng.choices(
             ["Closed with explanation", "Closed with non-monetary relief", "Closed with monetary relief"], [8, 1, 1]
         )[0]
         return (
-            *(day.isoformat(), name, sub_product, issue, None, None if untold else row.text, None),
+            *(day.isoformat(), name, sub_product, issue, None, None if without_text else row.text, None),
             *(row.company, row.state, zip_code, tags, consent, row.channel, sent.isoformat(), answer),
             *("Yes" if rng.random() < 0.99 else "No", None, self.name(day, place)),
         )
@@ -268,7 +268,7 @@ class World:
 
 
 def compose(speaker: Speaker, rng: Random) -> str:
-    """One complaint."""
+    """Return the text of one complaint."""
     words = math.exp(rng.gauss(math.log(MEDIAN_WORDS * (1 + 0.6 * speaker.moved)), SPREAD))
     target = min(max(words, SHORTEST), LONGEST)
     other = weighted(ALSO_ABOUT[speaker.product], rng=rng) if rng.random() < HAS_OTHER else None
@@ -290,7 +290,7 @@ def compose(speaker: Speaker, rng: Random) -> str:
 
 
 class _Pools:
-    """Sentences that were not yet used in this text, by subject; a pool begins anew when it is empty."""
+    """Sentences not yet used in this text, by subject; an empty pool is filled again."""
 
     def __init__(self, speaker: Speaker, rng: Random) -> None:
         self.speaker, self.rng = speaker, rng
@@ -301,11 +301,11 @@ class _Pools:
         if not pool:
             pool = self.left[subject] = list(_pool(subject, self.speaker.moved))
             self.rng.shuffle(pool)
-        text = _said(pool.pop(), self.speaker, self.rng).strip()
+        text = _rendered(pool.pop(), self.speaker, self.rng).strip()
         return text[0].upper() + text[1:]
 
 
-def _said(sentence: str, speaker: Speaker, rng: Random) -> str:
+def _rendered(sentence: str, speaker: Speaker, rng: Random) -> str:
     return render(parse(sentence), fill=lambda name: _fill(name, speaker, rng), rng=rng)
 
 
@@ -316,7 +316,7 @@ def _fill(name: str, speaker: Speaker, rng: Random) -> str:
         other_wording = speaker.group != "rest" and rng.random() < speaker.group_wording
         return pick(KEY_TERMS[name][speaker.group if other_wording else "rest"], rng=rng)
     if name in PHRASES:
-        return _said(pick(PHRASES[name], rng=rng), speaker, rng)
+        return _rendered(pick(PHRASES[name], rng=rng), speaker, rng)
     if name == "money":
         return f"{{${_rounded(math.exp(rng.gauss(6.0, 1.4))):.2f}}}"
     if name == "date":
@@ -329,7 +329,7 @@ def _fill(name: str, speaker: Speaker, rng: Random) -> str:
 
 
 def _rounded(amount: float) -> float:
-    """Two leading digits, as the published sums are rounded."""
+    """Round to two leading digits, like the published sums."""
     scale = 10 ** max(math.floor(math.log10(max(amount, 1.0))) - 1, 0)
     return round(amount / scale) * scale
 
@@ -363,7 +363,7 @@ def _n_words(text: str) -> int:
 
 @lru_cache(maxsize=4096)
 def _shares(shares: tuple[tuple[str, float], ...], tags: tuple[Group, ...], moved: float) -> dict[str, float]:
-    """Product shares of a writer: protected groups complain about other products, which is no harm."""
+    """Return the product shares of a writer; that protected groups complain about other products is not a harm."""
     weights = dict(shares)
     for tag in tags:
         likes = (
@@ -379,7 +379,7 @@ def _shares(shares: tuple[tuple[str, float], ...], tags: tuple[Group, ...], move
 
 
 def _copy(text: str, kind: str, rng: Random) -> str:
-    """A text sent again: as it was, with a few words changed (Jaccard of 5-grams >= 0.8), or with many."""
+    """Return a text sent again: unchanged, with a few words changed (Jaccard of 5-grams >= 0.8), or with many."""
     words = text.split(" ")
     shingles = max(len(words) - 4, 1)
     if kind == "exact" or len(words) < 14:
@@ -402,7 +402,7 @@ def _copy(text: str, kind: str, rng: Random) -> str:
 
 
 def _broken(frame: pd.DataFrame, fault: Fault, rng: Random) -> pd.DataFrame:
-    """A day's rows as the broken feed delivers them."""
+    """Return a day's rows as the broken source delivers them."""
     if fault.kind == "stale_day":
         return frame.iloc[:0]
     if fault.kind == "shrunken":
@@ -419,7 +419,7 @@ def _broken(frame: pd.DataFrame, fault: Fault, rng: Random) -> pd.DataFrame:
 
 
 def _rescaled(text: Any, factor: float) -> Any:
-    """A narrative whose sums of money stand in another unit."""
+    """Return a narrative with its sums of money in another unit."""
     if not isinstance(text, str):
         return None
     return re.sub(r"\{\$([0-9.]+)\}", lambda found: f"{{${float(found[1]) * factor:.2f}}}", text)
@@ -436,7 +436,7 @@ def _masked(word: str) -> bool:
 
 
 def _checked(parameters: dict[str, Any]) -> SimulatorParams:
-    """Parameters as a model; ParamsError names the one that is wrong and what would be right."""
+    """Return the parameters as a model; ParamsError names the invalid one and what is accepted."""
     try:
         params = SimulatorParams.model_validate(parameters)
     except ValidationError as error:
@@ -446,18 +446,18 @@ def _checked(parameters: dict[str, Any]) -> SimulatorParams:
     for fault in params.faults:
         if fault.kind == "null_column" and fault.column not in COLUMNS:
             raise ParamsError(
-                f"simulator.faults: column = {fault.column!r}; one of these would be right: {', '.join(COLUMNS)}"
+                f"invalid simulator.faults: column = {fault.column!r}: expected one of {', '.join(COLUMNS)}"
             )
     return params
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The grammar: what people who complain say, by product, and who says it how. `[a|b]` is a choice; `{name}` a phrase, a
-# key term or a value that `_fill` makes up (date, money, digits, count). All of it is invented; lengths and shares are
-# fitted to the published data. It stands in this file because the file is what ingest depends on.
+# The grammar: sentences of complaints by product, and the wording of each group. `[a|b]` is a choice; `{name}` is a
+# phrase, a key term or a value that `_fill` generates (date, money, digits, count). All texts are invented; lengths and
+# shares are fitted to the published data. The grammar is in this file because ingest depends on this file only.
 # ---------------------------------------------------------------------------------------------------------------------
 
-# The term that tells the product, as most people write it and as older Americans and servicemembers often do.
+# Terms that identify the product, as most people write them and as older Americans and servicemembers often do.
 KEY_TERMS: dict[str, dict[Group, tuple[str, ...]]] = {
     "report": {
         "rest": ("credit report", "credit report", "credit file", "consumer report", "credit score"),
@@ -594,7 +594,7 @@ GENERIC = (
     "[It took|They needed] {count} [weeks|days] to [answer|reply], and the [answer|reply] was [one line|a form letter|no].",
 )
 
-# What only appears once the world has moved (the simulator's covariate drift).
+# Sentences that appear only after the drift date (covariate drift).
 NEW_GENERIC = (
     "The chatbot [kept repeating itself|did not understand me|closed the chat|invented an answer] {often}.",
     "[Their new app|The artificial intelligence assistant|A virtual assistant] [denied my request|froze my profile] on {date}.",
@@ -753,7 +753,7 @@ LETTER = (
 )
 LETTER_PRODUCTS = {"credit_reporting": 0.25, "debt_collection": 0.2}  # share of a product's texts written as a letter
 
-# What a complaint about one product also talks about.
+# Other products that a complaint about one product also mentions.
 ALSO_ABOUT: dict[str, dict[str, float]] = {
     "credit_reporting": {"debt_collection": 4, "card": 2, "student_loan": 1, "mortgage": 1, "vehicle_or_consumer_loan": 1, "bank_account": 1},
     "debt_collection": {"credit_reporting": 5, "card": 1.5, "payday_personal_loan": 1, "vehicle_or_consumer_loan": 1, "student_loan": 1, "bank_account": 1},
@@ -783,7 +783,7 @@ COMPANIES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 NEW_COMPANIES = ("Affirm Holdings, Inc", "Chime Financial Inc", "Block, Inc.", "Klarna AB", "Upstart Holdings, Inc.")
 
-# As the export names products today, with the sub-product and issue that give the product away.
+# Names of the products in today's export, with the sub-product and issue that reveal the product.
 PRODUCT_NAMES: dict[str, tuple[str, str, str]] = {
     "credit_reporting": ("Credit reporting or other personal consumer reports", "Credit reporting", "Incorrect information on your report"),
     "debt_collection": ("Debt collection", "Other debt", "Attempts to collect debt not owed"),
@@ -796,5 +796,5 @@ PRODUCT_NAMES: dict[str, tuple[str, str, str]] = {
     "payday_personal_loan": ("Payday loan, title loan, personal loan, or advance loan", "Payday loan", "Charged fees or interest you didn't expect"),
 }  # fmt: skip
 
-# Concept drift: what people call what has changed, so complaints about one product sound like those about another.
+# Concept drift: people use other words, so complaints about one product sound like those about another.
 SOUNDS_LIKE = dict(zip(SENTENCES, [*list(SENTENCES)[1:], next(iter(SENTENCES))], strict=True))

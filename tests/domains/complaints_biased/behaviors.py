@@ -1,4 +1,4 @@
-"""One behavior: the gate before training is what is tried here."""
+"""One behavior: this domain tests the gate before training."""
 
 from pipelines.records.behaviors import adversarial
 

@@ -1,4 +1,4 @@
-"""What a spam filter must and must not change its mind about."""
+"""Which changes of a comment may change its class, and which may not."""
 
 from pipelines.records.behaviors import adversarial, directional, invariance, minimum_functionality
 

@@ -1,4 +1,4 @@
-"""Votes on comments: who asks for something is spam, who speaks of the song is not."""
+"""Votes on comments: requests are spam, remarks about the song are not."""
 
 import re
 
@@ -99,5 +99,5 @@ is_short = expression(
     label="ham", fires_on='<a href="http://youtu.be/x?t=2m19s">2:19</a> best part', abstains_on="best part is 2 19"
 )
 def names_a_moment(record: Record) -> bool:
-    """A time within the video is linked by itself and shows that somebody watched."""
+    """A time within the video is linked automatically and shows that the writer watched."""
     return LINKED_TIME.search(record["text"]) is not None

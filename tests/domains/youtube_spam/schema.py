@@ -33,7 +33,7 @@ class RawSchema(pa.DataFrameModel):
 
     @pa.check("COMMENT_ID", ignore_na=False, error="COMMENT_ID is missing")
     def id_is_there(cls, ids: pd.Series) -> pd.Series:
-        """A record needs a name."""
+        """Return whether each row has an id."""
         return ids.notna()
 
     @pa.check("DATE", ignore_na=False, error="DATE is missing or no timestamp like 2013-11-07T06:20:48")
@@ -50,7 +50,7 @@ def normalize(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_records(raw: pd.DataFrame) -> pd.DataFrame:
-    """A comment as a record: HTML entities and the mark at its end undone."""
+    """A comment as a record: HTML entities decoded, the mark at its end removed."""
     text = raw["CONTENT"].fillna("").map(lambda content: html.unescape(content).replace("\ufeff", " ").strip())
     received = pd.to_datetime(raw["DATE"].map(_moment), utc=True)
     gold = raw["CLASS"].map(CLASSES).astype("str")

@@ -128,8 +128,8 @@ def test_leaks_are_no_features() -> None:
         ({"Date received": "9999-01-01"}, "outside 1970-01-01"),
         ({"Complaint ID": None}, "complaint_id is missing"),
         ({"Complaint ID": "Closed with explanation"}, "complaint_id is not a number"),
-        ({"Product": "Debt or credit management"}, "product is none of the nine"),
-        ({"Product": "1240"}, "product is none of the nine"),
+        ({"Product": "Debt or credit management"}, "product is not one of the nine"),
+        ({"Product": "1240"}, "product is not one of the nine"),
     ],
 )
 def test_a_bad_cell_is_refused_with_its_reason(change: dict[str, str | None], reason: str) -> None:
@@ -161,7 +161,7 @@ def test_a_missing_narrative_is_an_empty_text() -> None:
     assert record["text"] == "" and record["n_words"] == 0 and pd.isna(record["amount"])
 
 
-def test_without_the_tags_column_nobody_knows_the_groups() -> None:
+def test_without_the_tags_column_the_groups_are_unknown() -> None:
     records = records_of(frame_of({}).drop(columns="Tags"))
     assert records["older_american"].isna().all() and records["servicemember"].isna().all()
     empty = records_of(frame_of({"Tags": None}))

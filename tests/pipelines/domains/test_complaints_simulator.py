@@ -118,8 +118,8 @@ def test_copies_are_known_and_texts_are_seldom_equal_by_chance(quarter: pd.DataF
     assert (pairs.loc[pairs["kind"] == "exact", "jaccard"] == 1).all()
     assert (~near).any() and (pairs.loc[pairs["kind"] == "loose", "jaccard"] < 0.8).mean() > 0.95
     assert (pairs.loc[pairs["kind"] == "near", "jaccard"] >= 0.8).mean() > 0.97
-    told = pairs[pairs["id"].map(text).notna() & pairs["source_id"].map(text).notna()]
-    for row in told.head(40).itertuples():
+    with_text = pairs[pairs["id"].map(text).notna() & pairs["source_id"].map(text).notna()]
+    for row in with_text.head(40).itertuples():
         assert jaccard(text[row.id], text[row.source_id]) == pytest.approx(row.jaccard)
     days = pairs["id"].str[3:9].astype(int) - pairs["source_id"].str[3:9].astype(int)
     assert days.between(1, 42).all()
@@ -209,7 +209,7 @@ def test_a_fault_hits_its_days_alone(fault: dict[str, Any]) -> None:
         assert day not in hit or not hit[day].reset_index(drop=True).equals(usual[day].reset_index(drop=True))
 
 
-def test_faults_do_what_they_say() -> None:
+def test_faults_do_what_they_declare() -> None:
     usual = by_day(window(date(2025, 3, 3), 5))["2025-03-04"]
     assert "2025-03-04" not in by_day(broken("stale_day"))
     assert len(by_day(broken("shrunken", factor=0.2))["2025-03-04"]) < 0.5 * len(usual)
@@ -222,7 +222,7 @@ def test_faults_do_what_they_say() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"typo_share": 2}, r"simulator\.typo_share = 2: .*less than or equal to 1"),
         ({"rows": 3}, r"simulator\.rows = 3: Extra inputs"),
@@ -233,12 +233,12 @@ def test_faults_do_what_they_say() -> None:
         ),
         (
             {"faults": [{"kind": "null_column", "from": "2025-01-01", "to": "2025-01-02", "column": "Stat"}]},
-            r"column = 'Stat'; one of these would be right: Date received",
+            r"column = 'Stat'; expected one of Date received",
         ),
     ],
 )
-def test_a_wrong_parameter_is_named(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ParamsError, match=said):
+def test_a_wrong_parameter_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
         window(date(2025, 3, 3), 1, **changes)
 
 
