@@ -233,7 +233,7 @@ def test_faults_do_what_they_declare() -> None:
         ),
         (
             {"faults": [{"kind": "null_column", "from": "2025-01-01", "to": "2025-01-02", "column": "Stat"}]},
-            r"column = 'Stat'; expected one of Date received",
+            r"column = 'Stat': expected one of Date received",
         ),
     ],
 )
