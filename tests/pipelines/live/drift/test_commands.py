@@ -13,20 +13,22 @@ from pipelines.__main__ import main
 from pipelines.live.drift.ledger import Account
 from pipelines.monitoring import predictions as log
 from pipelines.profile.freeze import ProfileParams, build_profile
-from pipelines.records.domain import load_domain
+from pipelines.records.domain import Domain
 from pipelines.runtime.project import Project
+from tests.conftest import ROOT
 from tests.factories.state import live_folder
 
 pytestmark = pytest.mark.slow
 START, RELEASED = date(2025, 1, 6), date(2025, 7, 28)  # 29 weeks
 END = RELEASED + timedelta(weeks=4)
 PARAMS = ProfileParams(bins=10, max_categories=20, max_words=0, min_texts=1, directions=0)
+SCHEMA = Domain(ROOT / "pipelines" / "domains" / "complaints").schema
 NOW = f"--now={END}T05:00:00+00:00"
 
 
 def rows(first: date, last: date, *, seed: int, moved: bool = False) -> pd.DataFrame:
     """Rows of whatever features the domain has."""
-    schema, rng, n = load_domain().schema, np.random.default_rng(seed), (last - first).days * 60
+    schema, rng, n = SCHEMA, np.random.default_rng(seed), (last - first).days * 60
     seconds = np.sort(rng.uniform(0, (last - first).days * 86_400, n))
     frame = pd.DataFrame({"received_at": pd.Timestamp(first, tz="UTC") + pd.to_timedelta(seconds, unit="s")})
     for feature in schema.features:
@@ -48,12 +50,12 @@ def rows(first: date, last: date, *, seed: int, moved: bool = False) -> pd.DataF
 
 
 def add(frame: pd.DataFrame) -> None:
-    log.add_predictions(live_folder(), log.as_predictions(frame, schema=load_domain().schema))
+    log.add_predictions(live_folder(), log.as_predictions(frame, schema=SCHEMA))
 
 
 @pytest.fixture(scope="module")
 def profile_folder(tmp_path_factory):
-    schema, frame = load_domain().schema, rows(START, RELEASED, seed=0)
+    schema, frame = SCHEMA, rows(START, RELEASED, seed=0)
     folder = tmp_path_factory.mktemp("package") / "profile"
     build_profile(
         frame,
@@ -136,7 +138,7 @@ def test_the_profile_of_another_model_is_refused(profile_folder, capsys):
         code, _, err = measure(capsys, profile_folder)
     finally:
         manifest.write_text(json.dumps({"model_digest": "d" * 64}))
-    assert code == 66 and "profile of model dddddddddddd, the predictions are of eeee" in err
+    assert code == 66 and all(name in err for name in ("d" * 12, "e" * 12))
 
 
 def test_a_broken_prediction_file_names_itself_and_triggers_nothing(profile_folder, capsys):

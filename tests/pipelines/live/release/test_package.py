@@ -11,10 +11,9 @@ from pipelines.gates.verdict import Check, Verdict
 from pipelines.live.release import package, pin
 from pipelines.live.release.package import build_package
 from pipelines.live.release.registry import check_manifest, files_digest
-from pipelines.runtime import store
 from pipelines.runtime.champion import read_champion
 from pipelines.runtime.errors import InputError
-from pipelines.runtime.store import Store
+from pipelines.runtime.store import Store, folder_digest
 from tests.factories.projects import make_project
 
 LABELS = ("a", "b")
@@ -38,6 +37,7 @@ def decided(tmp_path, monkeypatch):
     }.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
+    store = Store(tmp_path / "data")
     store.write_text("baseline", "model/predictor.json", "{}")
     store.write_text("promote", "profile/profile.json", "{}")
     store.write_text("label", "verdict.json", "{}")
@@ -46,7 +46,7 @@ def decided(tmp_path, monkeypatch):
     store.write_records("split", split)
     answers = pd.DataFrame({"id": list("345"), "part": parts[2:], "candidate": "baseline", "label": list("aba")})
     store.write_records("evaluate", answers, name="predictions")
-    digest = store.folder_digest(Path("data/baseline/model"))
+    digest = folder_digest(Path("data/baseline/model"))
     return {"candidate": "baseline", "model_digest": digest, "decisions_used": 3}
 
 
@@ -111,14 +111,14 @@ class OneVersion:
 
 def test_without_a_champion_nothing_is_pinned(decided):
     assert pin.pin(OneVersion(), root=Path.cwd(), decisions_used=0) is None
-    assert read_champion(Store(Path("data"))) is None
+    assert read_champion(Store(Path.cwd() / "data")) is None
     assert Path("data/champion/NONE").exists()
 
 
 def test_what_is_pinned_is_read_back(decided):
     built(decided)
     assert pin.pin(OneVersion(), root=Path.cwd(), decisions_used=4) == 1
-    champion = read_champion(Store(Path("data")))
+    champion = read_champion(Store(Path.cwd() / "data"))
     assert (champion.version, champion.domain, champion.labels, champion.decisions_used) == (1, "toy", LABELS, 4)
     assert champion.trained_ids() == {"1", "2"}
     assert champion.anchor_best == {"version": 1, "macro_f1": 1.0}
@@ -133,18 +133,17 @@ def test_a_touched_pin_is_refused_until_it_is_pinned_again(decided, part):
     pin.pin(OneVersion(), root=Path.cwd(), decisions_used=4)
     (Path("data/champion") / part).write_text("[]")
     with pytest.raises(InputError, match="was changed: its digest is"):
-        read_champion(Store(Path("data")))
+        read_champion(Store(Path.cwd() / "data"))
     pin.pin(OneVersion(), root=Path.cwd(), decisions_used=4)
-    assert read_champion(Store(Path("data"))).version == 1
+    assert read_champion(Store(Path.cwd() / "data")).version == 1
 
 
 def test_only_the_override_of_its_own_verdict_travels_with_a_version(decided):
+    store = Store(Path.cwd() / "data")
     for stage in ("label", "bias_gate"):
         check = Check.at_most("harm", 0.4, limit=0.1, rows=500, min_rows=1, required=True, sentence="40 % of them")
         store.write_verdict(Verdict.of(stage, [check]))
-        record_override(
-            store.Store(Path("data")), stage=stage, who="Dana", when="2026-01-02", why="reviewed by the board"
-        )
+        record_override(store, stage=stage, who="Dana", when="2026-01-02", why="reviewed by the board")
     repaired = Check.at_most("harm", 0.05, limit=0.1, rows=500, min_rows=1, required=True, sentence="5 % of them")
     store.write_verdict(Verdict.of("label", [repaired]))
     target, _ = built(decided)

@@ -8,8 +8,8 @@ import pytest
 from pipelines.gates.override import record_override
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.live.release import run
-from pipelines.runtime import store
 from pipelines.runtime.errors import GateClosed, InputError
+from pipelines.runtime.store import Store
 from tests.factories.projects import make_project
 
 FIGURE = {"p50_ms": 4.0, "p95_ms": 9.0, "p99_ms": 11.0, "records_per_second": 250.0}
@@ -40,9 +40,14 @@ def ended(tmp_path, monkeypatch, capsys):
     return end
 
 
+def outputs():
+    """Return the store of the checkout in the working directory."""
+    return Store(Path.cwd() / "data")
+
+
 def close(stage):
     check = Check.at_most("harm", 0.4, limit=0.1, rows=500, min_rows=1, required=True, sentence="40 % of them")
-    store.write_verdict(Verdict.of(stage, [check]))
+    outputs().write_verdict(Verdict.of(stage, [check]))
 
 
 def test_released(ended):
@@ -59,7 +64,7 @@ def test_the_same_version_again(ended):
 
 
 def test_kept(ended):
-    store.write_json("promote", "decision.json", {"reason": "Kept: no better by the margin."})
+    outputs().write_json("promote", "decision.json", {"reason": "Kept: no better by the margin."})
     code, text = ended(outcome={"action": "keep", "version": 3, "reason": "Kept: no better by the margin."})
     assert code == 0
     assert "kept: the champion stays Kept: no better by the margin." in text
@@ -102,7 +107,7 @@ def test_of_many_closing_checks_the_first_are_described_and_the_others_named(end
         Check.at_most(f"harm_{n}", 0.4, limit=0.1, rows=500, min_rows=1, required=True, sentence="a sentence " * 9)
         for n in range(16)
     ]
-    store.write_verdict(Verdict.of("bias_gate", checks))
+    outputs().write_verdict(Verdict.of("bias_gate", checks))
     _, text = ended(dvc=255, stale=["baseline"])
     assert text.count("failed: 0.4, limit at most 0.1, 500 rows") == 5
     assert "and 11 more, in data/bias_gate/verdict.json: harm_5, harm_6" in text
@@ -137,7 +142,7 @@ def test_pages_of_an_earlier_run_are_not_shown(ended):
 def test_an_override_is_named_with_who_and_why(ended):
     close("bias_gate")
     record_override(
-        store.Store(Path("data")),
+        outputs(),
         stage="bias_gate",
         who="Dana",
         when="2026-01-02T03:04:05+00:00",
@@ -152,9 +157,7 @@ def test_an_override_is_named_with_who_and_why(ended):
 
 def test_a_stage_that_crashes_behind_an_overridden_gate_is_no_closed_gate(ended):
     close("bias_gate")
-    record = record_override(
-        store.Store(Path("data")), stage="bias_gate", who="Dana", when="2026-01-02", why="reviewed by the board"
-    )
+    record = record_override(outputs(), stage="bias_gate", who="Dana", when="2026-01-02", why="reviewed by the board")
     code, text = ended(dvc=255, stale=["baseline", "evaluate", "promote"])
     assert code == 1
     assert "a stage failed, see its message above" in text
@@ -167,7 +170,7 @@ def test_a_stage_that_crashes_behind_an_overridden_gate_is_no_closed_gate(ended)
 def test_rejected_rows_are_shown_by_reason_the_most_frequent_first(ended):
     rows = {"read": 130, "accepted": 100, "rejected": 29, "without_text": 1}
     causes = {f"rejected: column_{n} is missing": n for n in range(1, 8)} | {"rejected: [gone]": 1}
-    store.write_metrics(
+    outputs().write_metrics(
         "ingest", {"rows": rows, "reasons": {**causes, "without_text: the text is empty": 1}}, headline={}
     )
     text = ended(dvc=255, stale=["dedupe"])[1]
