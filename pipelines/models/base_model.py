@@ -23,16 +23,22 @@ HUB_PATTERNS = ["*.safetensors", "*.safetensors.index.json", TOKENIZER, CONFIG]
 class BaseModelParams(StageParams):
     """params.yaml: base_model. Stored in predictor.json as `encoder`."""
 
-    name: str = Field(min_length=1)  # as on the hub
-    revision: str = Field(min_length=1)  # commit on the hub
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of the weights, see `weights_digest`
-    tokenizer_sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of tokenizer.json
-    config_sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of config.json
-    layers: int | None = Field(ge=1)  # number of its layers to use, from the lowest; null: all
-    max_tokens: int = Field(ge=4, le=32768)  # a longer text is cut
-    max_characters: int = Field(ge=16)  # a longer text is cut before it is tokenized, so that time is bounded
-    precision: Literal["float32", "bfloat16"]  # bfloat16 only where the processor multiplies it in hardware
-    pooling: Literal["mean", "last"]  # mean over the tokens, or the last token (decoders)
+    name: str = Field(min_length=1, description="name on the hub, of a package, or of a folder in PERENNIAL_MODELS")
+    revision: str = Field(min_length=1, description="commit on the hub")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="digest of the weights, see `weights_digest`")
+    tokenizer_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="digest of tokenizer.json")
+    config_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="digest of config.json")
+    layers: int | None = Field(ge=1, description="layers used, from the lowest; null: all")
+    max_tokens: int = Field(ge=4, le=32768, description="tokens; a longer text is cut")
+    max_characters: int = Field(
+        default=8192,
+        ge=16,
+        description="characters; a longer text is cut before it is tokenized, which bounds the time",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="of inference, in training and serving; bfloat16 only if the processor multiplies it in hardware"
+    )
+    pooling: Literal["mean", "last"] = Field(description="mean over the tokens, or the last token (decoders)")
 
 
 def find_base_model(spec: BaseModelParams, *, folder: Path | None = None, models_folder: Path | None = None) -> Path:

@@ -29,11 +29,11 @@ from pipelines.stats.histogram import Bins, Kind, count_days, day_numbers, freez
 class ProfileParams(StageParams):
     """params.yaml: promote.profile: how a profile is frozen."""
 
-    bins: int = Field(ge=2, le=100)  # quantile bins of a number
-    max_categories: int = Field(ge=1, le=1000)  # bins of a category; rarer ones share one
-    max_words: int = Field(ge=0)  # vocabulary, by number of texts
-    min_texts: int = Field(ge=1)  # texts that a word must be in
-    directions: int = Field(ge=0, le=64)  # principal directions of the embedding
+    bins: int = Field(default=10, ge=2, le=100, description="quantile bins of a number")
+    max_categories: int = Field(default=50, ge=1, le=1000, description="bins of a category; rarer values share one")
+    max_words: int = Field(default=20_000, ge=0, description="words of the vocabulary, by number of texts")
+    min_texts: int = Field(default=3, ge=1, description="texts that a word must occur in")
+    directions: int = Field(default=4, ge=0, le=64, description="principal directions of the embedding")
 
 
 def build_profile(

@@ -19,7 +19,7 @@ PARAMS_FILE = "params.yaml"
 class StageParams(BaseModel):
     """Parameters of one stage: frozen, unknown names rejected, NaN and infinity rejected."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
     # Fields filled from a section of the same name that several stages share, such as base_model.
     shared: ClassVar[tuple[str, ...]] = ()
 
@@ -34,8 +34,8 @@ Model = TypeVar("Model", bound=StageParams)
 class ResourceParams(StageParams):
     """params.yaml: resources."""
 
-    threads: int = Field(ge=1)  # threads of every numeric library; another number may change bytes
-    seed: int = Field(ge=0)  # root of every random generator
+    threads: int = Field(ge=1, description="threads of every numeric library; another number may change bytes")
+    seed: int = Field(ge=0, description="root of every random generator")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader if it is built

@@ -17,11 +17,11 @@ GOLD_SLICE = "gold label"  # the kind of a slice that is one gold class
 
 
 class SliceParams(StageParams):
-    """params.yaml: evaluate.slices and promote.slices."""
+    """params.yaml: evaluate.slices, promote.slices and score.parity.slices."""
 
-    max_categories: int = Field(ge=1)  # a category feature with more values is not sliced
-    length_bands: int = Field(ge=1)  # quantile bands of the text's length
-    min_rows: int = Field(ge=1)  # a smaller slice is left out
+    max_categories: int = Field(default=8, ge=1, description="values of a category; one with more has no slices")
+    length_bands: int = Field(default=4, ge=1, description="quantile bands of the text's length")
+    min_rows: int = Field(ge=1, description="rows of a slice; a smaller one is left out")
 
 
 class SliceSchema(Protocol):

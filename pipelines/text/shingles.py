@@ -31,11 +31,16 @@ LETTERS = np.array([b if b > 127 else ord(chr(b).lower()) if chr(b).isalnum() el
 class NearDuplicateParams(StageParams):
     """params.yaml: near_duplicates. Which texts are duplicates, and how thoroughly the search is."""
 
-    threshold: float = Field(gt=0, le=1)  # Jaccard similarity from which two texts are one
-    words: int = Field(ge=1, le=50)  # words a shingle
-    bands: int = Field(ge=1, le=256)  # more bands find more of the pairs near the threshold
-    rows: int = Field(ge=1, le=64)  # min-hashes a band; more rows propose fewer pairs
-    max_comparisons: int = Field(ge=1)  # kept records that one record is compared with
+    threshold: float = Field(gt=0, le=1, description="Jaccard similarity of shingles from which texts are duplicates")
+    words: int = Field(ge=1, le=50, description="words per shingle; a shorter text is one shingle")
+    bands: int = Field(
+        default=32,
+        ge=1,
+        le=256,
+        description="bands of MinHash: 32 x 6 catches a pair at 0.8 with probability 0.9999 (26 x 8: 0.99)",
+    )
+    rows: int = Field(default=6, ge=1, le=64, description="hashes per band; more rows propose fewer pairs")
+    max_comparisons: int = Field(default=1000, ge=1, description="kept records that one record is compared with")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ ALARM = AlarmParams(
     alert_excess=0.1,
     breach_excess=0.2,
     draws=199,
-    optimistic_p=0.037,
     trend_weeks=6,
     alpha=0.01,
     min_effect=0.1,

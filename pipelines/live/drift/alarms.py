@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 from pipelines.live.drift.weeks import Scored
 
 Flags = NDArray[np.bool_]
+# With fewer than 26 reference weeks, an alert is a score that at most this share of the composed weeks reaches: just
+# below 1/27, the chance of the first rank among 26 weeks and the live one. It is a constant and not a parameter because
+# the promised false-alarm rate depends on it.
+OPTIMISTIC_P = 0.037
 
 
 def find_breaches(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.live.drift.alarms import Flags, alerts, find_breaches, weeks_in_a_row
+from pipelines.live.drift.alarms import OPTIMISTIC_P, Flags, alerts, find_breaches, weeks_in_a_row
 from pipelines.live.drift.live import Live
 from pipelines.live.drift.metrics import chi_square, kolmogorov_smirnov
 from pipelines.live.drift.params import AlarmParams
@@ -127,7 +127,7 @@ def _flags(
 ) -> tuple[Flags, Flags, NDArray[np.int64]]:
     """Return which columns alert in the live week, which breach, and how many weeks in a row each one alerts."""
     now, before = scored[0], scored[1] if len(scored) > 1 else None
-    excess, level = params.alert_excess, params.optimistic_p
+    excess, level = params.alert_excess, OPTIMISTIC_P
     alert, breach = find_breaches(
         now, before, alert_excess=excess, breach_excess=params.breach_excess, optimistic_p=level
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.live.drift.alarms import find_breaches
+from pipelines.live.drift.alarms import OPTIMISTIC_P, find_breaches
 from pipelines.live.drift.params import AlarmParams, DecisionParams
 from pipelines.live.drift.weeks import Scored, score_live
 from pipelines.stats.histogram import Kind, as_category, day_numbers, stack, to_numbers
@@ -131,7 +131,7 @@ def _evaluate(history: Sequence[History], *, day: int, start: date, settings: Se
         before,
         alert_excess=alarm.alert_excess,
         breach_excess=alarm.breach_excess,
-        optimistic_p=alarm.optimistic_p,
+        optimistic_p=OPTIMISTIC_P,
     )
     rows = int(counts[n_weeks + 1].sum(axis=1).max())
     enough = rows >= alarm.min_rows and int(counts[n_weeks].sum(axis=1).max()) >= alarm.min_rows

@@ -15,25 +15,27 @@ MONDAY = 0
 class Scenario(StageParams):
     """loop.yaml: scenario."""
 
-    trained_from: date  # first day of the first training window; a Monday
-    live_from: date  # first live day, and the end of that window; a Monday
-    drift_from: date  # from this Monday on the world has moved
-    max_weeks: int = Field(ge=6, le=52)  # live weeks after which the scenario ends, whatever is still missing
-    clear_weeks: int = Field(ge=1, le=8)  # weeks that the new champion must be without a breach
-    request_records: int = Field(ge=1, le=256)  # records of one request to the service
+    trained_from: date = Field(description="first day of the first training window; a Monday")
+    live_from: date = Field(description="first live day, and the end of that window; a Monday")
+    drift_from: date = Field(description="Monday on which input drift starts")
+    max_weeks: int = Field(ge=6, le=52, description="live weeks after which the scenario ends in any case")
+    clear_weeks: int = Field(ge=1, le=8, description="weeks that the new champion must be without a breach")
+    request_records: int = Field(ge=1, le=256, description="records per request to the service")
 
     @model_validator(mode="after")
     def whole_weeks(self) -> "Scenario":
-        """All days are Mondays, in order, with a quiet week or more before the drift."""
+        """Check that all days are Mondays, in order, with at least one quiet week before the drift."""
         for name in ("trained_from", "live_from", "drift_from"):
             if getattr(self, name).weekday() != MONDAY:
-                raise ValueError(f"{name} = {getattr(self, name)} is no Monday; weeks are compared with weeks")
+                raise ValueError(
+                    f"invalid {name} = {getattr(self, name)}: expected a Monday, weeks are compared with weeks"
+                )
         if not self.trained_from < self.live_from < self.drift_from:
-            raise ValueError("trained_from < live_from < drift_from would be right")
+            raise ValueError("invalid order of days: expected trained_from < live_from < drift_from")
         return self
 
     def weeks(self) -> list[tuple[date, date]]:
-        """The live weeks, each half-open."""
+        """Return the live weeks, each half-open."""
         first = [self.live_from + timedelta(days=7 * week) for week in range(self.max_weeks)]
         return [(start, start + timedelta(days=7)) for start in first]
 
@@ -42,14 +44,14 @@ class Plan(StageParams):
     """loop.yaml."""
 
     scenario: Scenario
-    params: dict[str, Any]  # laid over params.yaml
-    domain: dict[str, Any]  # laid over the domain's own params.yaml
+    params: dict[str, Any] = Field(description="overrides of params.yaml")
+    domain: dict[str, Any] = Field(description="overrides of the domain's own params.yaml")
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan in a file; ParamsError names the file and each parameter that is wrong."""
+    """Return the plan in a file; ParamsError names the file and each parameter that is wrong."""
     try:
         return Plan.model_validate(read_yaml(path))
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise ParamsError("\n".join([f"{path} is wrong:", *lines])) from None
+        raise ParamsError("\n".join([f"{path} is invalid:", *lines])) from None

@@ -8,31 +8,50 @@ from pipelines.runtime.params import StageParams
 class CanaryParams(StageParams):
     """params.yaml: serve.canary."""
 
-    share: float = Field(ge=0, le=0.5)  # of the records that the challenger answers
-    alpha: float = Field(gt=0, lt=0.5)  # chance to stop a challenger that is as good
-    variance: float = Field(gt=0)  # of the mixture, in units of the standardized difference
-    burn_in: int = Field(ge=10)  # first pairs, which only set the scale
-    pairs_wanted: int = Field(ge=100)  # labeled pairs after which a challenger that was not stopped is champion
-    loss_floor: float = Field(gt=0, lt=0.5)  # confidences are kept this far from 0 and 1
-    max_error_share: float = Field(ge=0, le=1)  # of the challenger's calls that may fail
-    max_slowdown: float = Field(gt=1)  # its time for a record over the champion's
-    min_calls: int = Field(ge=1)  # calls before errors and time count
-    days: int = Field(ge=1)  # that the test looks back on; a trial without a verdict ends then
+    share: float = Field(ge=0, le=0.5, description="share of records that the challenger answers, by a hash of the id")
+    alpha: float = Field(
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="probability of stopping an equally good challenger, over all evaluations",
+    )
+    variance: float = Field(
+        default=0.01,
+        gt=0,
+        description="variance of the mixture, in squared units of the standardized difference; changes power, not alpha",
+    )
+    burn_in: int = Field(default=50, ge=10, description="first labeled pairs, which only set the scale")
+    pairs_wanted: int = Field(
+        ge=100, description="labeled pairs after which a challenger that was not stopped becomes champion"
+    )
+    loss_floor: float = Field(
+        default=0.01, gt=0, lt=0.5, description="distance from 0 and 1 that confidences are clipped to"
+    )
+    max_error_share: float = Field(ge=0, le=1, description="share of the challenger's calls that may fail")
+    max_slowdown: float = Field(gt=1, description="time per record divided by the champion's")
+    min_calls: int = Field(default=50, ge=1, description="calls before errors and time count")
+    days: int = Field(ge=1, description="days that the test looks back; a trial without a verdict ends then")
 
 
 class ServeParams(StageParams):
     """params.yaml: serve."""
 
-    port: int = Field(ge=1, le=65535)  # on the loopback interface unless --host says otherwise
-    poll_seconds: float = Field(gt=0)  # how often the aliases are looked at
-    maintenance_seconds: float = Field(gt=0)  # how often the log is compacted and the canary looked at
-    max_batch_records: int = Field(ge=1)  # most records answered together
-    max_batch_wait_ms: float = Field(ge=0)  # how long the first record of a batch waits for company
-    max_records: int = Field(ge=1)  # of one request
-    max_text_chars: int = Field(ge=1)  # of one record
-    max_body_bytes: int = Field(ge=1024)  # of one request
-    max_body_seconds: float = Field(gt=0)  # in which a request's body must have arrived
-    max_waiting: int = Field(ge=1)  # records waiting for an answer; beyond that a request gets 503
-    fsync_seconds: float = Field(gt=0)  # what a power cut may cost of the log; kill -9 costs nothing
-    max_segment_bytes: int = Field(ge=4096)  # a log segment is closed beyond this
+    port: int = Field(ge=1, le=65535, description="on the loopback interface unless --host names another")
+    poll_seconds: float = Field(default=2.0, gt=0, description="seconds between reads of the aliases")
+    maintenance_seconds: float = Field(
+        default=30.0, gt=0, description="seconds between compactions of the log and evaluations of the canary"
+    )
+    max_batch_records: int = Field(ge=1, description="records answered together")
+    max_batch_wait_ms: float = Field(
+        default=0.0, ge=0, description="wait of a batch's first record; with 0 a batch is what queued meanwhile"
+    )
+    max_records: int = Field(ge=1, description="records per request")
+    max_text_chars: int = Field(default=200_000, ge=1, description="characters per record")
+    max_body_bytes: int = Field(default=4_194_304, ge=1024, description="bytes per request")
+    max_body_seconds: float = Field(default=30.0, gt=0, description="seconds in which a request's body must arrive")
+    max_waiting: int = Field(ge=1, description="records waiting for an answer; beyond it a request gets 503")
+    fsync_seconds: float = Field(
+        default=1.0, gt=0, description="seconds of the log that a power cut may cost; kill -9 costs nothing"
+    )
+    max_segment_bytes: int = Field(default=16_777_216, ge=4096, description="bytes after which a log segment is closed")
     canary: CanaryParams

@@ -9,42 +9,44 @@ from pipelines.runtime.params import StageParams
 
 
 class WordParams(StageParams):
-    """params.yaml: baseline.words."""
+    """params.yaml: baseline.words. The vocabulary of the linear model."""
 
-    ngrams: int = Field(ge=1, le=3)  # longest run of words that is a term
-    min_records: int = Field(ge=1)  # a term of fewer texts is left out
-    max_terms: int = Field(ge=1)  # the most widespread are kept
-    max_characters: int = Field(ge=1)  # of a text; the rest is not read
+    ngrams: int = Field(default=2, ge=1, le=3, description="longest run of words that is a term")
+    min_records: int = Field(default=3, ge=1, description="texts that a term must occur in")
+    max_terms: int = Field(ge=1, description="terms kept, the most frequent ones")
+    max_characters: int = Field(default=20000, ge=1, description="characters of a text that are read")
 
 
 class LinearParams(StageParams):
-    """params.yaml: baseline.linear."""
+    """params.yaml: baseline.linear. Logistic regression; several models are averaged."""
 
-    strengths: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)  # C of logistic regression: larger fits closer
-    vectors: list[bool] = Field(min_length=1)  # false: words alone; true: the encoder's vectors beside them; both: mean
-    folds: int = Field(ge=2, le=20)  # of the out-of-fold logits that the trees see
-    max_iterations: int = Field(ge=1)
+    strengths: list[Annotated[float, Field(gt=0)]] = Field(min_length=1, description="C: a larger one fits closer")
+    vectors: list[bool] = Field(min_length=1, description="false: words alone; true: also the encoder's vectors")
+    folds: int = Field(default=3, ge=2, le=20, description="folds of the out-of-fold logits that the trees see")
+    max_iterations: int = Field(default=60, ge=1, description="iterations of the solver")
 
 
 class BoostingParams(StageParams):
-    """params.yaml: baseline.boosting."""
+    """params.yaml: baseline.boosting. LightGBM trees that correct the linear model."""
 
-    rounds: int = Field(ge=0)  # at most; 0 leaves the linear model alone
-    patience: int = Field(ge=1)  # rounds without a better gold validation log loss
-    evidence: float = Field(ge=0)  # standard errors by which the trees must lower calibrated gold validation log loss
-    learning_rate: float = Field(gt=0, le=1)
-    leaves: int = Field(ge=2)
-    min_leaf_rows: int = Field(ge=1)
-    column_share: float = Field(gt=0, le=1)  # of the columns, drawn for each tree
-    l2: float = Field(ge=0)
-    max_bins: int = Field(ge=2, le=255)
-    max_levels: int = Field(ge=1)  # of a category; rarer ones count as null
+    rounds: int = Field(ge=0, description="most boosting rounds; 0 keeps the linear model alone")
+    patience: int = Field(default=15, ge=1, description="rounds without a lower gold validation log loss")
+    evidence: float = Field(
+        default=1.0, ge=0, description="standard errors by which the trees must lower calibrated validation log loss"
+    )
+    learning_rate: float = Field(gt=0, le=1, description="shrinkage of each tree")
+    leaves: int = Field(ge=2, description="leaves per tree")
+    min_leaf_rows: int = Field(default=20, ge=1, description="rows per leaf")
+    column_share: float = Field(default=0.2, gt=0, le=1, description="share of the columns drawn for each tree")
+    l2: float = Field(default=5.0, ge=0, description="L2 penalty")
+    max_bins: int = Field(default=63, ge=2, le=255, description="histogram bins of a column")
+    max_levels: int = Field(default=200, ge=1, description="levels of a category; rarer ones count as null")
 
 
 class TuningParams(StageParams):
     """params.yaml: baseline.tuning."""
 
-    trials: int = Field(ge=0)  # of optuna over the boosting parameters; 0 takes them as they are
+    trials: int = Field(ge=0, description="optuna trials over the boosting parameters; 0 takes them as they are")
 
 
 class BaselineParams(StageParams):
@@ -53,8 +55,8 @@ class BaselineParams(StageParams):
     shared: ClassVar[tuple[str, ...]] = ("base_model",)
 
     base_model: BaseModelParams
-    soft_labels: bool  # train on label probabilities, else on the weak label
-    class_weights: Literal["balanced", "none"]
+    soft_labels: bool = Field(description="train on label probabilities, else on the weak label")
+    class_weights: Literal["balanced", "none"] = Field(description="weights of training rows by class")
     words: WordParams
     linear: LinearParams
     boosting: BoostingParams

@@ -14,16 +14,24 @@ Part = Literal["train", "validation", "recent", "anchor"]
 class BiasGateParams(StageParams):
     """params.yaml: bias_gate."""
 
-    measured_parts: tuple[Part, ...] = Field(min_length=1)  # whose gold rows measure labeling errors
-    confidence: float = Field(gt=0.5, lt=1)  # of every interval, two-sided
-    min_group_rows: int = Field(ge=1)  # a smaller group is undecided
-    min_class_rows: int = Field(ge=1)  # rows of a class in both groups for equalized odds
-    min_disparate_impact: float = Field(gt=0, le=1)  # lower rate over the higher one
-    max_equal_opportunity: float = Field(gt=0, le=1)  # |difference of true-positive rates|
-    max_equalized_odds: float = Field(gt=0, le=1)  # largest |difference| of error rates
-    undecided_closes: bool  # false: a group too small to judge is only reported
-    mitigation: Literal["none", "reweighing"]
-    max_weight: float = Field(ge=1)
-    min_effective_sample: float = Field(gt=0, le=1)  # share of the rows that the weights leave
-    min_validation_rows: int = Field(ge=1)  # of a group with a label, from which the weights are judged
-    max_weighted_parity: float = Field(gt=0, le=1)  # |difference of weighted label shares| on validation
+    measured_parts: tuple[Part, ...] = Field(
+        default=("train", "validation"), min_length=1, description="parts whose gold rows measure labeling errors"
+    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of every interval, two-sided")
+    min_group_rows: int = Field(ge=1, description="rows of a group; with fewer it is undecided")
+    min_class_rows: int = Field(ge=1, description="rows of a class in both groups that equalized odds needs")
+    min_disparate_impact: float = Field(gt=0, le=1, description="lower rate divided by the higher one")
+    max_equal_opportunity: float = Field(gt=0, le=1, description="difference of true-positive rates")
+    max_equalized_odds: float = Field(gt=0, le=1, description="largest difference of true- or false-positive rates")
+    undecided_closes: bool = Field(description="false: a group too small to decide on is only reported")
+    mitigation: Literal["none", "reweighing"] = Field(description="reweighing of training rows, n_g n_y / (n n_gy)")
+    max_weight: float = Field(default=5.0, ge=1, description="largest weight of a training row")
+    min_effective_sample: float = Field(
+        default=0.5, gt=0, le=1, description="effective rows that the weights leave, (sum w)^2 / sum w^2, as a share"
+    )
+    min_validation_rows: int = Field(
+        default=50, ge=1, description="labeled validation rows of a group; with fewer the weights are undecided"
+    )
+    max_weighted_parity: float = Field(
+        default=0.1, gt=0, le=1, description="difference of weighted label shares on validation"
+    )

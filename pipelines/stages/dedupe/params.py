@@ -14,7 +14,9 @@ class DedupeParams(StageParams):
     shared: ClassVar[tuple[str, ...]] = ("near_duplicates",)
 
     near_duplicates: NearDuplicateParams
-    max_removed_share: float = Field(gt=0, le=1)  # wipe-out guard: more removed than this closes the gate
-    max_cluster_share: float = Field(gt=0, le=1)  # wipe-out guard: share of records that one kept text stands for
-    max_cut_share: float = Field(ge=0, le=1)  # records that met near_duplicates.max_comparisons
-    min_rows: int = Field(ge=1)  # records with text from which the two shares above are judged
+    max_removed_share: float = Field(gt=0, le=1, description="share of records with text that may be removed")
+    max_cluster_share: float = Field(gt=0, le=1, description="share of records that one kept text may represent")
+    max_cut_share: float = Field(
+        default=0.01, ge=0, le=1, description="share of records that may reach near_duplicates.max_comparisons"
+    )
+    min_rows: int = Field(ge=1, description="records with text; with fewer the shares are undecided")

@@ -9,28 +9,41 @@ from pipelines.stats.slices import SliceParams
 
 
 class FairnessParams(StageParams):
-    """params.yaml: evaluate.fairness: limits on predictions, closed on evidence of harm."""
+    """params.yaml: evaluate.fairness. Limits on predictions; the gate closes on evidence of bias."""
 
-    min_disparate_impact: float = Field(ge=0, le=1)  # of being answered right
-    max_equal_opportunity: float = Field(ge=0, le=1)  # difference of true-positive rates
-    max_equalized_odds: float = Field(ge=0, le=1)  # larger of the two rate differences
-    min_group_rows: int = Field(ge=1)  # a smaller group is undecided
-    min_class_rows: int = Field(ge=1)  # of a class in both groups, to count for equalized odds
+    min_disparate_impact: float = Field(ge=0, le=1, description="ratio of the rates of correct answers")
+    max_equal_opportunity: float = Field(ge=0, le=1, description="difference of true-positive rates")
+    max_equalized_odds: float = Field(ge=0, le=1, description="larger difference of true- and false-positive rates")
+    min_group_rows: int = Field(ge=1, description="rows of a group; with fewer it is undecided")
+    min_class_rows: int = Field(
+        default=30, ge=1, description="rows of a class: in both groups for equalized odds, in all for the lowest recall"
+    )
 
 
 class EvaluateParams(StageParams):
     """params.yaml: evaluate."""
 
-    min_scores: dict[Literal["accuracy", "macro_f1", "lowest_recall"], float] | None  # lower bound on `recent`
-    max_losses: dict[Literal["log_loss", "brier"], float] | None  # upper bound on `recent`
-    min_lift: float = Field(ge=0, lt=1)  # macro-F1 above always answering the most frequent class (lower bound)
-    min_rows: int = Field(ge=1)  # of the recent test set
-    cluster_by: tuple[str, ...]  # rows drawn together: text, entity, day or a feature
-    resamples: int = Field(ge=200)  # of the bootstrap
-    confidence: float = Field(gt=0.5, lt=1)  # of each one-sided bound
-    margin: float = Field(ge=0, lt=1)  # macro-F1 by which finetune must beat baseline
-    bins: int = Field(ge=2)  # of the reliability diagram
-    null_simulations: int = Field(ge=50)  # of the calibration error's null
+    min_scores: dict[Literal["accuracy", "macro_f1", "lowest_recall"], float] | None = Field(
+        default=None, description="scores on the rolling test set (lower bounds); null: no limits"
+    )
+    max_losses: dict[Literal["log_loss", "brier"], float] | None = Field(
+        default=None, description="losses on the rolling test set (upper bounds); null: no limits"
+    )
+    min_lift: float = Field(ge=0, lt=1, description="macro-F1 above the most frequent class alone (lower bound)")
+    min_rows: int = Field(ge=1, description="gold rows of the rolling test set; with fewer all is undecided")
+    cluster_by: tuple[str, ...] = Field(
+        default=("text", "entity", "day"),
+        description="rows that share one of these (or a feature) are drawn together by the bootstrap",
+    )
+    resamples: int = Field(default=2000, ge=200, description="resamples of the bootstrap over clusters")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of each one-sided bound")
+    margin: float = Field(ge=0, lt=1, description="macro-F1 by which the fine-tuned model must beat the baseline")
+    bins: int = Field(default=15, ge=2, description="bins of the reliability diagram")
+    null_simulations: int = Field(
+        default=200, ge=50, description="simulations of a perfectly calibrated model's calibration error"
+    )
     slices: SliceParams
-    max_slice_gap: float = Field(gt=0, lt=1)  # accuracy of a slice below the whole; closes on evidence of more
+    max_slice_gap: float = Field(
+        gt=0, lt=1, description="accuracy of a slice below that of all rows; closes on evidence of more"
+    )
     fairness: FairnessParams

@@ -1,4 +1,4 @@
-"""Parameters of ingest: which source, which days, and from where on its gate closes."""
+"""Parameters of ingest: the source, the window and the limits of its gate."""
 
 from __future__ import annotations
 
@@ -16,27 +16,38 @@ from pipelines.runtime.params import StageParams
 class FilesParams(StageParams):
     """params.yaml: ingest.files."""
 
-    paths: list[str]  # addresses or globs; relative ones start at PERENNIAL_DATA (default: the repository root)
-    encoding: str  # of CSV and JSON lines
+    paths: list[str] = Field(
+        default=[],
+        description="addresses or globs; relative ones start at PERENNIAL_DATA (default: the repository root)",
+    )
+    encoding: str = Field(default="utf-8", description="of CSV and JSON lines")
 
 
 class CfpbParams(StageParams):
     """params.yaml: ingest.cfpb."""
 
-    address: str = Field(pattern=r"^https?://")  # PERENNIAL_CFPB_URL in the environment wins
-    page_rows: int = Field(ge=1, le=10_000)  # rows a page of a search
-    search_per_minute: int = Field(ge=1)  # requests the service allows
-    export_per_minute: int = Field(ge=1)
-    attempts: int = Field(ge=1, le=20)  # tries of one request, and of one day
-    backoff_seconds: float = Field(ge=0)  # wait after the first failed try; doubles with each
-    timeout_seconds: float = Field(gt=0)  # silence after which a request counts as failed
+    address: str = Field(
+        default="https://www.consumerfinance.gov/data-research/consumer-complaints/search/api/v1/",
+        pattern=r"^https?://",
+        description="address of the service; PERENNIAL_CFPB_URL overrides it",
+    )
+    page_rows: int = Field(default=1000, ge=1, le=10_000, description="rows per page of a search")
+    search_per_minute: int = Field(default=20, ge=1, description="searches per minute that the service allows")
+    export_per_minute: int = Field(default=2, ge=1, description="exports per minute that the service allows")
+    attempts: int = Field(default=6, ge=1, le=20, description="attempts of one request, and of one day")
+    backoff_seconds: float = Field(default=2.0, ge=0, description="wait after the first failure; doubles with each")
+    timeout_seconds: float = Field(default=60.0, gt=0, description="silence after which a request counts as failed")
 
 
 class SqlParams(StageParams):
     """params.yaml: ingest.sql."""
 
-    address_variable: str = Field(min_length=1)  # environment variable that holds the SQLAlchemy address
-    query: str | None  # selects the rows of a window: it holds :start, :end and ORDER BY
+    address_variable: str = Field(
+        default="PERENNIAL_SQL_URL", min_length=1, description="environment variable with the SQLAlchemy address"
+    )
+    query: str | None = Field(
+        default=None, description="selects the rows of a window by :start and :end, with ORDER BY"
+    )
 
     @field_validator("query")
     @classmethod
@@ -45,53 +56,61 @@ class SqlParams(StageParams):
             return None
         for part in (":start", ":end"):
             if part not in query:
-                raise ValueError(f"the query lacks {part}; half-open bounds of the window would be right")
+                raise ValueError(f"the query lacks {part}: expected the half-open bounds :start and :end")
         if "order by" not in " ".join(query.lower().split()):
-            raise ValueError("the query lacks ORDER BY; without it the same window may not give the same bytes")
+            raise ValueError("the query lacks ORDER BY: without it the same window may not give the same bytes")
         return query
 
 
 class LimitParams(StageParams):
     """params.yaml: ingest.limits."""
 
-    min_rows: int = Field(ge=1)  # accepted rows in the window
-    max_rejected_share: float = Field(ge=0, le=1)  # of the rows read
-    max_stale_days: int = Field(ge=0)  # days without a row at the end of the window
-    volume: tuple[float, float]  # rows of the last week over the usual week
-    max_null_rise: float = Field(gt=0, le=1)  # of one column's share of nulls in one week over the usual week
-    max_scale: float = Field(gt=1)  # factor between a number's median in one week and the usual week
-    max_revised_share: float = Field(ge=0, le=1)  # of the days known from the last good run
-    min_week_rows: int = Field(ge=1)  # a week with fewer decides nothing about columns
-    min_weeks: int = Field(ge=2)  # whole weeks before which there is no usual week
+    min_rows: int = Field(ge=1, description="accepted rows in the window")
+    max_rejected_share: float = Field(ge=0, le=1, description="rejected share of the rows read")
+    max_stale_days: int = Field(ge=0, description="days without a row at the end of the window")
+    volume: tuple[float, float] = Field(description="[min, max] rows of the last week divided by the usual week")
+    max_null_rise: float = Field(
+        default=0.3, gt=0, le=1, description="rise of a column's share of nulls in one week over its usual week"
+    )
+    max_scale: float = Field(
+        default=8.0, gt=1, description="factor between a number's median in one week and its usual week: a changed unit"
+    )
+    max_revised_share: float = Field(
+        default=0.5, ge=0, le=1, description="changed share of the days known from the last good run"
+    )
+    min_week_rows: int = Field(default=30, ge=1, description="rows per week; with fewer its columns are undecided")
+    min_weeks: int = Field(default=4, ge=2, description="whole weeks that a usual week is computed from")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not 0 <= self.volume[0] < self.volume[1]:
-            raise ValueError(f"volume = {list(self.volume)}: [least, most] would be right")
+            raise ValueError(f"invalid volume = {list(self.volume)}: expected [min, max] with 0 <= min < max")
         return self
 
 
 class IngestParams(StageParams):
     """params.yaml: ingest."""
 
-    source: Literal["simulated", "files", "cfpb", "sql"]
-    start: date  # first UTC day of the window
-    end: date  # first UTC day after it
-    window_days: int = Field(ge=1)  # what a scheduled run makes of its end
-    revision: int = Field(ge=0)  # bumped to read again what a source has changed
-    reference: str  # file of the last good run
-    chunk_rows: int = Field(ge=1)  # rows in memory at once; changes no byte of the output
-    max_text_chars: int = Field(ge=1)  # a longer text goes to quarantine
-    keep_without_text: bool  # keep rows without text where the domain is about text
+    source: Literal["simulated", "files", "cfpb", "sql"] = Field(description="where rows come from")
+    start: date = Field(description="first UTC day of the window")
+    end: date = Field(description="first UTC day after the window; freshness is measured against it, not a clock")
+    window_days: int = Field(ge=1, description="length of the window of a run that is given only its end")
+    revision: int = Field(ge=0, description="increase it to read again what a source has changed")
+    reference: str = Field(description="file with the facts of the last good run")
+    chunk_rows: int = Field(default=50_000, ge=1, description="rows in memory at once; changes no byte of the output")
+    max_text_chars: int = Field(default=200_000, ge=1, description="characters; a longer text goes to quarantine")
+    keep_without_text: bool = Field(
+        default=False, description="true: keep rows without a text although the domain is about text"
+    )
     limits: LimitParams
-    files: FilesParams
-    cfpb: CfpbParams
-    sql: SqlParams
+    files: FilesParams = FilesParams()
+    cfpb: CfpbParams = CfpbParams()
+    sql: SqlParams = SqlParams()
 
     @model_validator(mode="after")
     def _window(self) -> Self:
         if self.start >= self.end:
-            raise ValueError(f"start = {self.start} is not before end = {self.end}; the window is half-open")
+            raise ValueError(f"start = {self.start} is not before end = {self.end}: the window is half-open")
         if self.source == "files" and not self.files.paths:
             raise ValueError("source = files needs files.paths")
         if self.source == "sql" and self.sql.query is None:

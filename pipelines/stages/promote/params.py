@@ -10,19 +10,28 @@ from pipelines.stats.slices import SliceParams
 class PromoteParams(StageParams):
     """params.yaml: promote."""
 
-    margin: float = Field(ge=0, lt=1)  # macro-F1 on `recent` that a release may lose against the champion
-    superiority: bool  # release only what is better than the champion
-    confidence: float = Field(gt=0.5, lt=1)  # of the one-sided bound that releases
-    better_confidence: float = Field(gt=0.5, lt=1)  # of the one-sided bound from which a candidate is called better
-    anchor_margin: float = Field(ge=0, lt=1)  # macro-F1 on `anchor` below the best champion so far; never adds up
-    slice_margin: float = Field(ge=0, lt=1)  # accuracy that a slice may lose; closes on evidence of more
-    prior_margin: float = Field(ge=0, lt=1)  # without a champion: macro-F1 above the majority class
-    min_rows: int = Field(ge=1)  # recent gold rows that a decision needs
-    cluster_by: tuple[str, ...]  # rows drawn together: text, entity, day or a feature
-    resamples: int = Field(ge=200)  # of the paired bootstrap
+    margin: float = Field(ge=0, lt=1, description="macro-F1 that a release may lose to the champion (lower bound)")
+    superiority: bool = Field(description="release only what is better than the champion")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the one-sided bound that releases")
+    better_confidence: float = Field(
+        default=0.975, gt=0.5, lt=1, description="of the one-sided bound above which a candidate counts as better"
+    )
+    anchor_margin: float = Field(
+        ge=0, lt=1, description="macro-F1 on `anchor` below the best champion so far; does not add up over releases"
+    )
+    slice_margin: float = Field(ge=0, lt=1, description="accuracy that a slice may lose; closes on evidence of more")
+    prior_margin: float = Field(ge=0, lt=1, description="without a champion: macro-F1 above the most frequent class")
+    min_rows: int = Field(ge=1, description="gold rows of the rolling test set that a decision needs")
+    cluster_by: tuple[str, ...] = Field(
+        default=("text", "entity", "day"),
+        description="rows that share one of these (or a feature) are drawn together by the bootstrap",
+    )
+    resamples: int = Field(default=2000, ge=200, description="resamples of the paired bootstrap")
     slices: SliceParams
-    profile: ProfileParams
+    profile: ProfileParams = ProfileParams()
     predicted_rows: int = Field(
-        ge=0
-    )  # rows never trained on, beside the gold ones, that the profile's answers come from
-    embedded_rows: int = Field(ge=0)  # rows of the window whose embedding the profile keeps, evenly spread over time
+        default=600, ge=0, description="rows never trained on, besides gold ones, whose predictions the profile keeps"
+    )
+    embedded_rows: int = Field(
+        default=1500, ge=0, description="rows whose embedding the profile keeps, evenly spread over time"
+    )
