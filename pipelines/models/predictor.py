@@ -62,7 +62,7 @@ class Predictor:
         return cls(manifest, load_scorer(manifest, folder=folder, base=base, device=device), folder=folder)
 
     def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Return one vector per text, shape (n, width), from the network as it was loaded; exports use it."""
+        """Return one vector per text, shape (n, width), from the network as it was loaded; `live.score` exports it."""
         return self._scorer.encode(ids, mask)
 
     def replace_encoder(self, vectors: Vectors) -> None:

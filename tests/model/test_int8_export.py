@@ -119,7 +119,7 @@ def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_
         same = (predictor.predict_proba(records).argmax(axis=1) == exact).mean()
         assert same == pytest.approx(agreement, abs=0.004)  # batches of other threads have other last bits
 
-    monkeypatch.setattr(quantize, "as_bytes", one_scale)
+    monkeypatch.setattr(quantize, "as_int8", one_scale)
     passed, bad = export(int8=True)
     assert not passed
     assert bad["agreement"]["outcome"] == "failed"

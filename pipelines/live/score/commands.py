@@ -51,9 +51,7 @@ def score(  # noqa: PLR0917  typer passes each option by name
 
 def score_export(
     model_version: Version = None,
-    int8: Annotated[
-        bool, typer.Option("--int8", help="multiply matrices in bytes; the parity gate is the same")
-    ] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="store matrices as int8; the parity gate is the same")] = False,
 ) -> None:
     """Export a version's network to a faster form, which is used once its parity gate has passed."""
     from pipelines.live.score.export import export_version

@@ -81,7 +81,7 @@ def write_export(
 ) -> dict[str, Any]:
     """Export the network of a model folder, `compare` it, and keep it with its verdict, whether it passed or not.
 
-    With a `sample` of records the export multiplies bytes, with scales that fit the sample.
+    With a `sample` of records the export is int8, with scales that fit the sample.
     """
     target = export_folder(model, exports=exports)
     with locked(target):
@@ -100,7 +100,7 @@ def write_export(
 def convert(predictor: Predictor, folder: Path, *, sample: pd.DataFrame | None = None) -> None:
     """Write the network with its pooling: token ids and mask in, one vector per text out, any batch size and length.
 
-    With a `sample` of records the network multiplies bytes, and the predictor cannot be used afterwards.
+    With a `sample` of records the network is int8, and the predictor cannot be used afterwards.
     """
     import openvino
     import torch
@@ -120,7 +120,7 @@ def convert(predictor: Predictor, folder: Path, *, sample: pd.DataFrame | None =
         network = openvino.convert_model(Network().eval(), example_input=(example, example))
     network.reshape({0: [-1, -1], 1: [-1, -1]})
     if sample is not None and not quantize(network, tokens=tokens_of(predictor, sample)):
-        raise InputError(f"{predictor.folder}: its network has no matrix that can be stored in bytes")
+        raise InputError(f"{predictor.folder}: its network has no matrix that can be stored as int8")
     openvino.save_model(network, folder / NETWORK, compress_to_fp16=False)
 
 

@@ -1,7 +1,8 @@
-"""Run an exported network: token ids to one vector per text, in padded batches of texts of similar length.
+"""Run an exported network: token ids in, one vector per text out, in padded batches of texts of similar length.
 
-The released model keeps the law of bytes (batches of one length, filled up by repetition, see models.encoder). An export
-answers under its parity gate instead, so its batches may be what is fastest: a text's last bits depend on its company.
+The released model is bitwise reproducible (batches of one length, filled up by repetition, see models.encoder). An
+export has passed a parity gate instead, so its batches may be the fastest ones: the last bits of a text's vector depend
+on the other texts of its batch.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from pipelines.models.encoder import Tokens
 if TYPE_CHECKING:
     import openvino
 
-BATCH_TOKENS = 1024  # with bytes 2 % faster than 512 or 2,048, in bfloat16 as fast; more of them share out better
-GROUP = 128  # neighboring activations of one token that share a scale, where the weights are bytes
-LENGTH_STEP = 8  # lengths are padded to a multiple: a batch of its own for every length costs more than the padding
+BATCH_TOKENS = 1024  # with int8 2 % faster than 512 or 2,048, in bfloat16 as fast; more batches share out better
+GROUP = 128  # neighboring activations of one token that share a scale, where the weights are int8
+LENGTH_STEP = 8  # lengths are padded to a multiple: a separate batch for every length costs more than the padding
 
 
 def padded_batches(
     lengths: Sequence[int], *, batch_tokens: int = BATCH_TOKENS, step: int = LENGTH_STEP
 ) -> Iterator[tuple[NDArray[np.int64], int]]:
-    """Row numbers and padded length of each batch, longest first; every row is in one batch."""
+    """Yield row numbers and padded length of each batch, longest first; every row is in one batch."""
     padded = -(-np.asarray(lengths, dtype=np.int64) // step) * step
     for width in sorted(set(padded.tolist()), reverse=True):
         rows = np.flatnonzero(padded == width)
@@ -36,7 +37,7 @@ def padded_batches(
 
 
 def filled(tokens: Tokens, rows: NDArray[np.int64], *, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the token ids (n, width) of the rows, padded with 0 on the right, and the mask that is 1 for each token."""
+    """Return token ids of the rows, padded with 0 on the right, and the mask, 1 where there is a token; (n, width)."""
     ids = np.zeros((len(rows), width), dtype=np.int64)
     mask = np.zeros_like(ids)
     for place, row in enumerate(rows):
@@ -46,7 +47,7 @@ def filled(tokens: Tokens, rows: NDArray[np.int64], *, width: int) -> tuple[NDAr
 
 
 class Exported:
-    """A compiled export; `streams` batches are computed side by side, each on its share of the threads."""
+    """A compiled export; `streams` batches are computed in parallel, each on its share of the threads."""
 
     def __init__(self, network: Path | openvino.Model, *, precision: str, threads: int, streams: int) -> None:
         import openvino
@@ -55,15 +56,15 @@ class Exported:
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP),  # of use where the weights are bytes, else without effect
-            "ENABLE_CPU_PINNING": False,  # processes side by side would be pinned to the same core
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP),  # for int8 weights, else without effect
+            "ENABLE_CPU_PINNING": False,  # parallel processes would be pinned to the same core
         }
         compiled = openvino.Core().compile_model(network, "CPU", settings)
         self._width = int(compiled.output(0).partial_shape[1].get_length())
         self._queue = openvino.AsyncInferQueue(compiled, streams)
 
     def __call__(self, tokens: Tokens) -> NDArray[np.float32]:
-        """Return one vector per text (n, width), in the order of the texts."""
+        """Return one vector per text, in the order of the texts, shape (n, width)."""
         out = np.empty((len(tokens), self._width), dtype=np.float32)
 
         def keep(request: Any, rows: NDArray[np.int64]) -> None:
@@ -78,7 +79,7 @@ class Exported:
 
 
 def native_precision() -> str:
-    """`bf16` where this processor multiplies it, else `f32`."""
+    """Return `bf16` if this processor supports it, else `f32`."""
     import openvino
 
     return "bf16" if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"

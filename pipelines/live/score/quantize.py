@@ -1,10 +1,10 @@
-"""An export whose matrix products multiply bytes, made of the network and a sample of texts like those it will meet.
+"""Quantize an exported network to int8, with scales from a sample of texts like those it will get.
 
-Matrices that keep or widen their input (attention, and the first of each feed-forward pair) multiply bytes by bytes.
-One scale serves the whole of such an input, so its channels are first brought nearer to each other and the weights
-take the factors over (SmoothQuant, Xiao et al. 2023, equation 4). The input of a narrowing matrix (the second of the
-pair) holds single values twenty times as large as the rest, which no one scale fits: there the weights alone are bytes,
-and OpenVINO finds a scale for each `GROUP` neighboring values (pipelines/live/score/exported.py) as it runs.
+Matrices that keep or widen their input (attention, and the first of each feed-forward pair) multiply int8 by uint8. One
+scale applies to the whole input, so the ranges of its channels are first made more equal and the weights take over the
+factors (SmoothQuant, Xiao et al. 2023, equation 4). The input of a narrowing matrix (the second of the pair) has single
+values twenty times as large as the rest, which one scale cannot cover: there only the weights are int8, and OpenVINO
+finds a scale for each `GROUP` neighboring values (pipelines/live/score/exported.py) at run time.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from pipelines.models.encoder import Tokens
 
-LARGEST = 127  # of a signed byte, the same on both sides of 0
-LEVELS = 256  # of a byte of an input
-TOKEN_RANK = 3  # of what holds a vector a token: text, token, channel
-STRENGTH = 0.75  # the share of the spread between an input's channels that its weights take over; .5 to 1 were tried
-SMALLEST = 1e-4  # stands for the largest value of a channel that is always 0
+LARGEST = 127  # of int8, symmetric around 0
+LEVELS = 256  # of an input in uint8
+TOKEN_RANK = 3  # of a tensor with one vector per token: text, token, channel
+STRENGTH = 0.75  # share of the spread between an input's channels that its weights take over; .5 to 1 were tried
+SMALLEST = 1e-4  # replaces the largest value of a channel that is always 0
 Floats = NDArray[np.float32]
 
 
@@ -41,24 +41,24 @@ class Matrix:
 
     @property
     def widens(self) -> bool:
-        """Whether it multiplies a vector a token and gives at least as many outputs as inputs."""
+        """Whether it multiplies one vector per token and has at least as many outputs as inputs."""
         each_token = self.product.input_value(0).get_partial_shape().rank.get_length() == TOKEN_RANK
         return bool(each_token and self.weights.shape[0] >= self.weights.shape[1])
 
     @property
     def source(self) -> tuple[str, int]:
-        """What it multiplies; query, key and value of a layer have one source."""
+        """Name and output of the node that it multiplies; query, key and value of a layer have one source."""
         value = self.product.input_value(0)
         return value.get_node().get_friendly_name(), value.get_index()
 
 
 def quantize(network: openvino.Model, *, tokens: Tokens) -> int:
-    """Put bytes in place of every constant matrix, with scales that fit `tokens`; returns of how many.
+    """Replace every constant matrix by int8 with scales that fit `tokens`, and return how many there were.
 
-    Raises InputError where there are no tokens to find scales with.
+    Raises InputError when there are no tokens to find scales with.
     """
     if not tokens:
-        raise InputError("int8 scales are fitted to records and the sample is empty: expected some hundreds")
+        raise InputError("the sample of records is empty: int8 scales are found with records, expected some hundreds")
     import openvino.opset13 as ops
 
     found = list(matrices(network))
@@ -73,7 +73,7 @@ def quantize(network: openvino.Model, *, tokens: Tokens) -> int:
             matrix.product.output(0).replace(product.output(0))
     for same, (low, high) in zip(together.values(), reach, strict=True):
         factors = smoothing(np.maximum(-low, high), weights=np.concatenate([matrix.weights for matrix in same]))
-        lowest, highest = min(0.0, (low / factors).min()), max(SMALLEST, (high / factors).max())  # 0 has a byte
+        lowest, highest = min(0.0, (low / factors).min()), max(SMALLEST, (high / factors).max())  # 0 has a level
         ends = [ops.constant(np.float32(end)) for end in (lowest, highest)]
         smooth = ops.multiply(same[0].product.input_value(0), ops.constant((1 / factors)[None, None, :]))
         values = ops.fake_quantize(smooth, *ends, *ends, LEVELS)
@@ -85,7 +85,7 @@ def quantize(network: openvino.Model, *, tokens: Tokens) -> int:
 
 
 def matrices(network: openvino.Model) -> Iterator[Matrix]:
-    """Every product with a constant matrix."""
+    """Yield every product with a constant matrix."""
     for node in network.get_ops():
         if node.get_type_name() != "MatMul" or node.input_value(1).get_node().get_type_name() != "Constant":
             continue
@@ -95,7 +95,7 @@ def matrices(network: openvino.Model) -> Iterator[Matrix]:
 
 
 def largest_values(network: openvino.Model, inputs: list[Matrix], *, tokens: Tokens) -> list[tuple[Floats, Floats]]:
-    """Smallest and largest value of each channel of each matrix's input, in float32, padding left out."""
+    """Return the smallest and largest value of each channel of each matrix's input, in float32, without padding."""
     import openvino
 
     watched = network.clone()
@@ -114,21 +114,21 @@ def largest_values(network: openvino.Model, inputs: list[Matrix], *, tokens: Tok
 
 
 def smoothing(largest: Floats, *, weights: Floats) -> Floats:
-    """What to divide each channel of an input by, and to multiply its weights with."""
+    """Return the factor of each channel: its input is divided by it and its weights are multiplied with it."""
     ours = np.maximum(largest, SMALLEST) ** STRENGTH
     return np.asarray(ours / np.maximum(np.abs(weights).max(axis=0), SMALLEST) ** (1 - STRENGTH), dtype=np.float32)
 
 
 def dequantized(weights: Floats) -> openvino.Node:
-    """Bytes times scales as a part of a network; OpenVINO multiplies the bytes themselves."""
+    """Return int8 values times scales as a part of a network; OpenVINO multiplies the int8 values themselves."""
     import openvino.opset13 as ops
 
-    values, scales = as_bytes(weights)
+    values, scales = as_int8(weights)
     return ops.multiply(ops.convert(ops.constant(values, dtype=np.int8), "f32"), ops.constant(scales))
 
 
-def as_bytes(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """Bytes, and the scale of each output channel."""
+def as_int8(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """Return weights as int8, and the scale of each output channel."""
     scales = np.abs(weights).max(axis=1, keepdims=True) / LARGEST
     scales = np.where(scales > 0, scales, 1.0).astype(np.float32)  # a channel of zeros
     return np.clip(np.round(weights / scales), -LARGEST, LARGEST).astype(np.int8), scales

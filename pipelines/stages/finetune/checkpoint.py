@@ -37,7 +37,7 @@ def folder_for(key: dict[str, Any], *, root: Path) -> Path:
 
 
 def code_digest() -> str:
-    """Return the sha256 of the code that training runs: a changed version never resumes from a checkpoint."""
+    """Return the sha256 of the code that training runs: other code never resumes from a checkpoint."""
     here, models = Path(__file__).parent, Path(pipelines.models.__path__[0])
     files = [*sorted(here.glob("*.py")), models / "encoder.py", models / "adapter.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

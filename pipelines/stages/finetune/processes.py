@@ -1,4 +1,8 @@
-"""Several processes of one training, one a GPU: copies of this command that accelerate joins into one."""
+"""Several processes of one training, one per GPU: copies of this command that accelerate joins.
+
+The processes find each other through the variables of torchrun (RANK, WORLD_SIZE, MASTER_ADDR, ...), which accelerate
+reads.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +21,19 @@ from pipelines.runtime.errors import InputError
 
 @contextmanager
 def together(processes: int) -> Iterator[bool]:
-    """Start the copies that are missing and give whether this process is the one that writes.
+    """Start the copies that are missing and yield whether this process is the one that writes.
 
-    A copy knows itself by RANK, as torchrun and `accelerate launch` set it too, and starts none.
+    A copy has RANK in its environment, as torchrun and `accelerate launch` also set it, and starts none. Raises
+    InputError when the machine has fewer GPUs than `processes`.
     """
     if processes == 1 or "RANK" in os.environ:
         yield os.environ.get("RANK", "0") == "0"
         return
     import torch
 
-    there = torch.cuda.device_count()
-    if there and processes > there:
-        raise InputError(
-            f"invalid finetune.processes = {processes}: expected {there}, one for each GPU of this machine"
-        )
+    gpus = torch.cuda.device_count()
+    if gpus and processes > gpus:
+        raise InputError(f"invalid finetune.processes = {processes}: expected at most {gpus}, one per GPU")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -50,7 +53,7 @@ def together(processes: int) -> Iterator[bool]:
 
 
 def _copy(rank: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """A copy of this command; its output is shown, and this process ended, only when it fails."""
+    """Start a copy of this command; if it fails, its output is shown and this process ends."""
     log = tempfile.TemporaryFile(prefix=f"perennial-process-{rank}-")  # noqa: SIM115  closed with the process
     copy = subprocess.Popen(
         [sys.executable, *sys.orig_argv[1:]],
@@ -64,7 +67,7 @@ def _copy(rank: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
 
 
 def _watch(rank: int, copy: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-    """End this process when a copy fails: it would wait for that copy forever."""
+    """End this process when a copy fails; otherwise it would wait for that copy forever."""
     code = copy.wait()
     if code in (0, -9):  # -9: killed by `together`, because this process itself is failing
         return

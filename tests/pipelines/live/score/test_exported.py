@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from pipelines.live.score.export import NETWORK, convert
 from pipelines.live.score.exported import Exported, filled, padded_batches
-from pipelines.live.score.quantize import quantize
 from pipelines.models.predictor import Predictor
 from pipelines.records.domain import load_domain
 from pipelines.runtime.errors import InputError
@@ -66,58 +65,15 @@ def test_an_export_answers_as_the_released_network_whatever_its_company(made, st
 
 
 @pytest.mark.slow
-def test_bytes_answer_about_as_the_released_network_and_an_empty_sample_is_refused(made, tmp_path):
+def test_int8_predicts_about_what_the_released_network_does_and_an_empty_sample_is_refused(made, tmp_path):
     records = pd.DataFrame({"id": [str(n) for n in range(len(TEXTS))], "text": TEXTS})
     predictor = Predictor.load(made / "model", precision="float32")
     expected = predictor.predict_proba(records)
-    with pytest.raises(InputError, match="sample holds none"):
+    with pytest.raises(InputError, match="sample of records is empty"):
         convert(Predictor.load(made / "model", precision="float32"), tmp_path, sample=records.iloc[:0])
     convert(Predictor.load(made / "model", precision="float32"), tmp_path, sample=records)
     assert (tmp_path / NETWORK).with_suffix(".bin").stat().st_size < (made / NETWORK).with_suffix(".bin").stat().st_size
     predictor.replace_encoder(Exported(tmp_path / NETWORK, precision="f32", threads=1, streams=1))
     found = predictor.predict_proba(records)
     assert np.abs(found - expected).max() < 0.05
-    assert np.abs(found - expected).max() > 0  # bytes it is, not the plain form
-
-
-def answer_of(network, ids, mask):
-    """Return the output of the network in float32."""
-    import openvino
-
-    compiled = openvino.Core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return compiled({0: ids, 1: mask})[0]
-
-
-def network_of(*, tokens_first: bool, weights: np.ndarray):
-    """Token ids and mask in, one number a token or a text times a matrix out."""
-    import openvino
-    import openvino.opset13 as ops
-
-    ids, mask = ops.parameter([-1, -1], np.int64), ops.parameter([-1, -1], np.int64)
-    floats = ops.multiply(ops.convert(ids, "f32"), ops.convert(mask, "f32"))
-    each = ops.unsqueeze(floats, ops.constant(2)) if tokens_first else ops.reduce_sum(floats, ops.constant(1), True)
-    wide = ops.matmul(each, ops.constant(np.ones((1, weights.shape[1]), dtype=np.float32)), False, False)
-    return openvino.Model([ops.matmul(wide, ops.constant(weights), False, True)], [ids, mask])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("tokens_first", [True, False])
-def test_bytes_of_any_network(tokens_first):
-    weights = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
-    weights[2] = 0  # a channel of zeros
-    network = network_of(tokens_first=tokens_first, weights=weights)
-    plain = network.clone()
-    tokens = [[3, 7, 9], [5]]
-    assert quantize(network, tokens=tokens) == 2
-    ids, mask = filled(tokens, np.array([0, 1]), width=3)
-    expected, found = (answer_of(model, ids, mask) for model in (plain, network))
-    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
-
-
-@pytest.mark.slow
-def test_an_input_that_is_always_zero_gives_zeros():
-    network = network_of(tokens_first=True, weights=np.ones((6, 4), dtype=np.float32))
-    quantize(network, tokens=[[0, 0]])
-    answer = answer_of(network, *filled([[0, 0]], np.array([0]), width=2))
-    assert np.isfinite(answer).all()
-    assert not answer.any()
+    assert np.abs(found - expected).max() > 0  # it is int8, not the plain form
