@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +14,8 @@ def register(app: typer.Typer) -> None:
     """Add the group `params` to the program."""
     group = typer.Typer(help="Parameters of this checkout.", no_args_is_help=True)
     group.command("set")(set_values)
+    group.command("list")(list_values)
+    group.command("check")(check_values)
     app.add_typer(group, name="params")
 
 
@@ -32,3 +36,30 @@ def set_values(
     changes = read_overrides(file) if file is not None else {}
     changes |= dict(parse_override(text) for text in values or ())
     report({"changed": set_parameters(Path.cwd(), changes, start=start, end=end)})
+
+
+def list_values(
+    section: Annotated[str | None, typer.Argument(help="One section, such as promote; default: all.")] = None,
+) -> None:
+    """Show every parameter: its value, where the value comes from, its default, what is accepted, what it means."""
+    from pipelines.runtime.listing import list_parameters
+    from pipelines.runtime.params import Parameters
+
+    for row in list_parameters(Parameters.read(Path.cwd()), section):
+        default = "" if row.source == "default" or row.default is None else f"; default {_shown(row.default)}"
+        typer.echo(f"{row.name} = {_shown(row.value)} ({row.source}{default})\n    accepts {row.accepted}; {row.description}")
+
+
+def check_values() -> None:
+    """Check all of params.yaml and the domain's file, and that the sources that they name exist."""
+    from pipelines.runtime.params import PARAMS_FILE, read_yaml
+    from pipelines.runtime.results import report
+    from pipelines.runtime.sections import check_sections
+
+    content = read_yaml(Path.cwd() / PARAMS_FILE)
+    check_sections(content, root=Path.cwd(), environment=os.environ, moved=list(content))
+    report({"valid": True, "sections": len(content)})
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False, default=str)
