@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipelines.live.release.run import stale_stages
-from pipelines.live.release.summary import _Evidence, _numbers
+from pipelines.live.release.summary import _numbers
+from pipelines.live.release.summary_tables import LastRun
 from pipelines.runtime.store import Store
 
 
@@ -33,4 +34,4 @@ def test_only_metrics_of_this_run_are_pointed_to(tmp_path, stale, shown):
     store = Store(tmp_path)
     for stage in ("ingest", "evaluate"):
         store.write_metrics(stage, {"rows": 1}, headline={})
-    assert _numbers(_Evidence(store, stale)).startswith(shown)
+    assert _numbers(LastRun(store, stale)).startswith(shown)
