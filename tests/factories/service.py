@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from pipelines.live.serve.answering import Answerer
-from pipelines.live.serve.app import Backend, create_app
+from pipelines.live.serve.app import create_app
 from pipelines.live.serve.commands import utc_now
+from pipelines.live.serve.endpoint import Backend
 from pipelines.live.serve.journal import Journal
 from pipelines.live.serve.metrics import Metrics
 from pipelines.live.serve.models import Loaded, Pair

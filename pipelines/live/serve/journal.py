@@ -9,6 +9,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,28 @@ def compact(folder: Path, *, schema: DomainSchema, live: Path) -> dict[str, int]
     return counts
 
 
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**62
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# Fields of a line that do not depend on the domain, each with its check and what is valid.
+FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("request_id", "record_id", "label"), (_is_name, "a string, not empty")),
+    **dict.fromkeys(("model_version", "text_length"), (_is_count, "an integer from 0")),
+    "schema_version": (lambda value: value == predictions.SCHEMA_VERSION, str(predictions.SCHEMA_VERSION)),
+    "role": (lambda value: value in predictions.ROLES, f"one of {', '.join(predictions.ROLES)}"),
+    "confidence": (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"),
+}
+
+
 def check_line(row: Any, *, schema: DomainSchema) -> dict[str, Any]:
     """Return the line's values, times in UTC; raise ValueError for the first field that is missing or invalid."""
     if not isinstance(row, dict):
@@ -139,18 +162,9 @@ def check_line(row: Any, *, schema: DomainSchema) -> dict[str, Any]:
     for name in predictions.columns_of(schema):
         if name not in row:
             raise ValueError(f"missing field {name}")
-    for name in ("request_id", "record_id", "label"):
-        if not isinstance(row[name], str) or not row[name]:
-            raise ValueError(f"invalid {name} = {row[name]!r}: expected a string, not empty")
-    for name in ("model_version", "text_length"):
-        if type(row[name]) is not int or not 0 <= row[name] < 2**62:
-            raise ValueError(f"invalid {name} = {row[name]!r}: expected an integer from 0")
-    if row["schema_version"] != predictions.SCHEMA_VERSION:
-        raise ValueError(f"invalid schema_version = {row['schema_version']!r}: expected {predictions.SCHEMA_VERSION}")
-    if row["role"] not in predictions.ROLES:
-        raise ValueError(f"invalid role = {row['role']!r}: expected one of {', '.join(predictions.ROLES)}")
-    if not _is_number(row["confidence"]) or not 0 <= row["confidence"] <= 1:
-        raise ValueError(f"invalid confidence = {row['confidence']!r}: expected a number from 0 to 1")
+    for name, (is_valid, expected) in FIELDS.items():
+        if not is_valid(row[name]):
+            raise ValueError(f"invalid {name} = {row[name]!r}: expected {expected}")
     for feature in schema.features:
         value = row[feature.name]
         valid = isinstance(value, str) if feature.kind == "category" else _is_number(value)
@@ -170,10 +184,6 @@ def _read(file: Path, *, schema: DomainSchema) -> tuple[list[dict[str, Any]], li
         except (ValueError, OverflowError, RecursionError) as error:  # the others are kept
             broken.append(f"{file.name} line {number}: {error}: {line[:500]!r}\n")
     return good, broken
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _time(row: dict[str, Any], name: str) -> datetime:

@@ -74,7 +74,8 @@ class Service:
 
     def app(self, *, token: str) -> FastAPI:
         """Return the app; when it stops, it closes the log and compacts it."""
-        from pipelines.live.serve.app import Backend, create_app
+        from pipelines.live.serve.app import create_app
+        from pipelines.live.serve.endpoint import Backend
 
         return create_app(
             Backend(answer=self.answer, convert=self.convert, ready=lambda: self.models.ready, stop=self.stop),
