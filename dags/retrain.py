@@ -60,12 +60,25 @@ with DAG(
         commits=["data/champion.json", "data/champion.dvc"],
     )
     stages = add_stage_tasks(PROJECT, STAGES, gate=GATE, before={}, after={})
-    shown = {"subject": "Release this model?", "decision": DECISION, "evidence": [METRICS]}
-    approve = ApproveOperator(task_id="approve", project=PROJECT, gate=GATE, **shown)
+    approve = ApproveOperator(
+        task_id="approve",
+        project=PROJECT,
+        subject="Release this model?",
+        decision=DECISION,
+        evidence=[METRICS],
+        gate=GATE,
+    )
     release = ReleaseOperator(task_id="release", project=PROJECT, arguments=[*COMMAND, "apply"])
-    result = {"asset": CHAMPION, "released": ("action", "release"), "result_of": "release", "metrics": METRICS}
-    last = [task.task_id for task in stages.last]
-    record = RecordOperator(task_id="record", project=PROJECT, after=last, trigger_rule="none_failed", **result)
+    record = RecordOperator(
+        task_id="record",
+        project=PROJECT,
+        asset=CHAMPION,
+        released=("action", "release"),
+        result_of="release",
+        after=[task.task_id for task in stages.last],
+        metrics=METRICS,
+        trigger_rule="none_failed",
+    )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7)
     stages.last >> approve >> release >> record
     add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup)

@@ -1,8 +1,8 @@
-"""A whole Airflow on this machine, for `make airflow`: `python scripts/airflow_local.py [--port N] [--smoke]`.
+"""Run a complete Airflow on this machine, for `make airflow`: `python scripts/airflow_local.py [--port N] [--smoke]`.
 
 Starts api-server, scheduler, dag-processor and triggerer with LocalExecutor, on the loopback interface only, on SQLite
-or on the PostgreSQL of `--db`. Everything it keeps is in `.airflow/`. Ctrl-C stops all of it. Runs in the
-orchestrator's environment.
+or on the PostgreSQL of `--db`. All its files are in `.airflow/`. Ctrl-C stops every component. Runs in the orchestrator's
+environment.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ START_SECONDS = 300.0
 
 
 def settings(home: Path, *, port: int, database: str | None, prefix: str, root: Path) -> dict[str, str]:
-    """Environment of every component; secrets are made once and kept in the home, readable by its owner only."""
+    """Return the environment of every component; secrets are made once and stored in the home, readable by its owner only."""
     kept = _secrets(home)
     bundle = [
         {
@@ -72,7 +72,7 @@ def settings(home: Path, *, port: int, database: str | None, prefix: str, root: 
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
         "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "5",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",  # a new commit's files are read at once
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",  # the files of a new commit are read at once
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW_CONN_FS_DEFAULT": '{"conn_type": "fs"}',  # what a FileSensor looks for
@@ -82,14 +82,14 @@ def settings(home: Path, *, port: int, database: str | None, prefix: str, root: 
     }
     if database:
         given["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database
-    # What the caller has set wins: a test or a site may want other intervals.
+    # Variables of the caller override these: a test or a site may need other intervals.
     own = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_HOME")}
     path = f"{root / 'dags'}{os.pathsep}{own['PYTHONPATH']}" if own.get("PYTHONPATH") else str(root / "dags")
     return {**given, **own, "AIRFLOW_HOME": str(home), "PYTHONPATH": path}
 
 
 def _secrets(home: Path) -> dict[str, str]:
-    """Keys of this installation: made at the first start, in a file for its owner's eyes only."""
+    """Return the keys of this installation: made at the first start, in a file that only its owner can read."""
     file = home / "secrets.json"
     if not file.is_file():
         from cryptography.fernet import Fernet
@@ -109,7 +109,7 @@ def _private(file: Path, content: dict[str, str]) -> None:
 
 
 def _with_parent() -> None:
-    """Runs in a component before it starts: it ends with this program even when that is killed outright (Linux)."""
+    """Run in a component before it starts: it ends with this program even when that is killed (Linux only)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6", use_errno=True).prctl(1, signal.SIGTERM)
 
@@ -132,7 +132,7 @@ class Airflow:
         return str(json.loads((self.home / "passwords.json").read_text())["admin"])
 
     def command(self, *arguments: str) -> None:
-        """Run one airflow command to its end; SystemExit with its last lines when it fails."""
+        """Run one airflow command; SystemExit with its last lines when it fails."""
         answer = subprocess.run(
             [sys.executable, "-m", "airflow", *arguments],
             env=self.environment,
@@ -147,19 +147,19 @@ class Airflow:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """SystemExit when another Airflow runs from this home, or anything answers on the port."""
+        """Hold the home; SystemExit when another Airflow runs from it, or when the port is in use."""
         with (self.home / "running.lock").open("a") as held:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise SystemExit(f"an Airflow is already running from {self.home}: stop that one first") from None
+                raise SystemExit(f"an Airflow is already running from {self.home}: stop it first") from None
             with socket.socket() as tried:
                 tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     tried.bind(("127.0.0.1", self.port))
                 except OSError as error:
                     raise SystemExit(
-                        f"port {self.port}: {error.strerror}. Another one: make airflow PORT=8081"
+                        f"port {self.port}: {error.strerror}. Choose another: make airflow PORT=8081"
                     ) from None
             yield
 
@@ -168,7 +168,7 @@ class Airflow:
         self.logs.mkdir(parents=True, exist_ok=True)
         self.command("db", "migrate")
         for name, (slots, text) in POOLS.items():
-            if not self.has_pool(name):  # someone may have given it other slots
+            if not self.has_pool(name):  # its slots may have been changed by an administrator
                 self.command("pools", "set", name, str(slots), text)
 
     def has_pool(self, name: str) -> bool:
@@ -178,7 +178,7 @@ class Airflow:
         return any(pool["pool"] == name for pool in json.loads(answer.stdout[answer.stdout.index("[") :]))
 
     def start(self, name: str) -> None:
-        """Start one component; its output goes to its own log file."""
+        """Start one component, with a log file of its own."""
         extra = ["--port", str(self.port)] if name == "api-server" else []
         with (self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
@@ -192,7 +192,7 @@ class Airflow:
             )
 
     def start_all(self) -> None:
-        """Start every component and wait until all of them say that they are well."""
+        """Start every component and wait until all report that they are healthy."""
         for name in COMPONENTS:
             self.start(name)
         until = time.monotonic() + START_SECONDS
@@ -201,7 +201,7 @@ class Airflow:
             if self.healthy():
                 return
             time.sleep(0.5)
-        raise SystemExit(f"Airflow did not come up within {START_SECONDS:.0f} seconds; see {self.logs}")
+        raise SystemExit(f"Airflow did not start within {START_SECONDS:.0f} seconds: see {self.logs}")
 
     def check_alive(self) -> None:
         """SystemExit with its log's last lines when a component has ended."""
@@ -211,7 +211,7 @@ class Airflow:
                 raise SystemExit(f"{name} ended with {process.returncode}:\n" + "\n".join(last))
 
     def healthy(self) -> bool:
-        """True when the api-server answers and has heard of every other component."""
+        """Return True when the api-server answers and has a heartbeat of every other component."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v2/monitor/health", timeout=3) as answer:
                 found = json.load(answer)
@@ -221,7 +221,7 @@ class Airflow:
         return all((found.get(part) or {}).get("status") == "healthy" for part in parts)
 
     def stop(self) -> None:
-        """Stop every component with SIGINT, workers first to finish; kill what is left after a while."""
+        """Stop every component with SIGINT, the scheduler with its workers first; kill what is left after a while."""
         order = [name for name in ("scheduler", "triggerer", "dag-processor", "api-server") if name in self.processes]
         for name in order:
             with contextlib.suppress(ProcessLookupError):
@@ -234,16 +234,16 @@ class Airflow:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.processes[name].pid, signal.SIGKILL)
             self.processes[name].wait()
-        # A stage runs in a session of its own: its task was stopped, so nobody would hear of its outcome.
+        # A stage runs in a session of its own: its task was stopped, and its outcome would be lost.
         end_all(f"{Project.from_environment(self.prefix, root=self.root).home}#", prefix=True)
 
     def client(self) -> Client:
-        """A REST client that is logged in as `admin`."""
+        """Return a REST client that is logged in as `admin`."""
         return Client(f"http://127.0.0.1:{self.port}", user="admin", password=self.password)
 
 
 class Client:
-    """The REST API, as any client would use it."""
+    """A client of the REST API."""
 
     def __init__(self, address: str, *, user: str, password: str) -> None:
         self.address = address
@@ -251,22 +251,22 @@ class Client:
         self.token = self.call("POST", "/auth/token", {"username": user, "password": password})["access_token"]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """One request; RuntimeError with the answer's text when it is refused."""
+        """Send one request and return the decoded answer; RuntimeError with the answer's text when it is refused."""
         headers = {"Content-Type": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.address + path, data=data, headers=headers, method=method)
-        # A busy machine answers late, and a read may be asked again. 503 says that SQLite was locked by the scheduler
-        # and nothing was done: anything may be asked again.
+        # A busy machine answers late, and a read may be repeated. 503 means that the scheduler had locked SQLite and
+        # nothing was done: any request may be repeated.
         for left in reversed(range(10)):
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:
                     return json.loads(answer.read() or b"null")
             except urllib.error.HTTPError as error:
                 if error.code != 503 or not left:
-                    said = error.read().decode(errors="replace")
-                    raise RuntimeError(f"{method} {path}: {error.code} {said}") from None
+                    body = error.read().decode(errors="replace")
+                    raise RuntimeError(f"{method} {path}: {error.code} {body}") from None
             except OSError:
                 if method != "GET" or left < 8:
                     raise
@@ -281,22 +281,22 @@ class Client:
         return str(self.call("POST", f"/api/v2/dags/{dag}/dagRuns", body)["dag_run_id"])
 
     def states(self, dag: str, run_id: str) -> dict[str, str]:
-        """State of each task of a run."""
+        """Return the state of each task of a run."""
         found = self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances?limit=200")["task_instances"]
         return {item["task_id"]: item["state"] for item in found}
 
     def why(self, dag: str, run_id: str) -> str:
-        """State of each task of a run, and the end of the log of every try of those that failed."""
+        """Return the state of each task of a run, and the end of the log of every try of the failed ones."""
         path = f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances"
         parts = [str(self.states(dag, run_id))]
         for task in self.call("GET", f"{path}?limit=200")["task_instances"]:
             for number in range(1, task["try_number"] + 1) if task["state"] == "failed" else ():
                 lines = self.call("GET", f"{path}/{task['task_id']}/logs/{number}?full_content=true")["content"]
-                said = [str(line.get("event") if isinstance(line, dict) else line) for line in lines]
+                events = [str(line.get("event") if isinstance(line, dict) else line) for line in lines]
                 details = [
                     str(line["error_detail"]) for line in lines if isinstance(line, dict) and "error_detail" in line
                 ]
-                parts += [f"{task['task_id']}, try {number}:", *said[-25:], *details[-2:]]
+                parts += [f"{task['task_id']}, try {number}:", *events[-25:], *details[-2:]]
         return "\n".join(parts)
 
     def wait(self, dag: str, run_id: str, *, seconds: float) -> str:
@@ -310,7 +310,7 @@ class Client:
         raise TimeoutError(f"{dag} {run_id} did not end in {seconds:.0f} s: {self.states(dag, run_id)}")
 
     def dags(self, expected: set[str], *, seconds: float = 120) -> None:
-        """Wait until the named DAGs are there and none has an import error."""
+        """Wait until the named DAGs exist; RuntimeError when a DAG file has an import error."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             errors = self.call("GET", "/api/v2/importErrors")["import_errors"]
@@ -324,7 +324,7 @@ class Client:
 
 @contextlib.contextmanager
 def running(airflow: Airflow) -> Iterator[Airflow]:
-    """An Airflow that is up inside the block and gone after it, whatever happens."""
+    """Start the Airflow, yield it, and stop it whatever happens in the block."""
     with airflow.claimed():
         try:
             airflow.prepare()
@@ -335,32 +335,32 @@ def running(airflow: Airflow) -> Iterator[Airflow]:
 
 
 def uncommitted(root: Path) -> str:
-    """A sentence about what runs do not see, or nothing."""
+    """Return a sentence about changes that runs do not include, or ""."""
     command = ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     files = answer.stdout.splitlines()
     if not files:
         return ""
     names = ", ".join(line[3:] for line in files[:5]) + (", ..." if len(files) > 5 else "")
-    return f"Runs use what is committed; they do not see your changes to {names}."
+    return f"Runs use committed files: your changes to {names} are not included."
 
 
 def port_of(text: str) -> int:
-    """Reads a port, for argparse; SystemExit in one line where it is none."""
+    """Return a port number, for argparse; SystemExit when it is invalid."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        raise SystemExit(f"PORT = {text!r} is no port; a whole number from 1 to 65535 would be right")
+        raise SystemExit(f"invalid PORT = {text!r}: expected an integer from 1 to 65535")
     return int(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run Airflow until Ctrl-C, or, with --smoke, only until it has come up and every DAG is there."""
+    """Run Airflow until Ctrl-C, or, with --smoke, until it has started and every DAG exists."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=port_of, default=8080)
-    parser.add_argument("--db", default="", help="SQLAlchemy address of a PostgreSQL metadata store; empty: SQLite")
+    parser.add_argument("--db", default="", help="SQLAlchemy URL of a PostgreSQL metadata database (default: SQLite)")
     parser.add_argument("--home", type=Path, default=ROOT / ".airflow")
     parser.add_argument("--prefix", default="PERENNIAL", help="prefix of the project's environment variables")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout whose DAGs run")
-    parser.add_argument("--smoke", action="store_true", help="come up, look at every DAG, stop")
+    parser.add_argument("--smoke", action="store_true", help="start, check that every DAG is imported, stop")
     given = parser.parse_args(arguments)
     database = given.db.replace("postgresql://", "postgresql+psycopg2://", 1) if given.db else None
     airflow = Airflow(

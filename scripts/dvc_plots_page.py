@@ -4,6 +4,7 @@ Usage: python scripts/dvc_plots_page.py PAGE
 """
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import vl_convert
@@ -30,7 +31,7 @@ def main(page: Path) -> None:
     bundle = vl_convert.javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
     marks = ("{scripts}", "{plot_divs}", "{refresh_tag}", "</script")
     if found := [mark for mark in marks if mark in bundle]:
-        raise SystemExit(f"{page}: the drawing code of vl-convert {vl_convert.__version__} holds {found}")
+        raise SystemExit(f"{page}: the drawing code of vl-convert {version('vl-convert-python')} contains {found}")
     text = PAGE.format(refresh_tag="{refresh_tag}", plot_divs="{plot_divs}", bundle=bundle)
     partial = page.with_name(page.name + ".partial")
     page.parent.mkdir(parents=True, exist_ok=True)

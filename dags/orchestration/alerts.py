@@ -35,7 +35,7 @@ def owner(project: Project, run_id: str | None = None) -> str:
 
 def send(project: Project, *, message: str, run_id: str | None = None, **more: Any) -> dict[str, Any]:
     """Record an alert and send it; a web hook that fails is logged, never raised."""
-    alert = {
+    alert: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "owner": owner(project, run_id),
         "message": message,

@@ -70,8 +70,7 @@ class GitFolderBundle(BaseDagBundle):
         )
         partial = target.with_name(f"{commit}.partial")
         with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
-            filtered = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 and later
-            archive.extractall(partial, **filtered)  # noqa: S202  made by git archive
+            archive.extractall(partial, filter="data")
         # Files have the time of their commit, and the DAG processor reads only what is younger than its last scan.
         for file in partial.rglob("*"):
             os.utime(file)
@@ -88,7 +87,8 @@ class GitFolderBundle(BaseDagBundle):
         if not commit:
             pointer = self.base_dir / "newest"
             commit = pointer.read_text().strip() if pointer.is_file() else "none"
-        return self.versions_dir / commit / self.subdir
+        folder: Path = self.versions_dir / commit / self.subdir
+        return folder
 
     def view_url(self, version: str | None = None) -> str | None:
         """A local repository has no page."""

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from . import lockfile
@@ -42,7 +43,9 @@ class DvcCheckout:
         with locked(self.path / ".dvc" / "tmp" / "lock"):
             yield
 
-    def run(self, arguments: Sequence[str], *, keep: Sequence[int] = (), **variables: str) -> str:
+    def run(
+        self, arguments: Sequence[str], *, keep: Sequence[int] = (), variables: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
         """Run a short command and return its stdout; WorkspaceError with its last lines when it fails."""
         answer = subprocess.run(
             list(arguments),
@@ -63,7 +66,7 @@ class DvcCheckout:
         """Run a short command and return the object that it wrote to its result file; WorkspaceError without one."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "result.json"
-            self.run(arguments, **{self.project.result_variable: str(file)})
+            self.run(arguments, variables={self.project.result_variable: str(file)})
             result = read_object(file)
         if result is None:
             raise WorkspaceError(f"{' '.join(arguments)} wrote no result to ${self.project.result_variable}")

@@ -82,8 +82,8 @@ def add_stage_tasks(
     ids = {name: task_id(name) for name in names}
     if len(set(ids.values())) < len(names):
         raise GraphError(f"two stages have the same task id: {sorted(ids.items())}")
-    for side, hooks in (("before", before or {}), ("after", after or {})):
-        if unknown := sorted(set(hooks) - set(names)):
+    for side, given in (("before", before or {}), ("after", after or {})):
+        if unknown := sorted(set(given) - set(names)):
             raise GraphError(f"{side}: unknown stage {', '.join(unknown)}: expected one of {', '.join(names)}")
     tasks = {stage["name"]: _task(project, stage, gate=gate) for stage in stages}
     upstream = direct_upstream(upstream_of(stages))

@@ -66,7 +66,8 @@ class Project:
         if self.schedules_from is None:
             return None
         table = CronDataIntervalTimetable(cron, timezone="UTC")
-        return table.infer_manual_data_interval(run_after=self.schedules_from.replace(tzinfo=UTC)).end
+        began: datetime = table.infer_manual_data_interval(run_after=self.schedules_from.replace(tzinfo=UTC)).end
+        return began
 
     @property
     def actor_variable(self) -> str:

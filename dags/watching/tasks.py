@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -68,7 +69,7 @@ class DecidedOperator(CommandOperator):
     `{key}` and `{reason}` in an option are replaced by the decision's key and reason.
     """
 
-    template_fields = ()
+    template_fields: Sequence[str] = ()
 
     def __init__(self, *, action: str, **rest: Any) -> None:
         super().__init__(**rest)

@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.chaos,
     pytest.mark.timeout(900),
-    # A task that is killed on purpose leaves a child that nobody waits for; that is what these tests are about.
+    # A task that is killed on purpose leaves a child without a parent that waits for it; these tests are about that.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
@@ -261,7 +261,7 @@ def test_a_stage_that_outlives_its_task_is_ended_with_it(light, project) -> None
 
 @pytest.fixture(scope="module")
 def _done(_templates: LightRepository, tmp_path_factory: pytest.TempPathFactory):
-    """A light repository with a run whose stages are all done, in the place where each test finds a copy of it."""
+    """A light repository with a run whose stages are all done; each test gets a copy in the same place."""
     folder = tmp_path_factory.mktemp("done")
     light = copy_of(_templates, folder / "light")
     with pytest.MonkeyPatch.context() as patch:
@@ -383,7 +383,7 @@ def test_inputs_that_are_nowhere_stop_a_stage_with_a_clear_message(light, projec
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system, which needs root")
-def test_a_full_disk_is_said_and_the_next_try_goes_on(light, project, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_next_try_continues(light, project, tmp_path: Path) -> None:
     home = tmp_path / "small"
     home.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(home)], capture_output=True)

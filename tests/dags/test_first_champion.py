@@ -49,6 +49,6 @@ def test_this_repository_from_trigger_to_its_first_champion(tmp_path: Path, monk
         "every stage is recorded"
     )
     history = [TOOLS / "python", "-m", "pipelines", "history", "--json"]
-    said = subprocess.run(history, check=True, cwd=root, env=plain(PERENNIAL_HOME=str(home)), stdout=subprocess.PIPE)
-    assert [(line["action"], line["from"], line["to"]) for line in json.loads(said.stdout)] == [("release", None, 1)]
+    answer = subprocess.run(history, check=True, cwd=root, env=plain(PERENNIAL_HOME=str(home)), stdout=subprocess.PIPE)
+    assert [(line["action"], line["from"], line["to"]) for line in json.loads(answer.stdout)] == [("release", None, 1)]
     assert not marked(f"{home}#", prefix=True), "nothing is left behind"

@@ -133,7 +133,7 @@ def test_processes_are_found_without_any_record(command: Command, tmp_path: Path
     assert command.process.wait() == -signal.SIGKILL
 
 
-def test_a_record_of_another_boot_or_a_reused_pid_kills_nobody(command: Command, tmp_path: Path) -> None:
+def test_a_record_of_another_boot_or_a_reused_pid_kills_no_process(command: Command, tmp_path: Path) -> None:
     bystander = subprocess.Popen(["sleep", "100"], start_new_session=True)
     try:
         for record in (

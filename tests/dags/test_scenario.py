@@ -1,4 +1,4 @@
-"""The whole story under a real scheduler: drift comes, one retraining answers it, it clears, a bad model goes back."""
+"""The whole loop under a real scheduler: inputs drift, one retraining follows, a bad model is rolled back."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_drift_one_retraining_clear_again_and_a_bad_model_goes_back(tmp_path: Pa
         assert (first["action"], first["branch"]) == ("nothing", "alert"), first["reason"]
         second, _ = watch.week(BREACH, version=1)
         assert (second["action"], second["since"]) == ("retrain", MOVED.isoformat()), second["reason"]
-        (retrained,) = watch.trained()  # it runs while the next look is taken
+        (retrained,) = watch.trained()  # it runs while the next check is made
         run("score", start=BREACH.isoformat(), end=(BREACH + timedelta(days=1)).isoformat())
         again, _ = watch.week(BREACH + timedelta(days=1), version=1, model_version=1)
         assert (again["action"], again["branch"]) == ("nothing", "done"), again["reason"]
@@ -62,7 +62,7 @@ def test_drift_one_retraining_clear_again_and_a_bad_model_goes_back(tmp_path: Pa
             assert verdict["reference"]["moved_since"] == MOVED.isoformat()
         assert len(watch.trained()) == 1, "one cause, one retraining"
 
-        world.step("sabotage")
+        world.step("faulty")
         assert aliases(world)["champion"] == 3
         run("rollback", reason="its answers are wrong")
     assert aliases(world)["champion"] == 2
@@ -74,8 +74,8 @@ def test_drift_one_retraining_clear_again_and_a_bad_model_goes_back(tmp_path: Pa
 def history(world: World) -> list[dict]:
     """Lines of the champion's history, their chain checked."""
     command = [TOOLS / "python", "-m", "pipelines", "history", "--json"]
-    said = subprocess.run(command, check=True, cwd=world.root, env=_own(world), stdout=subprocess.PIPE)
-    return json.loads(said.stdout)
+    answer = subprocess.run(command, check=True, cwd=world.root, env=_own(world), stdout=subprocess.PIPE)
+    return json.loads(answer.stdout)
 
 
 def aliases(world: World) -> dict[str, int]:
@@ -86,10 +86,10 @@ def aliases(world: World) -> dict[str, int]:
         "found = Registry.open(Project.open()); names = ('champion', 'challenger', 'previous'); "
         "print(json.dumps({name: found.alias(name) for name in names if found.alias(name)}))"
     )
-    said = subprocess.run(
+    answer = subprocess.run(
         [TOOLS / "python", "-c", asked], check=True, cwd=world.root, env=_own(world), stdout=subprocess.PIPE
     )
-    return json.loads(said.stdout)
+    return json.loads(answer.stdout)
 
 
 def _own(world: World) -> dict[str, str]:

@@ -67,8 +67,8 @@ def test_a_second_airflow_is_refused(light, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "http"])
-def test_what_is_no_port_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(SystemExit, match=rf"^PORT = '{text}' is no port; a whole number .* would be right$"):
+def test_an_invalid_port_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(SystemExit, match=rf"^invalid PORT = '{text}': expected an integer from 1 to 65535$"):
         main([f"--port={text}"])
 
 
@@ -113,7 +113,7 @@ def test_a_closed_gate_is_red_without_a_retry_and_names_the_owner(up) -> None:
     assert now == before
 
 
-def test_a_person_may_say_no(up) -> None:
+def test_a_person_may_reject_a_release(up) -> None:
     light, _, client = up
     before = _versions(light)
     run = client.trigger("light", {"approval": True, "overrides": {"ingest.rows": 46}, "reason": "please check"})

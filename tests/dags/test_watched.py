@@ -1,4 +1,4 @@
-"""drift_watch under a real scheduler: five faults get five right actions, and no storm of breaches trains twice."""
+"""drift_watch under a real scheduler: five faults cause five right actions, and 200 breaches cause one retraining."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NEXT, OVER = date(2025, 10, 6), date(2025, 12, 8)  # days of `watched/world.py`
 
 
 class World:
-    """A watched repository in a folder, beside its state root; see `watched/world.py`."""
+    """A watched repository and its state root in a folder; see `watched/world.py`."""
 
     def __init__(self, folder: Path, *, steps: str = "world.py") -> None:
         self.steps = ROOT / "tests" / "dags" / "watched" / steps
@@ -72,14 +72,14 @@ class World:
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """Lines of a file of the live state."""
-        return self.said(self.live / name)
+        return self.lines_of(self.live / name)
 
     def alerts(self) -> list[dict[str, Any]]:
-        """What the owner was told."""
-        return self.said(self.home / "alerts.jsonl")
+        """The alerts that the owner was sent."""
+        return self.lines_of(self.home / "alerts.jsonl")
 
-    def said(self, file: Path) -> list[dict[str, Any]]:
-        """Lines of a file, none where it is not there."""
+    def lines_of(self, file: Path) -> list[dict[str, Any]]:
+        """Lines of a file; none when it does not exist."""
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def decision(self, verdict: str) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class World:
 
 
 class Watch:
-    """drift_watch, asked for one window after another."""
+    """drift_watch, run for one window after another."""
 
     def __init__(self, world: World, client: Client) -> None:
         self.world, self.client = world, client
@@ -119,7 +119,7 @@ def monday(day: date, weeks: int = 1) -> date:
 
 def test_five_faults_get_five_right_actions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(tmp_path)
-    world.step("make", "0")  # no cooldown: minutes stand for the months between the fourth fault and the fifth
+    world.step("make", "0")  # no cooldown: minutes take the place of the months between the fourth fault and the fifth
     with running(world.airflow(monkeypatch, store=None)) as airflow:
         client = airflow.client()
         client.dags({"drift_watch", "retrain"})
@@ -139,8 +139,8 @@ def test_five_faults_get_five_right_actions(tmp_path: Path, monkeypatch: pytest.
             assert f"{sign}: " in decision["reason"] and named in decision["reason"]
             assert not decision["retrain"] and not decision["rollback"]
             assert (states["tell"], states["trigger_retrain"], states["confirm"]) == ("success", "skipped", "skipped")
-            told = world.alerts()[-1]
-            assert told["kind"] == "alert" and sign in told["message"] and "@" in told["owner"]
+            alert = world.alerts()[-1]
+            assert alert["kind"] == "alert" and sign in alert["message"] and "@" in alert["owner"]
         assert watch.trained() == [], "a broken feed is never retrained on"
 
         decision, states = watch.week(date(2025, 9, 29), version=1)
@@ -258,7 +258,7 @@ def _storm(world: World, airflow: Airflow, client: Client, watch: Watch) -> None
 
 
 def test_cooldown_and_budget_outlive_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both stand in files: what is started again forgets neither."""
+    """Both are in files: a restarted component reads them."""
     world = World(tmp_path)
     world.step("make", "14")
     with running(world.airflow(monkeypatch, store=None)) as airflow:

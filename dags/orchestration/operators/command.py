@@ -18,7 +18,7 @@ class CommandOperator(WorkspaceOperator):
     outlets carries the result. A command that succeeds without a result fails the task, unless `result=False`.
     """
 
-    template_fields = ("arguments",)
+    template_fields: Sequence[str] = ("arguments",)
 
     def __init__(self, *, arguments: Sequence[str], result: bool = True, **rest: Any) -> None:
         super().__init__(**rest)

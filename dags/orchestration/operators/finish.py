@@ -55,7 +55,7 @@ class RecordOperator(WorkspaceOperator):
         command = self.take_over(workspace, self.task_id)
         self.follow(workspace, command, workspace.dvc.arguments("push", "--run-cache"))
         tag = record.push(workspace, promoted=promoted)
-        made = {"revision": workspace.tree.head, "branch": workspace.branch, "tag": tag}
+        made: dict[str, Any] = {"revision": workspace.tree.head, "branch": workspace.branch, "tag": tag}
         if promoted:
             made["version"] = result.get("version")
             metrics = (read_object(workspace.path / self.metrics) or {}) if self.metrics else {}

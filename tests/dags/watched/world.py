@@ -1,7 +1,7 @@
 """A watched world for tests of `drift_watch`: `python tests/dags/watched/world.py FOLDER make|succeed|storm`.
 
-`make` writes this repository into FOLDER with a `retrain` that stands for the real one, a small champion (words and
-a linear model, trained on the simulated stream) and what it answered in live weeks into which five faults were put,
+`make` writes this repository into FOLDER with a `retrain` in place of the real one, a small champion (words and
+a linear model, trained on the simulated stream) and its predictions in live weeks with five injected faults,
 each with quiet weeks before it. `succeed` makes version 2 champion, and gives it weeks of its own. `storm` writes a
 verdict a day in which each of `COLUMNS` columns is in breach. Runs in the pipeline's environment.
 """
@@ -66,7 +66,7 @@ def succeed(folder: Path) -> None:
 
 
 def storm(folder: Path) -> None:
-    """Verdicts of the breach, one a day, each with COLUMNS columns that moved; written where nobody looks yet."""
+    """Verdicts of the breach, one a day, each with COLUMNS columns that moved; written where drift_watch does not read yet."""
     from pipelines.live.drift.live import count_live
     from pipelines.live.drift.measure import Week, find_reference
     from pipelines.live.drift.params import DriftParams
@@ -121,7 +121,7 @@ def _write_verdict(file: Path, body: dict[str, Any]) -> None:
 
 
 class Champion:
-    """A model of words that answers as well as its training lets it, registered without weights: nobody serves it."""
+    """A model of words that predicts as well as its training allows, registered without weights, since no test serves it."""
 
     def __init__(self, version: int, records: Any, *, start: date, end: date) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -135,7 +135,7 @@ class Champion:
         self.model = make_pipeline(TfidfVectorizer(min_df=2), LogisticRegression(C=20.0, max_iter=300))
         self.model.fit(self.trained["text"], self.trained["gold"])
 
-    def said(self, records: Any) -> Any:
+    def predicted(self, records: Any) -> Any:
         """The records with its label and confidence."""
         shares = self.model.predict_proba(records["text"])
         return records.assign(label=self.model.classes_[shares.argmax(axis=1)], confidence=shares.max(axis=1))
@@ -145,7 +145,7 @@ class Champion:
         from pipelines.monitoring import predictions as log
         from pipelines.records.domain import load_domain
 
-        rows = self.said(records).rename(columns={"id": "record_id"})
+        rows = self.predicted(records).rename(columns={"id": "record_id"})
         rows = rows.assign(
             request_id=rows["record_id"], served_at=rows["received_at"], model_version=self.version, role="champion",
             schema_version=1, text_length=rows["text"].str.len(),
@@ -178,7 +178,7 @@ class Champion:
             numbers=[item.name for item in schema.features if item.kind == "number"],
             labels=schema.labels,
             params=freeze.model_copy(update={"directions": 0}),
-            predictions=self.said(self.reference.drop(self.trained.index)),
+            predictions=self.predicted(self.reference.drop(self.trained.index)),
         ).write(package / "profile")
         (model / "MLmodel").write_text("flavors: {}\n")
         manifest = {"git_commit": None, "dvc_lock": None, "model_digest": self.digest, "files": file_digests(package)}
@@ -199,8 +199,8 @@ def _stream(start: date, end: date) -> Any:
     from pipelines.runtime.params import section
 
     domain = load_domain()
-    knobs = section("simulator") | {"rows_per_day": ROWS_PER_DAY, "faults": FAULTS}
-    raw = pd.concat(domain.simulate(start=start, end=end, seed=11, **knobs), ignore_index=True)
+    given = section("simulator") | {"rows_per_day": ROWS_PER_DAY, "faults": FAULTS}
+    raw = pd.concat(domain.simulate(start=start, end=end, seed=11, **given), ignore_index=True)
     records = domain.to_records(domain.normalize(raw.astype(object).where(raw.notna(), None)))
     return records[records["text"] != ""].drop_duplicates("id").reset_index(drop=True)
 
