@@ -61,12 +61,7 @@ with DAG(
     )
     stages = add_stage_tasks(PROJECT, STAGES, gate=GATE, before={}, after={})
     approve = ApproveOperator(
-        task_id="approve",
-        project=PROJECT,
-        subject="Release this model?",
-        decision=DECISION,
-        evidence=[METRICS],
-        gate=GATE,
+        task_id="approve", project=PROJECT, subject="Release this model?", decision=DECISION, show=[METRICS], gate=GATE
     )
     release = ReleaseOperator(task_id="release", project=PROJECT, arguments=[*COMMAND, "apply"])
     record = RecordOperator(

@@ -219,7 +219,7 @@ def test_a_person_who_approves_sees_what_the_run_was_asked_for_and_what_is_left_
     flow.do(flow.prepare)
     workspace = Workspace(project, "asked")
     (workspace.path / "long.json").write_text(json.dumps({"text": "x" * 7000}))
-    given = {"decision": ("d", "a", "b"), "evidence": ["long.json"], "gate": ["python", "project.py", "gate"]}
+    given = {"decision": ("d", "a", "b"), "show": ["long.json"], "gate": ["python", "project.py", "gate"]}
     ask = ApproveOperator(task_id="ask", subject="?", project=project, **given)
     page = ask._page(workspace, {"action": "release"})
     assert "| owner | `a\\|b 'c'` |" in page

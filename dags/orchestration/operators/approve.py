@@ -21,7 +21,7 @@ class ApproveOperator(ApprovalOperator):
     """Ask a person, and show the evidence; without the run parameter `approval` the task succeeds at once.
 
     `decision`: file, key and value of a decision that needs approval; any other value needs none.
-    `evidence`: JSON files to show. `gate`: the command that answers whether the gate of a stage is open.
+    `show`: JSON files of evidence to show. `gate`: the command that answers whether the gate of a stage is open.
     """
 
     def __init__(
@@ -29,14 +29,14 @@ class ApproveOperator(ApprovalOperator):
         *,
         project: Project,
         decision: tuple[str, str, str],
-        evidence: Sequence[str],
+        show: Sequence[str],
         gate: Sequence[str],
         **rest: Any,
     ) -> None:
         super().__init__(body="", **rest)
         self.project = project
         self.decision = decision
-        self.evidence = list(evidence)
+        self.show = list(show)
         self.gate = list(gate)
 
     def execute(self, context: Any) -> Any:
@@ -69,7 +69,7 @@ class ApproveOperator(ApprovalOperator):
             if (verdict := stage["airflow"].get("verdict"))
         ]
         parts.append("\n".join(["| gate | | checks | |", "|---|---|---|---|", *(gate.row() for gate in gates)]))
-        for name in self.evidence:
+        for name in self.show:
             text = json.dumps(read_object(workspace.path / name) or {}, indent=1, ensure_ascii=False)
             left = f"\n\n{len(text) - EVIDENCE_LETTERS:,} more characters: `git show {head}:{name}`"
             shown = f"### {name}\n```json\n{text[:EVIDENCE_LETTERS]}\n```"

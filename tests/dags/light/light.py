@@ -46,7 +46,7 @@ with DAG(
     )
     stages = add_stage_tasks(PROJECT, STAGES, gate=GATE)
     approve = ApproveOperator(
-        task_id="approve", project=PROJECT, subject="Release?", decision=DECISION, evidence=[], gate=GATE
+        task_id="approve", project=PROJECT, subject="Release?", decision=DECISION, show=[], gate=GATE
     )
     release = ReleaseOperator(task_id="release", project=PROJECT, arguments=["python", "release.py", "apply"])
     record = RecordOperator(

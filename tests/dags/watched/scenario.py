@@ -34,18 +34,16 @@ def make(folder: Path) -> None:
     write_checkout(folder)
     root = enter(folder)
     from pipelines.runtime.overrides import edit_file
-    from pipelines.runtime.params import domain_path
+    from pipelines.runtime.project import Project
 
     edit_file(root / "params.yaml", PARAMETERS)
     moved = {"simulator": {"rows_per_day": 20, "drift_date": MOVED, "drift": {"covariate": 0.8}}}
-    edit_file(domain_path(root) / "params.yaml", moved)
+    edit_file(Project.open(root).domain_folder / "params.yaml", moved)
     _git(root, "commit", "--quiet", "--all", "--message", "inputs that drift")
     environment = os.environ | {"PERENNIAL_MODELS": str(folder / "models"), "HF_HUB_OFFLINE": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     subprocess.run([sys.executable, "-m", "pipelines", "run"], cwd=root, env=environment, check=True)
-    _git(
-        root, "checkout", "--quiet", "--", "."
-    )  # the registry has the evidence of this run; later runs clone what is committed
+    _git(root, "checkout", "--quiet", "--", ".")  # later runs clone what is committed
 
 
 def faulty(folder: Path) -> None:
@@ -53,14 +51,15 @@ def faulty(folder: Path) -> None:
     root = enter(folder)
     from pipelines.live.loop.fault_injection import register_faulty_version
     from pipelines.live.release.registry import CHAMPION, Registry
-    from pipelines.records.domain import load_domain
+    from pipelines.records.domain import Domain
     from pipelines.runtime.project import Project
 
-    registry = Registry.open(Project.open())
+    project = Project.open(root)
+    registry = Registry.open(project)
     champion = registry.alias(CHAMPION)
     assert champion is not None
-    schema = load_domain().schema
-    bad = register_faulty_version(registry, of=champion, schema=schema, project=Project.open(root))
+    schema = Domain(project.domain_folder).schema
+    bad = register_faulty_version(registry, of=champion, schema=schema, project=project)
     registry.move_alias(CHAMPION, bad)
 
 

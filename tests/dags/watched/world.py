@@ -66,7 +66,7 @@ def succeed(folder: Path) -> None:
 
 
 def storm(folder: Path) -> None:
-    """Verdicts of the breach, one a day, each with COLUMNS columns that moved; written where drift_watch does not read yet."""
+    """One verdict of the breach per day, each with COLUMNS drifted columns, in a folder that drift_watch does not read."""
     from pipelines.live.drift.live import count_live
     from pipelines.live.drift.measure import Week, find_reference
     from pipelines.live.drift.params import DriftParams
@@ -113,6 +113,14 @@ def _live() -> Path:
     return live_folder(Project.open())
 
 
+def _domain() -> Any:
+    """The checkout's domain."""
+    from pipelines.records.domain import Domain
+    from pipelines.runtime.project import Project
+
+    return Domain(Project.open().domain_folder)
+
+
 def _write_verdict(file: Path, body: dict[str, Any]) -> None:
     body = {name: value for name, value in body.items() if name != "digest"}
     body["digest"] = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
@@ -121,7 +129,7 @@ def _write_verdict(file: Path, body: dict[str, Any]) -> None:
 
 
 class Champion:
-    """A model of words that predicts as well as its training allows, registered without weights, since no test serves it."""
+    """A model of words, registered without its weights, since no test serves it."""
 
     def __init__(self, version: int, records: Any, *, start: date, end: date) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -143,14 +151,13 @@ class Champion:
     def answer(self, records: Any) -> None:
         """Write its predictions as scoring does."""
         from pipelines.monitoring import predictions as log
-        from pipelines.records.domain import load_domain
 
         rows = self.predicted(records).rename(columns={"id": "record_id"})
         rows = rows.assign(
             request_id=rows["record_id"], served_at=rows["received_at"], model_version=self.version, role="champion",
             schema_version=1, text_length=rows["text"].str.len(),
         )  # fmt: skip
-        log.add_predictions(_live(), log.as_predictions(rows, schema=load_domain().schema))
+        log.add_predictions(_live(), log.as_predictions(rows, schema=_domain().schema))
 
     def register(self) -> None:
         """Register it with the profile that `promote` would freeze, and make it champion."""
@@ -158,16 +165,15 @@ class Champion:
         from pipelines.live.release.package import file_digests
         from pipelines.live.release.registry import CHAMPION, Registry
         from pipelines.profile.freeze import build_profile
-        from pipelines.records.domain import load_domain
         from pipelines.runtime import store
-        from pipelines.runtime.params import load_params
         from pipelines.runtime.project import Project
         from pipelines.stages.promote.params import PromoteParams
 
-        schema, registry = load_domain().schema, Registry.open(Project.open())
+        project = Project.open()
+        schema, registry = _domain().schema, Registry.open(project)
         model = Path.cwd() / "made" / str(self.version)
         package = model / "artifacts" / "package"
-        freeze = load_params("promote", PromoteParams).profile
+        freeze = project.section("promote", PromoteParams).profile
         build_profile(
             self.reference,
             start=self.start,
@@ -195,11 +201,10 @@ def _stream(start: date, end: date) -> Any:
     """Records of the simulated stream with the five faults in it."""
     import pandas as pd
 
-    from pipelines.records.domain import load_domain
-    from pipelines.runtime.params import section
+    from pipelines.runtime.project import Project
 
-    domain = load_domain()
-    given = section("simulator") | {"rows_per_day": ROWS_PER_DAY, "faults": FAULTS}
+    domain = _domain()
+    given = Project.open().parameters.section("simulator") | {"rows_per_day": ROWS_PER_DAY, "faults": FAULTS}
     raw = pd.concat(domain.simulate(start=start, end=end, seed=11, **given), ignore_index=True)
     records = domain.to_records(domain.normalize(raw.astype(object).where(raw.notna(), None)))
     return records[records["text"] != ""].drop_duplicates("id").reset_index(drop=True)
