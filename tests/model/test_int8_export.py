@@ -16,9 +16,8 @@ from pipelines.models.encoder import Encoder
 from pipelines.models.linear import LinearModel, Vocabulary, unit_length
 from pipelines.models.manifest import BOOSTING_FILE, SCHEMA_VERSION, Manifest
 from pipelines.models.predictor import Predictor
-from pipelines.records.domain import load_domain
+from pipelines.records.domain import Domain
 from pipelines.runtime.errors import InputError
-from pipelines.runtime.params import load_params, section
 from pipelines.runtime.project import Project
 from pipelines.stages.baseline.params import BaselineParams
 
@@ -34,8 +33,9 @@ def package(tmp_path_factory, repository):
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("package")
-    domain = load_domain(repository / "pipelines" / "domains" / "complaints")
-    parameters = {**section("simulator", repository), "rows_per_day": 40}
+    domain = Domain(repository / "pipelines" / "domains" / "complaints")
+    project = Project.open(repository, environment={})
+    parameters = {**project.parameters.section("simulator"), "rows_per_day": 40}
     raw = pd.concat(
         domain.simulate(start=date(2025, 1, 6), end=date(2025, 3, 3), seed=3, **parameters), ignore_index=True
     )
@@ -44,7 +44,7 @@ def package(tmp_path_factory, repository):
     assert len(records) >= FITTED + COMPARED
     shortest = records.loc[records["text"].str.len().sort_values(kind="stable").index[: FITTED + COMPARED]]
     records = shortest.sample(frac=1.0, random_state=1, ignore_index=True)
-    spec = load_params("baseline", BaselineParams, repository).base_model
+    spec = project.section("baseline", BaselineParams).base_model
     try:
         find_base_model(spec)
     except InputError as error:
@@ -101,7 +101,7 @@ def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_
     export, package, tmp_path, repository, monkeypatch
 ):
     exports = tmp_path / "home" / "exports"
-    limits = load_params("score", ScoreParams, repository).parity
+    limits = Project.open(repository, environment={}).section("score", ScoreParams).parity
     passed, plain = export(int8=False)
     assert passed, plain
     records = pd.read_parquet(package / "anchor.parquet")

@@ -7,7 +7,7 @@ import torch
 from pipelines.models.encoder import Encoder
 from pipelines.models.linear import unit_length
 from pipelines.runtime.errors import InputError
-from pipelines.runtime.params import load_params
+from pipelines.runtime.project import Project
 from pipelines.stages.baseline.params import BaselineParams
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
@@ -20,9 +20,9 @@ TOPICS = {
 
 
 @pytest.fixture(scope="module")
-def encoders():
+def encoders(repository):
     torch.set_num_threads(1)
-    spec = load_params("baseline", BaselineParams).base_model
+    spec = Project.open(repository).section("baseline", BaselineParams).base_model
     try:
         return [Encoder.load(spec.model_copy(update={"precision": kind})) for kind in ("bfloat16", "float32")]
     except InputError as error:

@@ -40,10 +40,11 @@ def checkout(tmp_path, repository) -> Path:
 
 MAKE = f"""
 import numpy as np, pandas as pd
-from pipelines.runtime import store
-from pipelines.records.domain import load_domain
+from pipelines.runtime.project import Project
+from pipelines.records.domain import Domain
 from pipelines.gates.verdict import Check, Verdict
-schema = load_domain().schema
+project = Project.open()
+store, schema = project.store, Domain(project.domain_folder).schema
 random = np.random.default_rng(0)
 topics = {TOPICS!r}
 names = [list(topics)[n % len(topics)] for n in range({ROWS})]

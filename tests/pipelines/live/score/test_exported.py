@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipelines.live.score.export import NETWORK, convert
 from pipelines.live.score.exported import Exported, filled, padded_batches
 from pipelines.models.predictor import Predictor
-from pipelines.records.domain import load_domain
+from pipelines.records.domain import Domain
 from pipelines.runtime.errors import InputError
 from tests.factories.tiny_release import write_tiny_model
 
@@ -44,7 +44,7 @@ def test_padding_is_masked():
 def made(tmp_path_factory, repository):
     """A tiny model folder and its export."""
     folder = tmp_path_factory.mktemp("export")
-    labels = load_domain(repository / "pipelines" / "domains" / "complaints").schema.labels
+    labels = Domain(repository / "pipelines" / "domains" / "complaints").schema.labels
     write_tiny_model(folder / "model", models=folder / "models", labels=labels, seed=1)
     convert(Predictor.load(folder / "model", precision="float32"), folder)
     return folder

@@ -19,10 +19,9 @@ import yaml
 
 from pipelines.live.release.registry import Registry
 from pipelines.monitoring import predictions
-from pipelines.records.domain import load_domain
+from pipelines.records.domain import Domain
 from pipelines.runtime.project import Project
-from pipelines.runtime.state import home
-from tests.factories.state import live_folder
+from tests.factories.state import live_folder, state_root
 from tests.factories.tiny_release import register_tiny, release
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
@@ -34,10 +33,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 import pandas as pd
 from pipelines.monitoring import predictions
-from pipelines.records.domain import load_domain
+from pipelines.records.domain import Domain
 from pipelines.live.score import partitions
 
-schema = load_domain(Path("pipelines/domains/complaints")).schema
+schema = Domain(Path("pipelines/domains/complaints")).schema
 features = [feature.name for feature in schema.features]
 for part in partitions.cut(pd.read_parquet(sys.argv[1]), rows=40):
     said = pd.DataFrame({"id": part["id"], "label": "card", "confidence": 0.9})
@@ -60,7 +59,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def schema(repository):
-    return load_domain(repository / "pipelines" / "domains" / "complaints").schema
+    return Domain(repository / "pipelines" / "domains" / "complaints").schema
 
 
 @pytest.fixture
@@ -92,7 +91,7 @@ def found() -> pd.DataFrame:
 
 def test_writers_killed_at_random_moments_leave_whole_files_and_the_next_completes_them(records, repository):
     moments, seen = random.Random(11), 0
-    environment = {**os.environ, "PERENNIAL_HOME": str(home())}
+    environment = {**os.environ, "PERENNIAL_HOME": str(state_root())}
     command = [sys.executable, "-c", WRITER, str(records), str(live_folder())]
     for _ in range(4):
         writer = subprocess.Popen(command, cwd=repository, env=environment)
@@ -148,7 +147,7 @@ def children_of(group: int) -> list[int]:
 @pytest.mark.timeout(1800)
 def test_the_command_is_killed_and_run_again_and_twice_at_once(checkout, records, tmp_path):
     (tmp_path / "score_window.py").write_text(COMMAND)
-    environment = {**os.environ, "PERENNIAL_HOME": str(home()), "PYTHONPATH": str(checkout)}
+    environment = {**os.environ, "PERENNIAL_HOME": str(state_root()), "PYTHONPATH": str(checkout)}
     command = [sys.executable, str(tmp_path / "score_window.py"), str(records)]
     command += ["--start", START.isoformat(), "--end", END.isoformat(), "--now", END.isoformat()]
 

@@ -6,18 +6,18 @@ import pytest
 
 from pipelines.live.score.params import ScoreParams
 from pipelines.live.score.parity import parity_verdict
-from pipelines.records.domain import load_domain
-from pipelines.runtime.params import load_params
+from pipelines.records.domain import Domain
+from pipelines.runtime.project import Project
 
 
 @pytest.fixture(scope="module")
 def schema(repository):
-    return load_domain(repository / "pipelines" / "domains" / "complaints").schema
+    return Domain(repository / "pipelines" / "domains" / "complaints").schema
 
 
 @pytest.fixture(scope="module")
 def params(repository):
-    return load_params("score", ScoreParams, repository).parity
+    return Project.open(repository, environment={}).section("score", ScoreParams).parity
 
 
 def rows(schema, n=1200, seed=3):
