@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.records.schema import DomainSchema
 from pipelines.runtime.errors import InputError, PerennialError
-from pipelines.runtime.params import domain_path
+from pipelines.runtime.params import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,7 @@ class Domain:
 
 def load_domain(folder: Path | None = None) -> Domain:
     """The domain of `folder`, or the one that `params.yaml: domain` names."""
-    return Domain((folder or domain_path()).resolve())
+    return Domain((folder or Parameters.read(Path.cwd()).domain_folder).resolve())
 
 
 def _package(folder: Path) -> str:

@@ -35,7 +35,7 @@ def set_values(
 
     changes = read_overrides(file) if file is not None else {}
     changes |= dict(parse_override(text) for text in values or ())
-    report({"changed": set_parameters(Path.cwd(), changes, start=start, end=end)})
+    report({"changed": set_parameters(Path.cwd(), changes, environment=os.environ, start=start, end=end)})
 
 
 def list_values(
@@ -47,7 +47,9 @@ def list_values(
 
     for row in list_parameters(Parameters.read(Path.cwd()), section):
         default = "" if row.source == "default" or row.default is None else f"; default {_shown(row.default)}"
-        typer.echo(f"{row.name} = {_shown(row.value)} ({row.source}{default})\n    accepts {row.accepted}; {row.description}")
+        typer.echo(
+            f"{row.name} = {_shown(row.value)} ({row.source}{default})\n    accepts {row.accepted}; {row.description}"
+        )
 
 
 def check_values() -> None:

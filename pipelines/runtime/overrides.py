@@ -22,12 +22,17 @@ _NOTHING = object()
 
 
 def set_parameters(
-    root: Path, changes: Mapping[str, Any], *, start: str | None = None, end: str | None = None
+    root: Path,
+    changes: Mapping[str, Any],
+    *,
+    environment: Mapping[str, str],
+    start: str | None = None,
+    end: str | None = None,
 ) -> list[str]:
     """Change values in `params.yaml` of the checkout `root`, when the changed file is valid.
 
     `changes` maps dotted names or sections to values. `start` and `end` set the window of `ingest`; with `end` alone it
-    starts `ingest.window_days` earlier. Returns one `name: old -> new` for each value that changed. Raises ParamsError,
+    starts `ingest.window_days` earlier. `environment` holds the variables that sources use. Returns one `name: old -> new` for each value that changed. Raises ParamsError,
     which names everything that is wrong, before anything is written.
     """
     file = root / PARAMS_FILE
@@ -38,7 +43,8 @@ def set_parameters(
         wanted["ingest"] = {**ingest, **_window(start, end, changes=wanted, before=before, root=root)}
     text, changed = edited(file.read_text(encoding="utf-8"), wanted)
     after = parse_yaml(text, name=PARAMS_FILE)
-    check_sections(after, root=root, moved=[name for name in after if after[name] != before.get(name)])
+    moved = [name for name in after if after[name] != before.get(name)]
+    check_sections(after, root=root, environment=environment, moved=moved)
     if changed:
         write_atomic(file, text.encode())
     return changed

@@ -76,12 +76,6 @@ def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
     return content
 
 
-def domain_path(root: Path | None = None) -> Path:
-    """Return the domain's folder (transitional: use `Project.domain_folder`)."""
-    root = root or Path.cwd()
-    return domain_folder(read_yaml(root / PARAMS_FILE), root=root)
-
-
 def domain_folder(content: Mapping[str, Any], *, root: Path) -> Path:
     """Return the absolute folder of the domain that `content`, a whole params.yaml, names."""
     value = content.get("domain")
@@ -155,21 +149,6 @@ def section_of(name: str, *, ours: Mapping[str, Any], theirs: Mapping[str, Any])
         if not isinstance(content.get(name) or {}, dict):
             raise ParamsError(f"{file}: invalid {name} = {content[name]!r}: expected a mapping of parameters")
     return overlay(theirs.get(name) or {}, ours.get(name) or {})
-
-
-def section(name: str, root: Path | None = None) -> dict[str, Any]:
-    """Return an effective section (transitional: use `Parameters.section`)."""
-    return Parameters.read(root or Path.cwd()).section(name)
-
-
-def load_params(name: str, model: type[Model], root: Path | None = None) -> Model:
-    """Return a section as its model (transitional: use `Project.section`)."""
-    return Parameters.read(root or Path.cwd()).load(name, model)
-
-
-def load_resources(root: Path | None = None) -> ResourceParams:
-    """Return section `resources` (transitional: use `Project.resources`)."""
-    return load_params("resources", ResourceParams, root)
 
 
 def explain(name: str, error: ValidationError, *, model: type[StageParams]) -> list[str]:

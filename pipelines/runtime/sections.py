@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -25,14 +24,13 @@ SHARED = {
 
 
 def check_sections(
-    content: Mapping[str, Any], *, root: Path, moved: Collection[str] = (), environment: Mapping[str, str] | None = None
+    content: Mapping[str, Any], *, root: Path, environment: Mapping[str, str], moved: Collection[str] = ()
 ) -> None:
     """Raise ParamsError that lists everything in a whole params.yaml that a stage would reject later.
 
     For sections that `moved` it is also checked that the sources they name exist; outputs of other sections may be
-    reused. `environment` holds the variables that sources use (default: those of this process).
+    reused. `environment` holds the variables that sources use.
     """
-    environment = os.environ if environment is None else environment
     parameters = Parameters.of(content, root=root)
     known = section_models()
     lines = _unknown_sections(parameters, known=[*WITHOUT_MODEL, *known])

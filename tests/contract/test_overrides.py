@@ -45,7 +45,7 @@ def test_a_laptop_and_airflow_write_the_same_parameters(what, tmp_path, reposito
     laptop, airflow = (copy_of(tmp_path / name, repository) for name in ("laptop", "airflow"))
     start, end = WINDOW.get(what, (None, None))
     (tmp_path / "over.yaml").write_text(yaml.safe_dump(nested(OVERRIDES[what])))
-    prepare(laptop, params=str(tmp_path / "over.yaml"), start=start, end=end)
+    prepare(laptop, environment={}, params=str(tmp_path / "over.yaml"), start=start, end=end)
     (tmp_path / "over.json").write_text(json.dumps(OVERRIDES[what]))
     command = [sys.executable, "-m", "pipelines", "params", "set", "--file", str(tmp_path / "over.json")]
     command += ["--start", start, "--end", end] if start else []

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from pipelines.runtime.overrides import edit_file, read_overrides
-from pipelines.runtime.params import load_params
+from pipelines.runtime.params import Parameters
 from pipelines.stages.ingest.params import IngestParams
 from tests.factories.checkout import ROOT
 
@@ -20,5 +20,5 @@ def test_its_parameters_are_taken(example, tmp_path) -> None:
     shutil.copytree(ROOT / "pipelines/domains/complaints", tmp_path / "pipelines/domains/complaints")
     moved = edit_file(tmp_path / "params.yaml", read_overrides(example))
     assert any(line.startswith("ingest.source") for line in moved)
-    params = load_params("ingest", IngestParams, tmp_path)
+    params = Parameters.read(tmp_path).load("ingest", IngestParams)
     assert params.source == read_overrides(example)["ingest"]["source"]

@@ -38,7 +38,7 @@ def make_checkout(source: Path, target: Path, *, environment: Mapping[str, str],
     )
     if done.returncode:
         raise PerennialError(f"set-up of the scenario's checkout {target} failed:\n{done.stderr.strip()}")
-    set_parameters(target, plan.params)
+    set_parameters(target, plan.params, environment=environment)
     domain_params = Parameters.read(target).domain_folder / PARAMS_FILE
     edit_file(domain_params, plan.domain)
     edit_file(domain_params, {"simulator": {"drift_date": plan.scenario.drift_from.isoformat()}})

@@ -180,9 +180,7 @@ class ScenarioRun:
     def _train(self, *, start: date, end: date, why: str, log: str) -> None:
         self.report(f"{self._day}  training on [{start}, {end}): {why}")
         folder = self.project.state / "logs"
-        decision = train(
-            self.project.root, start=start, end=end, log=folder / f"{log}.log", report=self.report, why=why
-        )
+        decision = train(self.project, start=start, end=end, log=folder / f"{log}.log", report=self.report, why=why)
         self.record("decision", f"{decision['action']}: {decision['reason']}")
 
     def _window_days(self) -> int:

@@ -12,17 +12,21 @@ from typing import Any
 from pipelines.live.loop.checkout import commit
 from pipelines.runtime.errors import PerennialError
 from pipelines.runtime.overrides import set_parameters
+from pipelines.runtime.project import Project
 
 STAGE = re.compile(r"^Running stage '([a-z_]+)'")
 SHOWN_LINES = 8
 
 
-def train(root: Path, *, start: date, end: date, log: Path, report: Callable[[str], None], why: str) -> dict[str, Any]:
-    """Pin, `dvc repro` and apply in the checkout `root` on the window [start, end); return promote's decision.
+def train(
+    project: Project, *, start: date, end: date, log: Path, report: Callable[[str], None], why: str
+) -> dict[str, Any]:
+    """Pin, `dvc repro` and apply in the scenario's checkout on the window [start, end); return promote's decision.
 
     Raises PerennialError, with the last lines of the log, when the command fails.
     """
-    set_parameters(root, {}, start=start.isoformat(), end=end.isoformat())
+    root, days = project.root, {"start": start.isoformat(), "end": end.isoformat()}
+    set_parameters(root, {}, environment=project.environment, **days)
     commit(root, f"Train on [{start}, {end}): {why}")
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pipelines", "run"]

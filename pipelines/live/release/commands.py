@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +39,7 @@ def run(start: Start = None, end: End = None, params: Params = None) -> None:
     from pipelines.runtime.project import Project
 
     began = time.monotonic()
-    for line in job.prepare(Path.cwd(), params=params, start=start, end=end):
+    for line in job.prepare(Path.cwd(), environment=os.environ, params=params, start=start, end=end):
         logger.info("params.yaml: %s", line)
     raise typer.Exit(run_all(Project.open(), seconds=lambda: time.monotonic() - began))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.records.domain import Domain
@@ -11,7 +12,9 @@ from pipelines.runtime.project import Project
 from pipelines.runtime.sections import check_sections
 
 
-def prepare(root: Path, *, params: str | None, start: str | None, end: str | None) -> list[str]:
+def prepare(
+    root: Path, *, environment: Mapping[str, str], params: str | None, start: str | None, end: str | None
+) -> list[str]:
     """Apply a file of overrides and a window to `params.yaml`; returns one `name: old -> new` per changed value.
 
     Raises ParamsError, with everything that is wrong and nothing written, for an override that would stop a stage.
@@ -20,7 +23,8 @@ def prepare(root: Path, *, params: str | None, start: str | None, end: str | Non
         raise ParamsError(
             "PARAMS is empty: expected a file, for example `make run PARAMS=examples/cfpb_complaints.yaml`"
         )
-    return set_parameters(root, read_overrides(Path(params)) if params else {}, start=start, end=end)
+    changes = read_overrides(Path(params)) if params else {}
+    return set_parameters(root, changes, environment=environment, start=start, end=end)
 
 
 def check(project: Project) -> None:
@@ -28,6 +32,6 @@ def check(project: Project) -> None:
 
     Raises ParamsError with all that is wrong with the parameters, InputError with the domain's file and line.
     """
-    check_sections(project.parameters.ours, root=project.root)
+    check_sections(project.parameters.ours, root=project.root, environment=project.environment)
     domain = Domain(project.domain_folder)
     _ = domain.schema, domain.labeling_functions, domain.behaviors

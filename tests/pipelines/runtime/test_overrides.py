@@ -138,14 +138,14 @@ def window_of(checkout):
 
 
 def test_an_end_alone_starts_the_window_its_usual_length_before(checkout):
-    set_parameters(checkout, {}, end="2026-01-05")
+    set_parameters(checkout, {}, environment={}, end="2026-01-05")
     assert window_of(checkout) == ("2025-01-06", "2026-01-05")
-    set_parameters(checkout, {"ingest.window_days": 7}, end="2026-01-05")
+    set_parameters(checkout, {"ingest.window_days": 7}, environment={}, end="2026-01-05")
     assert window_of(checkout) == ("2025-12-29", "2026-01-05")
 
 
 def test_a_window_of_its_own_wins_over_one_among_the_overrides(checkout):
-    set_parameters(checkout, {"ingest": {"start": "2024-01-01"}}, start="2025-01-06", end="2025-03-03")
+    set_parameters(checkout, {"ingest": {"start": "2024-01-01"}}, environment={}, start="2025-01-06", end="2025-03-03")
     assert window_of(checkout) == ("2025-01-06", "2025-03-03")
 
 
@@ -156,7 +156,7 @@ def test_a_window_of_its_own_wins_over_one_among_the_overrides(checkout):
 def test_any_other_window_is_refused_and_nothing_is_written(checkout, start, end):
     before = (checkout / "params.yaml").read_bytes()
     with pytest.raises(ParamsError):
-        set_parameters(checkout, {}, start=start, end=end)
+        set_parameters(checkout, {}, environment={}, start=start, end=end)
     assert (checkout / "params.yaml").read_bytes() == before
 
 

@@ -82,13 +82,13 @@ def test_a_broken_file_of_ones_own_starts_nothing_either(checkout, capsys, old, 
 
 def test_a_file_and_a_window_are_laid_over_together(checkout):
     (checkout / "over.yaml").write_text("ingest: {start: 2024-01-01, end: 2024-02-01}\npromote: {margin: 0.1}\n")
-    moved = prepare(checkout, params="over.yaml", start="2025-01-06", end="2025-03-03")
+    moved = prepare(checkout, environment={}, params="over.yaml", start="2025-01-06", end="2025-03-03")
     assert moved == [
         'ingest.start: null -> "2025-01-06"',
         'ingest.end: null -> "2025-03-03"',
         "promote.margin: 0.02 -> 0.1",
     ]
-    assert prepare(checkout, params="over.yaml", start="2025-01-06", end="2025-03-03") == []
+    assert prepare(checkout, environment={}, params="over.yaml", start="2025-01-06", end="2025-03-03") == []
 
 
 @pytest.mark.parametrize(
