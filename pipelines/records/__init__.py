@@ -1,1 +1,1 @@
-"""Records and what a domain says about them: schema, conversion, redaction, labeling functions, behaviors."""
+"""Records and what a domain defines about them: schema, conversion, redaction, labeling functions, behaviors."""

@@ -1,7 +1,7 @@
-"""Behavioral tests: what a trained model must and must not change its mind about, and how often it must be right.
+"""Behavioral tests: changes of the input that must or must not change a model's answer, and cases it must get right.
 
 Three of the kinds are from Ribeiro et al., "Beyond Accuracy: Behavioral Testing of NLP Models with CheckList" (2020);
-adversarial cases are inputs made to break a model: they name a label, or only ask for a sane answer.
+adversarial cases are inputs made to break a model: they name a label, or only require a valid answer.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Case:
-    """One question to the model: a record, what it is compared with, and the label that is expected."""
+    """One case for the model: a record, what it is compared with, and the label that is expected."""
 
     record: Record
     changed: Record | None  # invariance: must get the same label; directional: must gain on `label`
-    label: (
-        str | None
-    )  # directional and minimum functionality: the label; adversarial: the label, or None for any sane answer
+    label: str | None  # expected label; adversarial: None accepts any valid answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +34,14 @@ class Behavior:
     make_cases: Callable[[], tuple[Case, ...]]
 
     def cases(self) -> tuple[Case, ...]:
-        """The questions, the same at every call."""
+        """Return the cases, the same at every call."""
         return self.make_cases()
 
 
 def invariance(
     name: str, *, texts: Sequence[str | Record], change: Callable[[str], str], at_least: float, doc: str
 ) -> Behavior:
-    """The label must stay when `change` is made to the text."""
+    """Declare that the label must stay when `change` is applied to the text."""
 
     def cases() -> tuple[Case, ...]:
         records = [_record(text) for text in texts]
@@ -55,7 +53,7 @@ def invariance(
 def invariant_pairs(
     name: str, *, pairs: Sequence[tuple[str | Record, str | Record]], at_least: float, doc: str
 ) -> Behavior:
-    """The label must be the same for both of each pair."""
+    """Declare that both records of each pair must get the same label."""
 
     def cases() -> tuple[Case, ...]:
         return tuple(Case(_record(one), _record(other), None) for one, other in pairs)
@@ -66,7 +64,7 @@ def invariant_pairs(
 def directional(
     name: str, *, triples: Sequence[tuple[str | Record, str | Record, str]], at_least: float, doc: str
 ) -> Behavior:
-    """The second record of each triple must be given the label with more probability than the first."""
+    """Declare that the second record of each triple must get the label with more probability than the first."""
 
     def cases() -> tuple[Case, ...]:
         return tuple(Case(_record(before), _record(after), label) for before, after, label in triples)
@@ -77,7 +75,7 @@ def directional(
 def minimum_functionality(
     name: str, *, examples: Sequence[tuple[str | Record, str]], at_least: float, doc: str
 ) -> Behavior:
-    """Plain examples must get their label."""
+    """Declare that plain examples must get their label."""
 
     def cases() -> tuple[Case, ...]:
         return tuple(Case(_record(record), None, label) for record, label in examples)
@@ -88,7 +86,7 @@ def minimum_functionality(
 def adversarial(
     name: str, *, examples: Sequence[tuple[str | Record, str | None]], at_least: float, doc: str
 ) -> Behavior:
-    """Hostile input must get its label, or, where none is named, a finite probability for every label."""
+    """Declare that hostile input must get its label or, if none is named, a finite probability for every label."""
 
     def cases() -> tuple[Case, ...]:
         return tuple(Case(_record(record), None, label) for record, label in examples)
@@ -102,5 +100,5 @@ def _record(given: str | Record) -> Record:
 
 def _declared(name: str, kind: Kind, *, at_least: float, doc: str, cases: Callable[[], tuple[Case, ...]]) -> Behavior:
     if not 0 < at_least <= 1:
-        raise ValueError(f"behavior {name!r}: at_least = {at_least}; a share above 0 and up to 1 would be right")
+        raise ValueError(f"behavior {name!r}: invalid at_least = {at_least}: expected a share above 0 and up to 1")
     return Behavior(name=name, kind=kind, at_least=at_least, doc=doc, make_cases=cases)

@@ -59,7 +59,7 @@ def to_records(
     valid, rejected = validated(frame, schema=domain.raw_schema, file=origin.first)
     records = canonical(valid, domain=domain, origin=origin)
     places = valid.index.to_numpy()
-    records["id"] = records["id"].str.strip()  # white space around an id is not part of it
+    records["id"] = records["id"].str.strip()  # surrounding white space does not belong to an id
     reasons = _reasons(records, max_text_chars=max_text_chars)
     decided = np.where(reasons == "", ACCEPTED, REJECTED) if outcomes is None else outcomes(records, reasons)
     rejected |= {int(places[row]): str(reasons[row]) for row in np.flatnonzero(decided == REJECTED)}

@@ -1,4 +1,4 @@
-"""A domain: everything special to one problem, loaded from the folder that `params.yaml: domain` names."""
+"""A domain, everything that is specific to one problem, loaded from the folder that `params.yaml: domain` names."""
 
 from __future__ import annotations
 
@@ -31,55 +31,55 @@ class Domain:
 
     @cached_property
     def schema(self) -> DomainSchema:
-        """The domain's `SCHEMA`."""
+        """Return the domain's `SCHEMA`."""
         schema = self._attribute("schema", "SCHEMA")
         if not isinstance(schema, DomainSchema):
             raise InputError(
-                f"{self.folder / 'schema.py'}: SCHEMA is {type(schema).__name__}; a DomainSchema would be right"
+                f"{self.folder / 'schema.py'}: invalid SCHEMA of type {type(schema).__name__}: expected a DomainSchema"
             )
         return schema
 
     @property
     def raw_schema(self) -> Any:
-        """The pandera model of the raw input."""
+        """Return the pandera model of the raw input."""
         return self._attribute("schema", "RawSchema")
 
     def normalize(self, raw: pd.DataFrame) -> pd.DataFrame:
-        """Raw input with the raw schema's column names and formats; never drops a row."""
+        """Return raw input with the raw schema's column names and formats; no row is dropped."""
         return self._attribute("schema", "normalize")(raw)
 
     def to_records(self, raw: pd.DataFrame) -> pd.DataFrame:
-        """Validated raw rows as canonical records."""
+        """Return validated raw rows as canonical records."""
         from pipelines.records.records import as_canonical
 
         return as_canonical(self._attribute("schema", "to_records")(raw), schema=self.schema)
 
     def derive(self, records: pd.DataFrame) -> dict[str, pd.Series]:
-        """Features that follow from `text` alone, by the domain's `derive` where it has one: live input lacks them."""
+        """Return the features that follow from `text` alone, which live input lacks; none without a function `derive`."""
         function = getattr(self._module("schema"), "derive", None)
         return dict(function(records)) if function else {}
 
     @cached_property
     def labeling_functions(self) -> tuple[Any, ...]:
-        """Labeling functions in order of definition."""
+        """Return the labeling functions in order of definition."""
         from pipelines.records.labeling import LabelingFunction
 
         return self._collect("labeling_functions", LabelingFunction)
 
     @cached_property
     def behaviors(self) -> tuple[Any, ...]:
-        """Behavioral tests in order of definition."""
+        """Return the behavioral tests in order of definition."""
         from pipelines.records.behaviors import Behavior
 
         return self._collect("behaviors", Behavior)
 
     @property
     def stream(self) -> Callable[..., Iterator[pd.DataFrame]]:
-        """The simulator: `stream(start=date, end=date, seed=int, **parameters)` yields one raw frame a day."""
+        """Return the simulator: `stream(start=date, end=date, seed=int, **parameters)` yields one raw frame per day."""
         return self._attribute("simulator", "stream")
 
     def simulate(self, *, start: date, end: date, seed: int, **parameters: Any) -> Iterator[pd.DataFrame]:
-        """Raw input of the half-open window of days from the domain's simulator."""
+        """Yield raw input of the half-open window of days from the domain's simulator."""
         return self.stream(start=start, end=end, seed=seed, **parameters)
 
     def _module(self, name: str) -> ModuleType:
@@ -98,7 +98,7 @@ class Domain:
                 f", line {at.lineno}" for at in traceback.extract_tb(error.__traceback__) if at.filename == str(file)
             ]
             raise InputError(
-                f"{file}{lines[-1] if lines else ''}: it cannot be imported: {type(error).__name__}: {error}"
+                f"{file}{lines[-1] if lines else ''}: import failed: {type(error).__name__}: {error}"
             ) from error
 
     def _attribute(self, module: str, name: str) -> Any:
@@ -112,10 +112,10 @@ class Domain:
         if not found:
             raise InputError(f"{self.folder / module}.py defines no {kind.__name__}")
         names = [item.name for item in found]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
             raise InputError(
-                f"{self.folder / module}.py names {twice[0]!r} twice; names are keys in metrics and must differ"
+                f"{self.folder / module}.py defines {repeated[0]!r} more than once; names are keys in metrics and must differ"
             )
         return found
 
@@ -126,7 +126,7 @@ def load_domain(folder: Path | None = None) -> Domain:
 
 
 def _package(folder: Path) -> str:
-    """Import name of the domain's package; every folder has its own, so two domains can live in one process."""
+    """Return the import name of the domain's package, one per folder, so that two domains can live in one process."""
     import hashlib
 
     name = f"{PACKAGE}_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"

@@ -55,7 +55,7 @@ class LabelingFunction:
         record = _as_record(record)
         if self.function is not None:
             return _ask(self, _Fields(record), record.get("id", "?"))
-        # the examples stand beside the record so that a null has the type its column has there
+        # the examples are added to the record so that a null has the type its column has there
         frame = pl.from_dicts(
             [dict(row) for row in (record, self.fires_on, self.abstains_on)], infer_schema_length=None
         )
@@ -127,7 +127,7 @@ def expression(
 ) -> LabelingFunction:
     """Vote where a polars expression over columns (or a callable of a polars frame) is true.
 
-    With `label=None` the expression gives label names, null where it abstains. Lowered text stands in `text_lower`.
+    With `label=None` the expression gives label names, null where it abstains. Lowered text is in the column `text_lower`.
     `columns` names what a callable reads; an expression knows by itself.
     """
     roots = tuple(fires.meta.root_names()) if isinstance(fires, pl.Expr) else tuple(columns)
@@ -184,15 +184,15 @@ def check_examples(functions: Sequence[LabelingFunction], *, labels: Sequence[st
     for function in functions:
         right = labels if function.label is None else (function.label,)
         if (vote := _on_example(function, "fires_on")) not in right:
-            said = "abstains" if vote is None else f"votes {vote!r}"
+            vote_text = "abstains" if vote is None else f"votes {vote!r}"
             raise LabelingFunctionError(
-                f"labeling function {function.name!r} {said} on {function.fires_on!r}, its fires_on; "
-                f"a vote for {' or '.join(map(repr, right))} would be right"
+                f"labeling function {function.name!r} {vote_text} on {function.fires_on!r}, its fires_on: "
+                f"expected a vote for {' or '.join(map(repr, right))}"
             )
         if (vote := _on_example(function, "abstains_on")) is not None:
             raise LabelingFunctionError(
-                f"labeling function {function.name!r} votes {vote!r} on {function.abstains_on!r}, its abstains_on; "
-                "to abstain would be right"
+                f"labeling function {function.name!r} votes {vote!r} on {function.abstains_on!r}, its abstains_on: "
+                "expected it to abstain"
             )
 
 
@@ -208,10 +208,10 @@ def to_polars(records: pd.DataFrame) -> pl.DataFrame:
 
 
 class _Fields(dict[str, Any]):
-    """One record, which says what fields there are when asked for another."""
+    """One record, which names its fields when another one is requested."""
 
     def __missing__(self, key: str) -> Any:
-        raise KeyError(f"a record has no field {key!r}; there are: {', '.join(sorted(self))}")
+        raise KeyError(f"a record has no field {key!r}: expected one of {', '.join(sorted(self))}")
 
 
 def _as_record(example: Record | str, *, column: str = "text") -> Record:
@@ -222,7 +222,9 @@ def _check_regex(regex: str, *, where: str) -> None:
     try:
         pl.Series([""]).str.contains(regex)
     except pl.exceptions.PolarsError as error:
-        raise LabelingFunctionError(f"{where}: {regex!r} is no regular expression (Rust syntax): {error}") from error
+        raise LabelingFunctionError(
+            f"{where}: {regex!r} is not a valid regular expression (Rust syntax): {error}"
+        ) from error
     literal = re.sub(r"\\[pP]\{[^}]*\}|\\.|\(\?P?<\w+>|\(\?[a-zA-Z-]+[:)]", "", regex)
     if literal != literal.lower():
         raise LabelingFunctionError(

@@ -61,7 +61,7 @@ def pick(options: Sequence[T], *, rng: Random) -> T:
 
 
 def weighted(weights: Mapping[str, float], *, rng: Random) -> str:
-    """One of the names, each as often as its weight says."""
+    """Draw one of the names with the given weights."""
     dice = rng.random() * sum(weights.values())
     for name, edge in zip(weights, accumulate(weights.values()), strict=True):
         if dice < edge:

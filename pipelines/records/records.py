@@ -17,18 +17,18 @@ TIMESTAMP: Literal["datetime64[us, UTC]"] = "datetime64[us, UTC]"
 
 
 def columns_of(schema: DomainSchema) -> list[str]:
-    """Columns of `records.parquet` in order: canonical, features, protected attributes."""
+    """Return the columns of `records.parquet` in order: canonical, features, protected attributes."""
     return [*CANONICAL, *(feature.name for feature in schema.features), *(item.name for item in schema.protected)]
 
 
 def as_canonical(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
-    """The frame with exactly the canonical columns and types; InputError names what is missing, null or mistyped."""
+    """Return the frame with exactly the canonical columns and types; InputError names what is missing or invalid."""
     wanted = columns_of(schema)
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise InputError(
-            f"domain {schema.name!r}: to_records gave no column {', '.join(missing)}; "
-            f"there are: {', '.join(map(str, frame.columns))}"
+            f"domain {schema.name!r}: to_records returned no column {', '.join(missing)}; "
+            f"found: {', '.join(map(str, frame.columns))}"
         )
     typed = frame[wanted].copy()
     name = "id"
@@ -49,7 +49,7 @@ def as_canonical(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
         if typed[name].isna().any():
             row = int(typed[name].isna().to_numpy().argmax())
             raise InputError(
-                f"domain {schema.name!r}: to_records gave a null {name} in row {row}; text may be empty, never null"
+                f"domain {schema.name!r}: to_records returned a null {name} in row {row}; text may be empty, never null"
             )
     for attribute in schema.protected:
         known = typed[attribute.name]
@@ -57,12 +57,12 @@ def as_canonical(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
         if wrong.any():
             row = int(wrong.argmax())
             raise InputError(
-                f"domain {schema.name!r}: to_records gave {attribute.name} = {known.iloc[row]} for the record "
-                f"{typed['id'].iloc[row]!r}; 1 ({attribute.member}), 0 ({attribute.rest}) or null would be right"
+                f"domain {schema.name!r}: to_records returned {attribute.name} = {known.iloc[row]} for record "
+                f"{typed['id'].iloc[row]!r}: expected 1 ({attribute.member}), 0 ({attribute.rest}) or null"
             )
     unknown = sorted(set(typed["gold"].dropna().unique()) - set(schema.labels))
     if unknown:
         raise InputError(
-            f"domain {schema.name!r}: gold label {unknown[0]!r} is unknown; there are: {', '.join(schema.labels)}"
+            f"domain {schema.name!r}: gold label {unknown[0]!r} is unknown: expected one of {', '.join(schema.labels)}"
         )
     return typed.reset_index(drop=True)

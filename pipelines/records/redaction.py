@@ -27,7 +27,7 @@ PHONE = (
     rf"|\+[0-9]{{1,3}}(?:[ .-]?\(?[0-9]{{2,4}}\)?){{2,5}}{B}"
     rf"|{B}[2-9][0-9]{{2}}[2-9][0-9]{{6}}{B}"
 )
-# A number after the word account (or the like), and any bare run of 9 or more digits that is no amount.
+# A number after the word account (or the like), and any bare run of 9 or more digits that is not an amount.
 NAMED_ACCOUNT = (
     rf"(?i)({B}(?:account|acct|a/c|iban|routing|loan|policy){B}[^0-9\n{{$]{{0,20}})"
     rf"({B}[A-Z]{{0,4}}[0-9][0-9-]{{3,33}}{B})"
@@ -35,19 +35,21 @@ NAMED_ACCOUNT = (
 BARE_ACCOUNT = rf"(^|[^A-Za-z0-9_.$,{{-])((?:[A-Z]{{2}}[0-9]{{2}}[A-Z0-9]{{11,30}}|[0-9]{{9,34}}){B})"
 
 KINDS = ("email", "card", "ssn", "phone", "account")
-FEW = 64  # live requests: one look for all patterns at once; of more texts some hold one nearly always
+FEW = 64  # live requests: all patterns are tried at once; among more texts one nearly always matches
 
 
 def clean(texts: pl.Series) -> pl.Series:
-    """Texts in Unicode NFC, every line end a newline, without control characters but tab and newline."""
+    """Return texts in Unicode NFC, every line end a newline, without control characters but tab and newline."""
     import polars as pl
 
     column = pl.lit(texts).str.normalize("NFC").str.replace_all(LINE_ENDS, "\n").str.replace_all(CONTROL, "")
-    return pl.select(column.alias(texts.name)).to_series()  # one call of the engine: three cost a live record more
+    return pl.select(
+        column.alias(texts.name)
+    ).to_series()  # one call of the engine instead of three saves time per live record
 
 
 def redact(texts: pl.Series) -> tuple[pl.Series, dict[str, int]]:
-    """Texts with `[EMAIL]`, `[CARD]`, `[SSN]`, `[PHONE]`, `[ACCOUNT]` in place of such data, and how many of each."""
+    """Return texts with `[EMAIL]`, `[CARD]`, `[SSN]`, `[PHONE]`, `[ACCOUNT]` in place of such data, and how many of each."""
     counts = dict.fromkeys(KINDS, 0)
     if len(texts) <= FEW and not _holds_any(texts):
         return texts, counts
@@ -62,7 +64,7 @@ def redact(texts: pl.Series) -> tuple[pl.Series, dict[str, int]]:
 
 
 def _holds_any(texts: pl.Series) -> bool:
-    """Whether any pattern matches anywhere: if none does, no replacement can make another match."""
+    """Return whether any pattern matches anywhere: if none does, no replacement can make another match."""
     import polars as pl
 
     patterns = (EMAIL, CARD.replace(r"\b", B), SSN, NAMED_ACCOUNT, PHONE, BARE_ACCOUNT)
@@ -71,7 +73,7 @@ def _holds_any(texts: pl.Series) -> bool:
 
 
 def passes_luhn(digits: str) -> bool:
-    """Whether a string of digits ends in the check digit of ISO/IEC 7812."""
+    """Return whether a string of digits ends in the check digit of ISO/IEC 7812."""
     total = 0
     for place, digit in enumerate(reversed(digits)):
         value = int(digit) * (1 + place % 2)
@@ -85,7 +87,7 @@ def _replace(texts: pl.Series, pattern: str, token: str) -> tuple[pl.Series, int
 
 
 def _replace_cards(texts: pl.Series) -> tuple[pl.Series, int]:
-    """Luhn is no regular language, so the few texts with a candidate are rewritten one by one."""
+    """Replace card numbers; Luhn needs code, so the few texts with a candidate are rewritten one by one."""
     rows = texts.str.contains(CARD.replace(r"\b", B)).fill_null(value=False).arg_true().to_list()
     count = 0
 

@@ -10,7 +10,7 @@ from pipelines.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class Feature:
-    """A column known before anyone decided: a category (string) or a number (float64)."""
+    """A column known before the label: a category (string) or a number (float64)."""
 
     name: str
     kind: Literal["category", "number"]
@@ -41,15 +41,15 @@ class DomainSchema:
     requires_text: bool
 
     def __post_init__(self) -> None:
-        """Refuse a schema that contradicts itself."""
+        """Raise InputError for a schema that contradicts itself."""
         names = [*(item.name for item in self.features), *(item.name for item in self.protected)]
         taken = {"id", "text", "received_at", "entity", "gold", "gold_at", "part", "weight", "weak_label", "n_votes"}
         for name in names:
             if name in taken or names.count(name) > 1:
-                raise InputError(f"domain {self.name!r}: column {name!r} is reserved or named twice")
+                raise InputError(f"domain {self.name!r}: column {name!r} is reserved or occurs more than once")
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise InputError(
-                f"domain {self.name!r}: labels = {self.labels}; two or more different names would be right"
+                f"domain {self.name!r}: invalid labels = {self.labels}: expected two or more different names"
             )
         if not self.protected and not self.no_protected_because:
             raise InputError(
@@ -57,7 +57,11 @@ class DomainSchema:
             )
         for label in self.favorable_labels:
             if label not in self.labels:
-                raise InputError(f"domain {self.name!r}: favorable label {label!r} is none of {', '.join(self.labels)}")
+                raise InputError(
+                    f"domain {self.name!r}: favorable label {label!r} is not one of {', '.join(self.labels)}"
+                )
         for name in self.strata:
             if name not in names:
-                raise InputError(f"domain {self.name!r}: stratum {name!r} is no feature; there are: {', '.join(names)}")
+                raise InputError(
+                    f"domain {self.name!r}: stratum {name!r} is not a feature: expected one of {', '.join(names)}"
+                )

@@ -34,7 +34,7 @@ def _compile(function: Any) -> Any:
 
 @_compile
 def _mix(value):  # type: ignore[no-untyped-def]
-    """Finaliser of MurmurHash3 (Appleby, public domain): every input bit reaches every output bit."""
+    """Finalizer of MurmurHash3 (Appleby, public domain): every input bit reaches every output bit."""
     value ^= value >> np.uint64(33)
     value *= np.uint64(0xFF51AFD7ED558CCD)
     value ^= value >> np.uint64(33)
@@ -157,7 +157,7 @@ def match(  # type: ignore[no-untyped-def]
     for turn in range(len(order)):
         record = order[turn]
         if starts[record + 1] == starts[record]:
-            continue  # a blank text is nobody's duplicate
+            continue  # a blank text has no duplicate
         best, value = -1, 0.0
         if turn >= n_given:
             same = leader[groups[record]]

@@ -1,6 +1,6 @@
 """Near duplicates: what two texts share, found by MinHash bands and verified by exact Jaccard on word shingles.
 
-A text is normalized first: lower case, every run of characters that are no letters or digits is one space, and a run of
+A text is normalized first: lower case, every run of other characters than letters and digits is one space, and a run of
 masked words (XXXX) is one word. Its shingles are its runs of `words` words; a shorter text is one shingle. A band of r
 rows catches a pair of similarity s with chance s^r, b bands with 1 - (1 - s^r)^b; what they catch is compared shingle
 by shingle. A script written without spaces has long words, so only its equal phrases count as shared.
@@ -151,6 +151,6 @@ def _plain(text: str) -> str:
 
 @cache
 def _separators() -> re.Pattern[str]:
-    """Runs of what is no letter, digit or mark; without the marks Hindi words would lose their vowels."""
+    """Match runs without letter, digit or mark; without the marks Hindi words would lose their vowels."""
     marks = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.category(chr(code)).startswith("M"))
     return re.compile(rf"[^\w{marks}]+|_+")

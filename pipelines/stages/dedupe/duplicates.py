@@ -34,16 +34,16 @@ def split_duplicates(records: pd.DataFrame, *, near: NearDuplicateParams, seed: 
     """Keep the earliest of each text (by received_at, then id); the order of the rows that come in does not matter."""
     ordered = records.sort_values(["received_at", "id"], kind="stable", ignore_index=True)
     ids = ordered["id"].astype("string")
-    told = np.flatnonzero(ordered["text"].str.strip() != "")  # a domain without texts costs nothing
-    fingerprints = fingerprint(ordered["text"].iloc[told].tolist(), near=near, seed=seed, threads=threads)
+    with_text = np.flatnonzero(ordered["text"].str.strip() != "")  # a domain without texts costs nothing
+    fingerprints = fingerprint(ordered["text"].iloc[with_text].tolist(), near=near, seed=seed, threads=threads)
     matches = fingerprints.repeated(near=near)
     found = matches.twin >= 0
     repeats = np.zeros(len(ordered), np.bool_)
-    repeats[told[found]] = True
+    repeats[with_text[found]] = True
     dropped = pd.DataFrame(
         {
             "id": ids[repeats].array,
-            "kept_id": ids.iloc[told[matches.twin[found]]].array,
+            "kept_id": ids.iloc[with_text[matches.twin[found]]].array,
             "reason": pd.array(np.where(matches.exact[found], "exact", "near"), dtype="string"),
             "similarity": matches.similarity[found],
         }

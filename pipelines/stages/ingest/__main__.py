@@ -7,7 +7,7 @@ from pipelines.runtime.runner import run
 
 
 def main(project: Project) -> None:
-    """Read and convert the window's rows; the verdict tells whether they may be trained on."""
+    """Read and convert the window's rows; the verdict decides whether they may be trained on."""
     from pipelines.stages.ingest.window import ingest_window
 
     store = project.store

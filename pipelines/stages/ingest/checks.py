@@ -18,7 +18,7 @@ Z = 1.959964  # two-sided 95 %
 
 @dataclass(frozen=True)
 class LastGood:
-    """What was measured when a person or a release last called the input good; nothing before the first time."""
+    """What was measured when a person last called the input good; empty before the first time."""
 
     rows_per_week: float | None
     columns: tuple[str, ...]
@@ -26,7 +26,7 @@ class LastGood:
 
 
 def read_last_good(content: Mapping[str, Any]) -> LastGood:
-    """The content of the reference file; `{}` says that there is none yet."""
+    """Return the content of the reference file; `{}` before the first good run."""
     return LastGood(
         rows_per_week=content.get("rows_per_week"),
         columns=tuple(content.get("columns", ())),
@@ -35,7 +35,7 @@ def read_last_good(content: Mapping[str, Any]) -> LastGood:
 
 
 def check_rejected(rejected: int, *, rows: int, limit: float) -> Check:
-    """Rows that could not be used, among the rows of the window and those whose day nobody can tell."""
+    """Check the share of unusable rows among the rows of the window and those whose day is unknown."""
     value = rejected / rows if rows else None
     return Check.at_most(
         "rejected_share",
@@ -49,7 +49,7 @@ def check_rejected(rejected: int, *, rows: int, limit: float) -> Check:
 
 
 def check_rows(rows: int, *, limit: int, start: date, end: date, outside: int) -> Check:
-    """Enough rows to go on with."""
+    """Check that there are enough rows."""
     elsewhere = f"; {outside} more are dated outside it" if outside else ""
     return Check.at_least(
         "rows",
@@ -63,7 +63,7 @@ def check_rows(rows: int, *, limit: int, start: date, end: date, outside: int) -
 
 
 def check_freshness(days: Mapping[date, int], *, end: date, limit: int) -> Check:
-    """Days without a row at the end of the window."""
+    """Check the days without a row at the end of the window."""
     last = max(days, default=None)
     stale = None if last is None else (end - timedelta(days=1) - last).days
     return Check.at_most(
@@ -80,7 +80,7 @@ def check_freshness(days: Mapping[date, int], *, end: date, limit: int) -> Check
 
 
 def check_volume(weeks: Mapping[int, Week], *, limit: tuple[float, float], min_weeks: int, whole: int) -> Check:
-    """Rows of the last week over the median of the whole weeks before it (score interval of a Poisson count)."""
+    """Check the rows of the last week over the median of the whole weeks before it (score interval of a Poisson count)."""
     earlier = [weeks[week].rows if week in weeks else 0 for week in range(-whole + 1, 0)]
     usual = median(earlier) if len(earlier) >= min_weeks else 0
     rows = weeks[0].rows if 0 in weeks else 0
@@ -100,7 +100,7 @@ def check_volume(weeks: Mapping[int, Week], *, limit: tuple[float, float], min_w
 
 
 def check_nulls(weeks: Mapping[int, Week], *, limit: float, min_week_rows: int, min_weeks: int) -> Check:
-    """The largest rise of one column's share of nulls in one week over its usual week."""
+    """Check the largest rise of one column's share of nulls in one week over its usual week."""
     counted = {number: week for number, week in weeks.items() if week.rows >= min_week_rows}
     worst, place, bounds, rows = 0.0, "no column", (0.0, 0.0), sum(week.rows for week in counted.values())
     for name in next(iter(counted.values())).nulls if counted else ():
@@ -124,7 +124,7 @@ def check_nulls(weeks: Mapping[int, Week], *, limit: float, min_week_rows: int, 
 
 
 def check_scale(weeks: Mapping[int, Week], *, limit: float, min_week_rows: int, min_weeks: int) -> Check:
-    """The largest factor between a number's median in one week and its usual week: a unit that changed."""
+    """Check the largest factor between a number's median in one week and its usual week: a unit that changed."""
     counted = {number: week for number, week in weeks.items() if week.rows >= min_week_rows}
     worst, place = 1.0, "no number changed its scale"
     for name in next(iter(counted.values())).medians if counted else ():
@@ -151,7 +151,7 @@ def check_scale(weeks: Mapping[int, Week], *, limit: float, min_week_rows: int, 
 
 
 def check_columns(nulls: Mapping[str, float], *, rows: int, last_good: LastGood) -> Check:
-    """Columns that hold nothing at all, or that the last good run had and this one does not."""
+    """Check for columns that hold no value, or that the last good run had and this one has not."""
     empty = sorted(name for name, share in nulls.items() if share == 1.0)
     gone = sorted(set(last_good.columns) - set(nulls))
     named = ", ".join([*(f"{name} (no value)" for name in empty), *(f"{name} (gone)" for name in gone)])
@@ -167,7 +167,7 @@ def check_columns(nulls: Mapping[str, float], *, rows: int, last_good: LastGood)
 
 
 def check_gold(gold: Mapping[str, int], *, min_rows: int) -> Check:
-    """Two classes or more among the gold labels, without which nothing can be measured."""
+    """Check that gold labels hold two classes or more; with fewer nothing can be measured."""
     named = ", ".join(f"{name} {count}" for name, count in sorted(gold.items()))
     return Check.at_least(
         "gold_classes",
@@ -183,7 +183,7 @@ def check_gold(gold: Mapping[str, int], *, min_rows: int) -> Check:
 def checks_against_last_good(
     profile: Profile, *, last_good: LastGood, volume: tuple[float, float], max_revised_share: float
 ) -> list[Check]:
-    """The usual week against that of the last good run, and the share of its days that the source has changed since."""
+    """Check the usual week against that of the last good run, and the share of its days that have changed since."""
     checks = []
     if last_good.rows_per_week:
         usual = rows_per_week(profile)
@@ -218,5 +218,5 @@ def checks_against_last_good(
 
 
 def rows_per_week(profile: Profile) -> float | None:
-    """Rows of the usual (median) week."""
+    """Return the rows of the usual (median) week."""
     return float(median(week.rows for week in profile.weeks.values())) if profile.weeks else None

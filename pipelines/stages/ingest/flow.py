@@ -1,4 +1,4 @@
-"""The two passes of ingest: sort out every chunk, then write what was accepted in order and measure it."""
+"""The two passes of ingest: convert every chunk, then write what was accepted in order and measure it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOWN = 5  # lost rows that the verdict shows
 
 @dataclass(frozen=True)
 class Ingested:
-    """What is written beside records and quarantine."""
+    """What the stage writes in addition to records and quarantine."""
 
     per_day: pd.DataFrame
     metrics: dict[str, Any]
@@ -44,7 +44,7 @@ class Tally:
         self.shown: list[dict[str, Any]] = []
 
     def add(self, result: RowOutcomes) -> None:
-        """Take the counts of one batch."""
+        """Add the counts of one batch."""
         _add(self.counts, result.counts)
         _add(self.redactions, result.redactions)
         for name, counts in result.lost_by_group.items():
@@ -106,14 +106,14 @@ def ingest(
     metrics = measure(
         profile, tally=tally, repeats=repeats, digest=raw_digest.hex(), n_labels=len(domain.schema.labels)
     )
-    _say(metrics, verdict)
+    _log(metrics, verdict)
     return Ingested(per_day=_per_day(profile), metrics=metrics, verdict=verdict)
 
 
 def check_ingest(
     profile: Profile, *, params: IngestParams, last_good: LastGood, tally: Tally, repeats: pd.DataFrame
 ) -> Verdict:
-    """The verdict over what was read, accepted and lost."""
+    """Return the verdict on what was read, accepted and lost."""
     limits, days, rows = params.limits, profile.day_rows(), profile.rows
     rejected = tally.counts.get("rejected", 0) + int((repeats["kind"] == "rejected").sum())
     in_window = tally.counts.get("read", 0) - tally.counts.get("outside_window", 0)
@@ -148,7 +148,7 @@ def check_ingest(
 
 
 def measure(profile: Profile, *, tally: Tally, repeats: pd.DataFrame, digest: str, n_labels: int) -> dict[str, Any]:
-    """The content of metrics.json: every row read stands in exactly one of the counts below `rows`."""
+    """Return the content of metrics.json: every row read is in exactly one of the counts below `rows`."""
     kinds = repeats["kind"].value_counts()
     counts = {name: tally.counts.get(name, 0) for name in ("read", "outside_window", "rejected", "without_text")}
     counts["rejected"] += int(kinds.get("rejected", 0))
@@ -187,7 +187,7 @@ def _per_day(profile: Profile) -> pd.DataFrame:
     )
 
 
-def _say(metrics: dict[str, Any], verdict: Verdict) -> None:
+def _log(metrics: dict[str, Any], verdict: Verdict) -> None:
     logger.info("rows: %s", ", ".join(f"{name} {count}" for name, count in metrics["rows"].items()))
     if metrics["outside"]["after"]:
         logger.warning("%d rows are dated after the window: left out, not rejected", metrics["outside"]["after"])

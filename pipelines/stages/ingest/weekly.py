@@ -1,4 +1,4 @@
-"""What a week looks like (rows, nulls, medians of numbers), a day at a time, to be compared with the other weeks."""
+"""Rows, nulls and medians of each week, to be compared with those of the other weeks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipelines.stages.ingest.spool import DAY, week_of
 
 @dataclass
 class Week:
-    """Counts of one week: rows, nulls a column, median a number."""
+    """Counts of one week: rows, nulls per column, median per number."""
 
     rows: int
     nulls: dict[str, int]
@@ -37,22 +37,22 @@ class Profile:
 
     @property
     def rows(self) -> int:
-        """Accepted rows."""
+        """Return the number of accepted rows."""
         return sum(week.rows for week in self.weeks.values())
 
     def day_rows(self) -> dict[date, int]:
-        """Rows of each day that has any."""
+        """Return the rows of each day that has any."""
         rows: dict[date, int] = {}
         for day, _, count, _ in self.days:
             rows[day] = rows.get(day, 0) + count
         return rows
 
     def day_digests(self) -> dict[date, str]:
-        """Digest of each day that has any rows."""
+        """Return the digest of each day that has any rows."""
         return {day: digest for day, _, _, digest in self.days}
 
     def null_shares(self) -> dict[str, float]:
-        """Share of nulls of each column over the window."""
+        """Return the share of nulls of each column over the window."""
         names = next(iter(self.weeks.values())).nulls if self.weeks else {}
         return {name: sum(week.nulls[name] for week in self.weeks.values()) / self.rows for name in names}
 
@@ -90,7 +90,7 @@ def add_week(profile: Profile, table: pa.Table, *, schema: DomainSchema, end: da
 
 
 def table_digest(table: pa.Table) -> str:
-    """sha256 over names and values of a table, whatever its chunks."""
+    """Return the sha256 over names and values of a table, independent of its chunks."""
     digest = RawDigest()
     digest.add(table)
     return digest.hex()
@@ -110,7 +110,7 @@ class RawDigest:
         self._rows = 0
 
     def add(self, table: pa.Table) -> None:
-        """Take the rows of a table."""
+        """Add the rows of a table."""
         for name, given in zip(table.column_names, table.columns, strict=True):
             lengths, values = self._columns.setdefault(name, (hashlib.sha256(), hashlib.sha256()))
             if given.type != pa.large_string():
@@ -125,12 +125,12 @@ class RawDigest:
                 offsets = np.frombuffer(chunk.buffers()[1], dtype=np.int64)[
                     chunk.offset : chunk.offset + len(chunk) + 1
                 ]
-                # Cells that are null have no bytes: whoever made the buffer, values stand there back to back.
+                # Null cells have no bytes, so that values are contiguous in every buffer.
                 values.update(memoryview(data)[offsets[0] : offsets[-1]])
         self._rows += table.num_rows
 
     def hex(self) -> str:
-        """The digest of everything taken so far."""
+        """Return the digest of everything added so far."""
         whole = hashlib.sha256(str(self._rows).encode())
         for name, parts in sorted(self._columns.items()):
             whole.update(name.encode() + b"\0" + b"".join(part.digest() for part in parts))

@@ -13,7 +13,7 @@ from pipelines.stats.fairness import Count, rate
 
 
 def coverage_check(codes: np.ndarray, *, at_least: float, min_rows: int, confidence: float) -> Check:
-    """The share of all rows that have a label (lower bound)."""
+    """Check the share of all rows that have a label (lower bound)."""
     labeled = Count(int((codes != ABSTAIN).sum()), len(codes))
     estimate = rate(labeled, confidence=confidence)
     sentence = (
@@ -34,10 +34,10 @@ def coverage_check(codes: np.ndarray, *, at_least: float, min_rows: int, confide
 
 
 def kappa_check(kappa: Kappa, *, n_gold: int, at_least: float, min_rows: int, parts: Sequence[str]) -> Check:
-    """Cohen's kappa between labels and gold (lower bound), on gold rows that have a label."""
+    """Check Cohen's kappa between labels and gold (lower bound), on gold rows that have a label."""
     where = " and ".join(parts)
     if n_gold == 0:
-        sentence = f"no row of {where} has a gold label yet, so nobody knows how good the labels are"
+        sentence = f"no row of {where} has a gold label yet, so the quality of the labels is unknown"
     elif kappa.rows == 0:
         sentence = f"none of the {n_gold} gold rows of {where} has a label, so kappa is undefined"
     elif not np.isfinite(kappa.value):
@@ -64,7 +64,7 @@ def kappa_check(kappa: Kappa, *, n_gold: int, at_least: float, min_rows: int, pa
 def class_coverage_checks(
     codes: np.ndarray, gold: np.ndarray, *, labels: Sequence[str], at_least: float, min_rows: int, confidence: float
 ) -> list[Check]:
-    """For each gold class the share of its rows that have a label; with few gold rows that is undecided."""
+    """Check for each gold class the share of its rows that have a label; undecided with few gold rows."""
     checks = []
     for place, label in enumerate(labels):
         own = gold == place
@@ -93,7 +93,7 @@ def class_coverage_checks(
 
 
 def class_rows_checks(codes: np.ndarray, *, is_train: np.ndarray, labels: Sequence[str], at_least: int) -> list[Check]:
-    """For each class the training rows that got it: what no row is labeled, no model learns."""
+    """Check for each class the number of its training rows: a model cannot learn a class without rows."""
     checks = []
     for place, label in enumerate(labels):
         given = int((codes[is_train] == place).sum())

@@ -20,7 +20,7 @@ N_SHOWN = 3
 
 
 def gold_codes(records: pd.DataFrame, *, labels: Sequence[str], parts: Sequence[str]) -> np.ndarray:
-    """Class codes of the gold labels of some parts, -1 elsewhere."""
+    """Return class codes (n,) of the gold labels of some parts, -1 elsewhere."""
     codes = pd.Categorical(records["gold"].astype("object"), categories=list(labels)).codes.astype(np.int64)
     return np.where(records["part"].isin(list(parts)).to_numpy(dtype=bool), codes, ABSTAIN)
 
@@ -28,7 +28,7 @@ def gold_codes(records: pd.DataFrame, *, labels: Sequence[str], parts: Sequence[
 def labeled_rows(
     labeling: Labeling, *, records: pd.DataFrame, matrix: np.ndarray, labels: Sequence[str]
 ) -> pd.DataFrame:
-    """What stands in records.parquet: id, weak label, soft labels and how many functions voted."""
+    """Return the content of records.parquet: id, weak label, soft labels and how many functions voted."""
     names = np.array([*labels, None], dtype=object)  # code -1 is the last: no label
     labeled = pd.DataFrame({"id": records["id"].to_numpy()})
     labeled["weak_label"] = pd.array(names[labeling.codes], dtype="string")
@@ -79,7 +79,7 @@ def metrics_of(
     labels: Sequence[str],
     params: LabelParams,
 ) -> dict[str, Any]:
-    """Everything that `metrics.json` keeps; the stage says which of it is its headline."""
+    """Return the content of `metrics.json`; the stage chooses the headline."""
     counts = vote_counts(matrix, n_labels=len(labels))
     voted = counts.sum(axis=1) > 0
     most = counts.max(axis=1, keepdims=True)
@@ -113,7 +113,7 @@ def metrics_of(
 def disagreements(
     labeling: Labeling, *, votes: pd.DataFrame, records: pd.DataFrame, gold: np.ndarray, labels: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """A few gold rows whose label is wrong, for whoever looks at the verdict."""
+    """Return a few gold rows whose label is wrong, to be shown with the verdict."""
     wrong = np.flatnonzero((labeling.codes != ABSTAIN) & (gold != ABSTAIN) & (labeling.codes != gold))
     names = [name for name in votes.columns if name != "id"]
     return [

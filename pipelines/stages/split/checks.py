@@ -1,4 +1,4 @@
-"""The gate of split: nothing leaks across parts, no feature gives the label away, every part is large enough."""
+"""The gate of split: nothing leaks across parts, no feature reveals the label, every part is large enough."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ GOLD_PARTS = ("validation", "recent", "anchor")
 
 
 def crossing_checks(*, ids: int, texts: int, entities: int, rows: int) -> list[Check]:
-    """Nothing may stand in two parts: no row, no text (exactly or nearly), no entity."""
+    """Check that no row, no text (exactly or nearly) and no entity is in two parts."""
     shared: dict[str, Any] = {"limit": 0, "rows": rows, "min_rows": 1, "required": True}
     return [
-        Check.at_most("rows_across_parts", ids, **shared, sentence=f"{ids} rows stand in two parts"),
+        Check.at_most("rows_across_parts", ids, **shared, sentence=f"{ids} rows are in two parts"),
         Check.at_most("texts_across_parts", texts, **shared, sentence=f"{texts} rows repeat a text of another part"),
-        Check.at_most("entities_across_parts", entities, **shared, sentence=f"{entities} entities stand in two parts"),
+        Check.at_most("entities_across_parts", entities, **shared, sentence=f"{entities} entities are in two parts"),
     ]
 
 
 def embargo_check(parted: pd.DataFrame, *, timeline: Timeline) -> Check:
-    """From the last training row to the first row that tests there are at least the days of the embargo."""
+    """Check that the first test row comes at least the embargo's days after the last training row."""
     train = parted.loc[parted["part"] == "train", "received_at"]
     tests = parted.loc[parted["part"].isin(["validation", "recent"]), "received_at"]
     both = len(train) > 0 and len(tests) > 0
@@ -37,7 +37,7 @@ def embargo_check(parted: pd.DataFrame, *, timeline: Timeline) -> Check:
     sentence = (
         f"{gap:.1f} days lie between the last training row and the first validation or recent row"
         if gap is not None
-        else f"there is no training row, or no gold row to test on, around an embargo of {timeline.embargo_days} days: "
+        else f"no training row, or no gold row to test on, is around an embargo of {timeline.embargo_days} days: "
         "widen the window (ingest.start), wait for gold labels, or see below why the rows are in no part"
     )
     return Check.at_least(
@@ -54,7 +54,7 @@ def size_checks(
     labels: Sequence[str],
     left_out: Mapping[str, int],
 ) -> list[Check]:
-    """Each part is large enough; recent gold holds two classes or more; small classes are named, undecided."""
+    """Check that each part is large enough and its gold holds two classes or more; small classes are undecided."""
     checks = []
     reasons = [f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(left_out.items(), key=lambda item: -item[1])]
     others = f"; in no part: {', '.join(reasons)}" if reasons else ""
@@ -63,7 +63,7 @@ def size_checks(
         checks.append(
             Check.at_least(
                 f"{part}_rows", n, limit=least, rows=n, min_rows=0, required=True,
-                sentence=f"{n} rows stand in {part}; {least} are needed (split.min_part_rows.{part})"
+                sentence=f"{n} rows are in {part}; {least} are needed (split.min_part_rows.{part})"
                 + (others if n < least else ""),
             )
         )  # fmt: skip
@@ -78,7 +78,7 @@ def size_checks(
                 sentence=f"gold of {part} holds {n_classes} of {len(labels)} classes",
             )
         )  # fmt: skip
-        # Too few of one class is a reason to doubt its figures and none to stop: never failed, undecided at worst.
+        # Few rows of one class make its figures uncertain but do not stop the run: undecided at worst.
         checks.append(
             Check.at_least(
                 f"{part}_class_rows", smallest, limit=0, rows=smallest, min_rows=min_class_rows, required=False,
@@ -90,7 +90,7 @@ def size_checks(
 
 
 def leak_checks(gold: pd.Series, *, hits: Mapping[str, NDArray[np.bool_]], leak: LeakParams) -> list[Check]:
-    """For each feature: alone it predicts gold no better than the limit.
+    """Check that no feature alone predicts gold better than the limit.
 
     Where one class is so frequent that always naming it comes near the limit, a feature must get right `max_skill`
     of what that guess gets wrong before it is a leak: the limit is max(accuracy, majority + (1 - majority) * skill).
@@ -100,7 +100,7 @@ def leak_checks(gold: pd.Series, *, hits: Mapping[str, NDArray[np.bool_]], leak:
     checks = []
     for name, right in hits.items():
         share = float(right.mean()) if len(right) else None
-        sentence = "there is no gold row to predict" if share is None else (
+        sentence = "no gold row to predict" if share is None else (
             f"{name} alone predicts {share:.1%} of the gold labels out of fold, the most frequent class {majority:.1%}"
         )  # fmt: skip
         checks.append(

@@ -1,4 +1,4 @@
-"""The whole of split as two steps: give every record its part, then judge what came out as if by somebody else."""
+"""The two steps of split: give every record its part, then check the result from its records alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.records.schema import DomainSchema
 from pipelines.runtime.errors import InputError
 from pipelines.stages.split import checks, leaks
 from pipelines.stages.split.params import SplitParams
-from pipelines.stages.split.parts import Parted, cut_anchor, separate, thaw_anchor
+from pipelines.stages.split.parts import Parted, cut_anchor, restore_anchor, separate
 from pipelines.stages.split.timeline import draw_timeline
 from pipelines.text.shingles import fingerprint
 
@@ -29,7 +29,7 @@ def split_records(
     seed: int,
     threads: int,
 ) -> Parted:
-    """Place every record; the anchor set is the champion's frozen one, or cut from the oldest gold rows without one."""
+    """Give every record its part; the anchor set is the champion's frozen one, or cut from the oldest gold rows without one."""
     timeline = draw_timeline(
         records,
         gold_delay_days=schema.gold_delay_days,
@@ -39,7 +39,7 @@ def split_records(
         complete_gold_share=params.complete_gold_share,
     )
     if anchor is not None:
-        records = thaw_anchor(records, anchor=_checked(anchor, schema=schema))
+        records = restore_anchor(records, anchor=_checked(anchor, schema=schema))
     records = as_canonical(records, schema=schema).sort_values(["received_at", "id"], kind="stable", ignore_index=True)
     place = timeline.place(records)
     drawn = (
@@ -75,7 +75,7 @@ def check_split(
     threads: int,
     overrides: Sequence[dict[str, Any]] = (),
 ) -> Verdict:
-    """The verdict on the records that split gives out, measured from them alone."""
+    """Return the verdict on the records that split writes, measured from them alone."""
     output = parted.output
     fingerprints = fingerprint(output["text"].tolist(), near=params.near_duplicates, seed=seed, threads=threads)
     gold_rows = output[output["gold"].notna()]
@@ -107,12 +107,12 @@ def check_split(
 
 
 def _checked(anchor: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
-    """The frozen anchor rows; InputError where their gold labels are not this domain's."""
+    """Return the frozen anchor rows; InputError if their gold labels are not this domain's."""
     unknown = sorted(set(anchor["gold"].dropna().astype(str)) - set(schema.labels))
     if unknown or anchor["gold"].isna().any():
         raise InputError(
             f"data/champion/anchor.parquet holds gold label {unknown[0] if unknown else None!r}, which domain "
-            f"{schema.name!r} does not have: the pinned champion answers another problem; set release.model_name "
+            f"{schema.name!r} does not have: the pinned champion belongs to another problem; set release.model_name "
             "of this domain and pin again"
         )
     return anchor

@@ -1,4 +1,4 @@
-"""What must not be: rows, texts or entities in two parts, and a single feature that gives the label away."""
+"""Leaks: rows, texts or entities in two parts, and a single feature that reveals the label."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ MISSING, MANY = "\0missing", 200
 
 
 def ids_across(parted: pd.DataFrame) -> int:
-    """Rows whose id stands more than once."""
+    """Count rows whose id occurs before."""
     return int(parted["id"].duplicated().sum())
 
 
 def entities_across(parted: pd.DataFrame) -> int:
-    """Entities that stand in more than one part."""
+    """Count entities that are in more than one part."""
     return int((parted.dropna(subset="entity").groupby("entity")["part"].nunique() > 1).sum())
 
 
 def texts_across(parted: pd.DataFrame, *, fingerprints: Fingerprints, near: NearDuplicateParams) -> int:
-    """Rows that repeat a text of another part, exactly or nearly; each pair of parts is compared once."""
+    """Count rows that repeat a text of another part, exactly or nearly; each pair of parts is compared once."""
     repeats: set[int] = set()
     for turn, part in enumerate(PARTS):
         others = PARTS[turn + 1 :]
@@ -40,13 +40,13 @@ def texts_across(parted: pd.DataFrame, *, fingerprints: Fingerprints, near: Near
 def single_feature_hits(
     gold_rows: pd.DataFrame, *, features: Iterable[Feature], folds: int, rows_per_bin: int, seed: int
 ) -> dict[str, NDArray[np.bool_]]:
-    """For each feature, where it alone predicts gold out of fold: the majority label of its category or bin.
+    """Return for each feature where it alone predicts gold out of fold: the majority label of its category or bin.
 
     An unseen category gets the most frequent label: a column of ids predicts nothing. Rows of one entity share a fold.
     """
     gold = gold_rows["gold"].astype(str).to_numpy()
     owners = gold_rows["entity"].fillna(gold_rows["id"]).astype(str)
-    fold_of = np.array([_lot(owner, seed=seed) % folds for owner in owners], np.int64)
+    fold_of = np.array([_hash_bucket(owner, seed=seed) % folds for owner in owners], np.int64)
     hits = {}
     for feature in features:
         right = np.zeros(len(gold), np.bool_)
@@ -61,7 +61,7 @@ def single_feature_hits(
 
 
 def categories(values: pd.Series, *, learned: NDArray[np.bool_], rows_per_bin: int) -> NDArray[np.object_]:
-    """Values as categories; a number with many values is cut into bins of about `rows_per_bin` learned rows each.
+    """Return values (n,) as categories; a number with many values is cut into bins of about `rows_per_bin` learned rows each.
 
     Bins so fine find a label written as a number with noise; the few rows of each cost an honest number some accuracy.
     """
@@ -77,7 +77,7 @@ def categories(values: pd.Series, *, learned: NDArray[np.bool_], rows_per_bin: i
     return cells
 
 
-def _lot(owner: str, *, seed: int) -> int:
+def _hash_bucket(owner: str, *, seed: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}:{owner}".encode(), digest_size=8).digest(), "big")
 
 

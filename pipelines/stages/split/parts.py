@@ -1,4 +1,4 @@
-"""Give every record its part, or the reason why it has none: texts and entities never stand on two sides."""
+"""Give every record its part, or the reason why it has none: no text and no entity is in two parts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Parted:
 
     @property
     def output(self) -> pd.DataFrame:
-        """`records.parquet` of split: the records that stand in a part."""
+        """Return the content of split's `records.parquet`: the records that are in a part."""
         inside = self.place.isin(PARTS)
         rows = self.records[inside].assign(part=self.place[inside].astype("string"))
         return rows.sort_values(["received_at", "id"], kind="stable", ignore_index=True)
 
 
-def thaw_anchor(records: pd.DataFrame, *, anchor: pd.DataFrame) -> pd.DataFrame:
-    """Records with the frozen anchor rows in place of their own; a column the anchor lacks is unknown there."""
+def restore_anchor(records: pd.DataFrame, *, anchor: pd.DataFrame) -> pd.DataFrame:
+    """Return the records with the frozen anchor rows in place of their own; a column that the anchor lacks is null there."""
     frozen = anchor.reindex(columns=records.columns).astype(records.dtypes.to_dict())
     return pd.concat([records[~records["id"].isin(frozen["id"])], frozen], ignore_index=True)
 
@@ -39,11 +39,11 @@ def thaw_anchor(records: pd.DataFrame, *, anchor: pd.DataFrame) -> pd.DataFrame:
 def cut_anchor(
     records: pd.DataFrame, *, place: pd.Series, oldest_share: float, drawn_share: float, seed: int
 ) -> pd.Series:
-    """Ids of a first anchor set: of each class the same share of the oldest gold rows, by a seeded hash of the id."""
+    """Return the ids of a first anchor set: of each class the same share of the oldest gold rows, by a seeded hash of the id."""
     gold = records[(place == "train") & records["gold"].notna()].sort_values(["received_at", "id"])
     oldest = gold.head(int(np.ceil(len(gold) * oldest_share)))
-    lots = oldest["id"].map(lambda key: hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).hexdigest())
-    rank = lots.groupby(oldest["gold"]).rank(method="first")
+    buckets = oldest["id"].map(lambda key: hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).hexdigest())
+    rank = buckets.groupby(oldest["gold"]).rank(method="first")
     size = oldest.groupby("gold")["id"].transform("size")
     return oldest.loc[rank <= np.ceil(size * drawn_share), "id"]
 
@@ -57,7 +57,7 @@ def separate(
     near: NearDuplicateParams,
     copies: pd.DataFrame,
 ) -> pd.Series:
-    """Places in which no text and no entity stands in two parts; what is removed names its reason.
+    """Return places in which no text and no entity is in two parts; a removed record gets its reason.
 
     The earlier side of a boundary yields, so that what tests stays whole; a frozen anchor set yields to nothing.
     `copies` are the rows that dedupe dropped: where one of them is an anchor row, its kept copy goes.

@@ -22,7 +22,7 @@ class Timeline:
     embargo_days: int
 
     def place(self, records: pd.DataFrame) -> pd.Series:
-        """For each record the part it stands in, or the reason why it stands in none."""
+        """Return for each record its part, or the reason why it has none."""
         at, gold = records["received_at"], records["gold"].notna()
         places = np.select(
             [
@@ -47,7 +47,7 @@ def draw_timeline(
     validation_share: float,
     complete_gold_share: float,
 ) -> Timeline:
-    """Boundaries: the last `recent_share` of the gold rows are recent, the `validation_share` before them validation.
+    """Return the boundaries: the last `recent_share` of the gold rows are recent, the `validation_share` before them validation.
 
     Shares of rows and not days, because real data has gaps of years. No training row is received within `embargo_days`
     (at least the gold delay) before the first row that tests, so whatever is known of one was known before the tests.
@@ -65,9 +65,9 @@ def draw_timeline(
 
 
 def find_gold_end(records: pd.DataFrame, *, gold_delay_days: int, complete_gold_share: float) -> pd.Timestamp:
-    """The day from which rows may still wait for their gold: the end of the data, or the gold delay before it.
+    """Return the day from which rows may still wait for their gold: the end of the data, or the gold delay before it.
 
-    The few labels that arrive early are no random sample: the last days count only with gold as complete as before.
+    The few labels that arrive early are not a random sample: the last days count only if gold is as complete as before.
     """
     at = records["received_at"]
     if at.empty:

@@ -1,4 +1,4 @@
-"""Labeling functions: declarative and plain ones vote alike, and what is wrong with one says which, where and why."""
+"""Labeling functions: declarative and plain ones vote alike, and an error names the function, the record and the cause."""
 
 import numpy as np
 import pandas as pd
@@ -32,8 +32,8 @@ by_channel = expression(
     fires_on={"channel": "ad"},
     abstains_on={"channel": None},
 )
-says_song = expression(
-    "says_song",
+mentions_song = expression(
+    "mentions_song",
     "ham",
     lambda frame: frame["text_lower"].str.contains("song", literal=True),
     columns=["text_lower"],
@@ -44,7 +44,7 @@ says_song = expression(
 
 @labeling_function(label="spam", fires_on="http://x", abstains_on="no link")
 def has_link(record):
-    """Whoever links sells."""
+    """A link is an advertisement."""
     return "http" in record["text"]
 
 
@@ -55,7 +55,7 @@ def shouts(record):
     return {3: "spam", 2: "ham"}.get(marks)
 
 
-FUNCTIONS = [subscribes, is_long, by_channel, says_song, has_link, shouts]
+FUNCTIONS = [subscribes, is_long, by_channel, mentions_song, has_link, shouts]
 
 
 @pytest.fixture
@@ -87,19 +87,19 @@ def test_a_function_that_raises_on_an_example_names_the_example():
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "message"),
     [
         (
             pattern("wins", "spam", "winner", fires_on="You win!", abstains_on="hello"),
-            "labeling function 'wins' abstains on {'text': 'You win!'}, its fires_on; a vote for 'spam' would be right",
+            "labeling function 'wins' abstains on {'text': 'You win!'}, its fires_on: expected a vote for 'spam'",
         ),
         (
             pattern("wins", "spam", "win", fires_on="You win!", abstains_on="the window"),
-            "labeling function 'wins' votes 'spam' on {'text': 'the window'}, its abstains_on; to abstain",
+            "labeling function 'wins' votes 'spam' on {'text': 'the window'}, its abstains_on",
         ),
         (
             expression("says", None, pl.col("text"), fires_on="egg", abstains_on={"text": None}),
-            "labeling function 'says' votes 'egg' on {'text': 'egg'}, its fires_on; a vote for 'spam' or 'ham'",
+            "labeling function 'says' votes 'egg' on {'text': 'egg'}, its fires_on: expected a vote for 'spam' or 'ham'",
         ),
         (
             labeling_function(label="spam", fires_on="x", abstains_on="")(
@@ -109,10 +109,10 @@ def test_a_function_that_raises_on_an_example_names_the_example():
         ),
     ],
 )
-def test_an_example_that_is_not_kept_to_names_function_example_and_label(function, said):
+def test_an_example_that_is_not_kept_to_names_function_example_and_label(function, message):
     with pytest.raises(LabelingFunctionError) as error:
         check_examples([function], labels=LABELS)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_votes_are_the_index_of_the_label_and_minus_one(records):
@@ -150,7 +150,7 @@ def test_what_is_called_one_by_one_votes_as_in_the_matrix(records):
 def test_texts_of_every_kind_are_read(records):
     odd = ["\x00nul\x00", "<b>subscribe</b>", "song " * 2_000_000, "\u202ebidi", "é" * 10]
     records = pd.DataFrame({"id": list("abcde"), "text": odd})
-    assert vote_matrix([subscribes, says_song, has_link], records, labels=LABELS)[:, :2].tolist() == [
+    assert vote_matrix([subscribes, mentions_song, has_link], records, labels=LABELS)[:, :2].tolist() == [
         [-1, -1],
         [0, -1],
         [-1, 1],
@@ -210,7 +210,8 @@ def test_wrong_declarations_and_votes_are_refused(records, functions, message):
 
 
 @pytest.mark.parametrize(
-    ("regex", "message"), [("(", "is no regular expression"), ("Refund", "capital letters"), ("(?=a)", "is no regular")]
+    ("regex", "message"),
+    [("(", "is not a valid regular expression"), ("Refund", "capital letters"), ("(?=a)", "is not a valid regular")],
 )
 def test_a_regex_that_cannot_match_lowered_text_is_refused_where_it_is_written(regex, message):
     with pytest.raises(LabelingFunctionError, match=message):

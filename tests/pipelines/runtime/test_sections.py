@@ -79,7 +79,7 @@ def test_a_missing_domain_is_named():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({"source": "files", "files": {"paths": ["no/*.csv"]}}, "ingest.files.paths: 'no/*.csv' names no file"),
+        ({"source": "files", "files": {"paths": ["no/*.csv"]}}, "ingest.files.paths: 'no/*.csv' matches no file"),
         (
             {"source": "sql", "sql": {"query": "SELECT :start, :end ORDER BY 1"}},
             "the environment variable PERENNIAL_SQL_URL (ingest.sql.address_variable) is not set",

@@ -81,7 +81,7 @@ def test_what_normalizing_makes_equal(left: str, right: str) -> None:
     assert matches.exact.tolist() == [False, True]
 
 
-def test_vowel_signs_and_accents_tell_words_apart() -> None:
+def test_vowel_signs_and_accents_distinguish_words() -> None:
     assert (prints("किताब", "कताब", "cafe\u0301", "café").repeated(near=NEAR).twin == [-1, -1, -1, 2]).all()
 
 

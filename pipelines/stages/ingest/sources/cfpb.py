@@ -1,4 +1,4 @@
-"""The CFPB complaint search API: day by day, politely, resumable, no complaint twice.
+"""The CFPB complaint search API: day by day, within its rate limits, resumable, each complaint once.
 
 A day of up to 10,000 complaints is paged by `search_after`; a larger one is exported. What a service may do wrong is
 expected: `date_received_max` may or may not include its day, a page may come again, a day may come short. A finished
@@ -42,12 +42,12 @@ Row = dict[str, Any]
 
 
 class IncompleteDay(Exception):
-    """The service gave less, or something else, than it had announced; asking again may help."""
+    """The service returned less than announced, or something else; another request may help."""
 
 
 @dataclass(frozen=True)
 class CfpbSource:
-    """Days of the complaint database, each asked for once and then kept."""
+    """Days of the complaint database, each requested once and then cached."""
 
     client: Client
     page_rows: int
@@ -56,7 +56,7 @@ class CfpbSource:
 
     @classmethod
     def polite(cls, *, address: str, params: CfpbParams, cache: Path, revision: int) -> CfpbSource:
-        """A source that keeps the stated limits; what it has read stands apart for each address and revision."""
+        """Return a source that keeps the stated limits, with a cache of its own per address and revision."""
         from pipelines.stages.ingest.sources.http import Client, Pace
 
         client = Client(
@@ -73,7 +73,7 @@ class CfpbSource:
         return cls(client, params.page_rows, params.attempts, cache / f"{key}-revision-{revision}")
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
-        """One chunk a day, cut where a day is larger than a chunk."""
+        """Yield one chunk per day, or several for a day that is larger than a chunk."""
         try:
             yield from self._days(start=start, end=end, chunk_rows=chunk_rows)
         finally:
@@ -93,7 +93,7 @@ class CfpbSource:
                 yield RawChunk(f"cfpb/{day}", pa.table(columns, names=names), numbers)
 
     def day(self, day: date) -> list[Row]:
-        """Complaints of one day in order of their ids, from the kept file or from the service."""
+        """Return the complaints of one day in order of their ids, from the cache or from the service."""
         file = self.cache / f"{day}.json.gz"
         kept = read_day(file)
         if kept is not None:
@@ -103,16 +103,16 @@ class CfpbSource:
                 rows = self._fetch(day)
                 break
             except IncompleteDay as error:
-                logger.warning("%s: %s; asking again (%d of %d)", day, error, attempt, self.attempts)
+                logger.warning("%s: %s; trying again (%d of %d)", day, error, attempt, self.attempts)
                 cause = error
         else:
-            raise InputError(f"{self.client.address}: {day} could not be read whole: {cause}; run again later")
+            raise InputError(f"{self.client.address}: {day} could not be read completely: {cause}; run again later")
         write_day(file, rows)
         logger.info("%s: %d complaints", day, len(rows))
         return rows
 
     def _fetch(self, day: date) -> list[Row]:
-        """By the code the last day is included, by its documentation it is not: ask for one day, then make sure."""
+        """Request one day, then two: the service's code includes the last day, its documentation does not."""
         rows = self._between(day, day)
         if not rows:
             rows = self._between(day, day + timedelta(days=1))
@@ -137,7 +137,7 @@ class CfpbSource:
             hits = _hits(page)
             fresh = {row["complaint_id"]: row for row in _rows(hits)}
             if hits and not fresh.keys() - rows.keys():
-                raise IncompleteDay(f"page {number} holds nothing but complaints of the pages before it")
+                raise IncompleteDay(f"page {number} holds only complaints of the pages before")
             rows |= fresh
             if len(rows) >= total or not hits:
                 break
@@ -145,12 +145,12 @@ class CfpbSource:
             cursor = _cursor(page, number)
             page = self.client.get("search", {**query, "size": str(self.page_rows), "search_after": cursor})
         if len(rows) < total:
-            raise IncompleteDay(f"{len(rows)} of {total} complaints came")
+            raise IncompleteDay(f"received {len(rows)} of {total} complaints")
         return list(rows.values())
 
 
 def read_day(file: Path) -> list[Row] | None:
-    """Rows of a kept day; None when it is not there or not what was written."""
+    """Return the rows of a cached day; None when the file is missing or damaged."""
     try:
         content = json.loads(gzip.decompress(file.read_bytes()))
         rows: list[Row] = content["rows"]
@@ -160,19 +160,19 @@ def read_day(file: Path) -> list[Row] | None:
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         intact = False
     if not intact:
-        logger.warning("%s is damaged: the day is read again", file)
+        logger.warning("%s is damaged; the day is requested again", file)
         return None
     return rows
 
 
 def write_day(file: Path, rows: list[Row]) -> None:
-    """Keep a finished day, with the digest of its rows."""
+    """Write a finished day to the cache, with the digest of its rows."""
     content = json.dumps({"digest": rows_digest(rows), "rows": rows}, ensure_ascii=False, sort_keys=True)
     write_atomic(file, gzip.compress(content.encode(), mtime=0))
 
 
 def rows_digest(rows: list[Row]) -> str:
-    """sha256 over rows in canonical JSON."""
+    """Return the sha256 over rows in canonical JSON."""
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
 
@@ -192,18 +192,18 @@ def _hits(page: Any) -> list[Any]:
 
 
 def _cursor(page: Any, number: int) -> str:
-    """Where the page `number` begins: as the service says in break_points, else after the last hit of this one."""
+    """Return where the page `number` begins: as in the service's break_points, else after the last hit of this page."""
     points = (page.get("_meta") or {}).get("break_points") or {}
     place = points.get(str(number)) or (_hits(page)[-1].get("sort"))
     if not isinstance(place, list) or len(place) != 2:
-        raise IncompleteDay(f"no place to begin page {number} at: break_points and sort are missing")
+        raise IncompleteDay(f"page {number} has no start: break_points and sort are missing")
     return f"{place[0]}_{place[1]}"
 
 
 def _rows(hits: Any) -> list[Row]:
-    """Fields of the hits as text; a complaint without id or date is no answer to rely on."""
+    """Return the fields of the hits as text; IncompleteDay for a complaint without id or date."""
     if not isinstance(hits, list):
-        raise IncompleteDay("the answer is no list of complaints")
+        raise IncompleteDay("the answer is not a list of complaints")
     rows = []
     for hit in hits:
         content = hit.get("_source") if isinstance(hit, dict) else None

@@ -1,4 +1,4 @@
-"""What a source yields: raw rows as strings, with the file and row number of each, and the rows it could not read."""
+"""What a source yields: raw rows as strings with their files and row numbers, and the rows that it could not read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-# A chunk also ends at this many bytes, so that long texts do not make memory depend on luck.
+# A chunk also ends at this many bytes, so that long texts do not let memory grow.
 CHUNK_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
 class UnreadableRow:
-    """A row that has no cells to speak of: where it stands, why, and what was there."""
+    """A row that could not be split into cells: its number, why, and its start."""
 
     row: int
     reason: str
@@ -36,8 +36,8 @@ class RawChunk:
 
 
 class Source(Protocol):
-    """Anything that gives the raw rows of a half-open window of UTC days; more rows than asked for do no harm."""
+    """Anything that yields the raw rows of a half-open window of UTC days; rows outside the window are filtered later."""
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
-        """Chunks of at most `chunk_rows` rows, always in the same order."""
+        """Yield chunks of at most `chunk_rows` rows, always in the same order."""
         ...

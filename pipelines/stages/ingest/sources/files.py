@@ -21,7 +21,7 @@ from pipelines.stages.ingest.sources.chunk import CHUNK_BYTES, RawChunk, Unreada
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
-RAW_CHARS = 1000  # of an unreadable row that are kept for a look
+RAW_CHARS = 1000  # of an unreadable row that quarantine shows
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class FilesSource:
     root: Path
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
-        """Chunks file by file."""
+        """Yield chunks file by file."""
         for name, system, address in self.addresses():
             suffixes = [suffix.lower() for suffix in Path(address).suffixes]
             kind = next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSIONS), "")
             if system.size(address) == 0:
-                raise InputError(f"{name} is empty: 0 bytes; a file with a header line would be right")
+                raise InputError(f"{name} is empty (0 bytes): expected a file with a header line")
             if kind == ".parquet":
                 yield from _parquet(name, system, address, chunk_rows)
                 continue
@@ -52,10 +52,10 @@ class FilesSource:
                 elif kind in JSON_LINES:
                     yield from _json_lines(name, stream, self.encoding, chunk_rows, keys=keys)
                 else:
-                    raise InputError(f"{name}: its kind is unknown; .csv, .csv.gz, .parquet or .jsonl would be right")
+                    raise InputError(f"{name}: unknown kind of file: expected .csv, .csv.gz, .parquet or .jsonl")
 
     def addresses(self) -> list[tuple[str, Any, str]]:
-        """(name to show, file system, address) of every file, each once, sorted by name."""
+        """Return (name to show, file system, address) of every file, each once, sorted by name."""
         from fsspec.core import url_to_fs
 
         found: dict[str, tuple[Any, str]] = {}
@@ -69,14 +69,12 @@ class FilesSource:
             matches = [match for match in matches if system.isfile(match)]
             if not matches and local and system.isdir(address):
                 files = f"{pattern.rstrip('/')}/*.csv"
-                raise InputError(
-                    f"ingest.files.paths: {pattern!r} is a folder; its files, as in {files!r}, would be right"
-                )
+                raise InputError(f"ingest.files.paths: {pattern!r} is a folder: expected files, as in {files!r}")
             if not matches:
                 where = "relative paths start at PERENNIAL_DATA, or else at the repository root"
                 raise InputError(
-                    f"ingest.files.paths: {pattern!r} names no file (looked for {address}); "
-                    + (where if local else "is the address right, and does its server answer?")
+                    f"ingest.files.paths: {pattern!r} matches no file (searched for {address}); "
+                    + (where if local else "check the address and its server")
                 )
             for match in matches:
                 found[_shown(match, self.root) if local else system.unstrip_protocol(match)] = (system, match)
@@ -84,7 +82,7 @@ class FilesSource:
 
 
 def _shown(address: str, root: Path) -> str:
-    """A path without what differs between machines, since it stands in quarantine."""
+    """Return a path without what differs between machines: it is written to quarantine."""
     path = Path(address)
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
@@ -106,14 +104,14 @@ def _parquet(name: str, system: Any, address: str, chunk_rows: int) -> Iterator[
 
 
 def _csv(name: str, stream: IO[bytes], encoding: str, chunk_rows: int) -> Iterator[RawChunk]:
-    """Rows of a CSV file; one with too few or too many fields is unreadable, never padded or cut."""
-    # The limit is the csv module's own global; a long text is judged by ingest.max_text_chars, not here.
+    """Yield the rows of a CSV file; one with too few or too many fields is unreadable, never padded or cut."""
+    # A global of the csv module; ingest.max_text_chars limits the length of texts, not this.
     csv.field_size_limit(2**31 - 1)
     lines = _LastLines(_text_of(name, stream, encoding))
     reader = csv.reader(lines)
     header = next((row for row in reader if any(field.strip() for field in row)), None)  # blank lines may come before
     if header is None:
-        raise InputError(f"{name} is empty: it has no header line; one that names the columns would be right")
+        raise InputError(f"{name} is empty: expected a header line that names the columns")
     header = [field.strip() for field in header]
     refuse_duplicated_columns(header, file=name)
     chunk = _Chunk(name, header)
@@ -129,7 +127,7 @@ def _csv(name: str, stream: IO[bytes], encoding: str, chunk_rows: int) -> Iterat
 
 
 def _rows(reader: Any, lines: _LastLines) -> Iterator[list[str]]:
-    """Rows with one read ahead, so that the last one is known to be the last."""
+    """Yield rows with one line read ahead, so that the last row is known to be the last."""
     lines.lines.clear()
     for row in reader:
         lines.look_ahead()
@@ -161,7 +159,7 @@ class _LastLines:
     def cut(self) -> bool:
         """Whether the current row, the last one, opens a quote that nothing closes or ends at a separator.
 
-        A whole row that ends with an empty field looks like the second; the line end behind it tells them apart.
+        A whole row that ends with an empty field looks like the second; the line end after it distinguishes them.
         """
         if self.lines[-1].endswith(","):
             return True
@@ -173,7 +171,7 @@ class _LastLines:
 
 
 def _json_keys(name: str, stream: IO[bytes], encoding: str) -> list[str]:
-    """Every key that any line has: a line lacks those it has no value for, the first one too."""
+    """Return every key that any line has; a line, also the first, may lack some."""
     keys: dict[str, None] = {}
     lines, first = 0, ""
     for line in _text_of(name, stream, encoding):
@@ -184,16 +182,16 @@ def _json_keys(name: str, stream: IO[bytes], encoding: str) -> list[str]:
             lines, first = lines + 1, first or line.strip()
     if not keys and lines:
         raise InputError(
-            f"{name}: none of its {lines} lines is a JSON object (the first is {first[:60]!r}); one object a line "
-            "would be right, not one array or object over many"
+            f"{name}: none of its {lines} lines is a JSON object (the first is {first[:60]!r}): expected one object "
+            "per line, not one array or object over many"
         )
     if not keys:
-        raise InputError(f"{name} is empty: it has no line; one JSON object a line would be right")
+        raise InputError(f"{name} is empty: expected one JSON object per line")
     return list(keys)
 
 
 def _json_lines(name: str, stream: IO[bytes], encoding: str, chunk_rows: int, *, keys: list[str]) -> Iterator[RawChunk]:
-    """Objects, one a line; a key that a line lacks is null there."""
+    """Yield objects, one per line; a key that a line lacks is null there."""
     chunk = _Chunk(name, [whole_characters(key) for key in keys])
     for number, line in enumerate(_text_of(name, stream, encoding), start=1):
         row = _object(line)
@@ -207,14 +205,14 @@ def _json_lines(name: str, stream: IO[bytes], encoding: str, chunk_rows: int, *,
 
 
 def _object(line: str) -> dict[str, Any] | str | None:
-    """The object that stands in a line, None where nothing does, or why it is none."""
+    """Return the object in a line, None for a blank line, or why it is not an object."""
     if not line.strip():
         return None
     try:
-        row = json.loads(line)  # of a key that stands twice the last one counts, as everywhere in JSON
+        row = json.loads(line)  # the last one of equal keys counts, as everywhere in JSON
     except (ValueError, RecursionError) as error:
         return f"not JSON: {error}"
-    return row if isinstance(row, dict) else "no JSON object"
+    return row if isinstance(row, dict) else "not a JSON object"
 
 
 class _Chunk:
@@ -250,11 +248,13 @@ class _Chunk:
 
 
 def _text_of(name: str, stream: IO[bytes], encoding: str) -> Iterator[str]:
-    """Lines of the text, their ends kept; InputError names the byte that is no text of that encoding."""
+    """Yield the lines of the text with their ends; InputError names the byte that the encoding does not allow."""
     try:
         codec = codecs.lookup(encoding).name
     except LookupError:
-        raise InputError(f"ingest.files.encoding = {encoding!r} is unknown; utf-8 or cp1252 would be right") from None
+        raise InputError(
+            f"invalid ingest.files.encoding = {encoding!r}: expected a codec such as utf-8 or cp1252"
+        ) from None
     counter = _Counter(stream)
     text = io.TextIOWrapper(
         counter,  # type: ignore[type-var]
@@ -265,7 +265,7 @@ def _text_of(name: str, stream: IO[bytes], encoding: str) -> Iterator[str]:
     try:
         yield from text
     except UnicodeDecodeError as error:
-        # The decoder sees one read at a time; what it had left over from the one before stands in error.object too.
+        # The decoder sees one read at a time; error.object also holds what was left of the read before.
         place = counter.count - len(error.object) + error.start
         raise InputError(
             f"{name}: byte {place} (0x{error.object[error.start]:02x}) is not {encoding}: {error.reason}; "
@@ -274,11 +274,11 @@ def _text_of(name: str, stream: IO[bytes], encoding: str) -> Iterator[str]:
     except (EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise InputError(f"{name} cannot be unpacked: {error}; the file was cut or is no archive") from error
+        raise InputError(f"{name} cannot be unpacked: {error}; the file was cut or is not an archive") from error
 
 
 class _Counter(io.RawIOBase):
-    """A stream that knows how many bytes it has given."""
+    """A stream that counts the bytes read from it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream, self.count = stream, 0

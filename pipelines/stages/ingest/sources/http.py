@@ -1,4 +1,4 @@
-"""A patient HTTP client: keeps a pace, tries again with growing waits, says who it is."""
+"""An HTTP client that keeps a rate limit and repeats failed requests with growing waits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 USER_AGENT = "perennial-ingest/0.1 (training pipeline that reads whole days once and keeps them; python-httpx)"
-PASSING = (408, 424, 425, 429, 500, 502, 503, 504)  # answers that another try may mend
+RETRIED = (408, 424, 425, 429, 500, 502, 503, 504)  # status codes after which another try may succeed
 LONGEST_WAIT = 300.0
 
 
 @dataclass
 class Pace:
-    """At most `calls` in any stretch of `seconds`: stricter than a bucket, which lets a burst follow a full one."""
+    """At most `calls` in any `seconds`: stricter than a token bucket, which allows a burst when it is full."""
 
     calls: int
     seconds: float
@@ -63,13 +63,13 @@ class Client:
         return httpx.Client(headers=headers, timeout=self.timeout_seconds, follow_redirects=True)
 
     def close(self) -> None:
-        """Let go of the connection; the next request opens another."""
+        """Close the connection; the next request opens another."""
         if "_session" in self.__dict__:
             self._session.close()
             del self.__dict__["_session"]
 
     def get(self, kind: str, query: Mapping[str, str]) -> Any:
-        """The parsed answer; tries again on passing trouble, InputError on a refusal or when every try failed."""
+        """Return the parsed answer, with retries after passing errors; InputError on a refusal or when every try failed."""
         import httpx
 
         cause = ""
@@ -81,20 +81,24 @@ class Client:
                 if answer.status_code == 200:
                     return answer.json()
                 cause = f"HTTP {answer.status_code}: {answer.text[:200]}"
-                if answer.status_code not in PASSING:
+                if answer.status_code not in RETRIED:
                     raise InputError(f"{self.address} refused {dict(query)}: {cause}")
                 asked_for = answer.headers.get("Retry-After")
-            except (httpx.TransportError, httpx.DecodingError, ValueError) as error:  # timeouts, cuts, half an answer
+            except (
+                httpx.TransportError,
+                httpx.DecodingError,
+                ValueError,
+            ) as error:  # timeouts, broken connections, incomplete answers
                 cause = f"{type(error).__name__}: {error}"
             wait = _wait(attempt, backoff=self.backoff_seconds, asked_for=asked_for)
             logger.warning("%s (try %d of %d), waiting %.1f s", cause, attempt, self.attempts, wait)
             if attempt < self.attempts:
                 self.sleep(wait)
-        raise InputError(f"{self.address} gave no usable answer to {dict(query)} in {self.attempts} tries: {cause}")
+        raise InputError(f"{self.address} returned no usable answer to {dict(query)} in {self.attempts} tries: {cause}")
 
 
 def _wait(attempt: int, *, backoff: float, asked_for: str | None) -> float:
-    """Seconds until the next try: doubling, or what the service asks for in Retry-After."""
+    """Return the seconds until the next try: doubling, or what the service requests in Retry-After."""
     grown = backoff * 2.0 ** (attempt - 1)
     stated = float(asked_for) if asked_for and asked_for.isdigit() else 0.0
     return min(max(grown, stated), LONGEST_WAIT)

@@ -1,4 +1,4 @@
-"""The embedded source: the domain's own simulator, seeded and offline, one file a day."""
+"""The embedded source: the domain's own simulator, seeded and offline, one file per day."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SimulatedSource:
     parameters: dict[str, Any]
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
-        """One chunk a day, cut where a day is larger than a chunk."""
+        """Yield one chunk per day, or several for a day that is larger than a chunk."""
         try:
             asked = inspect.signature(self.domain.stream).bind(start=start, end=end, seed=self.seed, **self.parameters)
         except TypeError as error:

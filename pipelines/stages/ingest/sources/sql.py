@@ -23,7 +23,7 @@ class SqlSource:
     query: str
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
-        """Chunks as the server streams them; times are read in UTC."""
+        """Yield chunks as the server streams them; times are read in UTC."""
         from sqlalchemy import create_engine, text
         from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
         from sqlalchemy.pool import NullPool
@@ -56,12 +56,12 @@ class SqlSource:
 
 
 def address_of(variable: str, environment: Mapping[str, str]) -> str:
-    """The address that the environment variable holds; InputError says what would be right."""
+    """Return the address that the environment variable holds; InputError when it is not set."""
     address = environment.get(variable)
     if not address:
         raise InputError(
-            f"the environment variable {variable} (ingest.sql.address_variable) is not set; "
-            "a SQLAlchemy address such as postgresql+psycopg://user@host/database would be right"
+            f"the environment variable {variable} (ingest.sql.address_variable) is not set: "
+            "expected a SQLAlchemy address such as postgresql+psycopg://user@host/database"
         )
     return address
 
@@ -82,5 +82,5 @@ def _cell(value: Any) -> str | None:
 
 
 def _without(address: str, error: object) -> str:
-    """An error's first line without the address, which may hold a password."""
+    """Return the first line of an error without the address, which may hold a password."""
     return str(error).strip().splitlines()[0].replace(address, "(the address)")

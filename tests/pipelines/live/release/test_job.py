@@ -46,7 +46,7 @@ def domain(checkout):
         ("promote:\n  margin: [\n", "line 3"),
         ("- promote\n", "over.yaml contains list"),
         ("domain: nowhere\n", "domain = 'nowhere'"),
-        ("ingest: {source: files, files: {paths: [a.csv]}}\n", "'a.csv' names no file"),
+        ("ingest: {source: files, files: {paths: [a.csv]}}\n", "'a.csv' matches no file"),
     ],
 )
 def test_a_wrong_parameter_file_writes_and_starts_nothing(checkout, capsys, content, message):

@@ -1,4 +1,4 @@
-"""The complaint API as its documentation and its code say, on the loopback: what goes wrong there is mended or told."""
+"""The complaint API as documented, and as implemented, on the loopback: errors are retried or reported."""
 
 from __future__ import annotations
 
@@ -166,20 +166,20 @@ def test_days_come_whole_and_no_complaint_twice(service, source, inclusive, brea
 
 
 @pytest.mark.parametrize("trouble", ["424", "500", "429", "slow", "cut", "repeat", "short"])
-def test_passing_trouble_is_mended(service, source, trouble) -> None:
+def test_passing_errors_are_retried(service, source, trouble) -> None:
     fill(service, 25)
     service.trouble = ["", trouble]
     assert len(ids(source, 1)[0]) == 25
 
 
-def test_a_refusal_is_told_and_not_tried_again(service, source) -> None:
+def test_a_refusal_is_reported_and_not_retried(service, source) -> None:
     service.trouble = ["400"]
     with pytest.raises(InputError, match=r"refused.*HTTP 400"):
         ids(source, 1)
     assert len(service.asked) == 1
 
 
-def test_lasting_trouble_is_told_after_the_last_try(service, source) -> None:
+def test_lasting_errors_are_reported_after_the_last_try(service, source) -> None:
     service.trouble = ["500"] * 9
     with pytest.raises(InputError, match="in 3 tries: HTTP 500"):
         ids(source, 1)
@@ -189,7 +189,7 @@ def test_lasting_trouble_is_told_after_the_last_try(service, source) -> None:
 def test_a_search_after_that_is_ignored_never_passes_for_data(service, source) -> None:
     fill(service, 25)
     service.ignores_search_after = True
-    with pytest.raises(InputError, match="2024-03-01 could not be read whole: page 2 holds nothing but complaints"):
+    with pytest.raises(InputError, match="2024-03-01 could not be read completely: page 2 holds only complaints"):
         ids(source, 1)
 
 

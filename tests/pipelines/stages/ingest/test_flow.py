@@ -132,7 +132,7 @@ def test_good_input_is_only_remembered_behind_an_open_gate(after_ingest) -> None
         remember(Project.open())
 
 
-def test_a_missing_reference_says_how_it_is_made(checkout) -> None:
+def test_a_missing_reference_names_the_command_that_writes_it(checkout) -> None:
     from pipelines.runtime.errors import InputError
 
     checkout.csv(tickets())

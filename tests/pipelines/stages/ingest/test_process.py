@@ -72,9 +72,9 @@ def test_a_disk_that_is_full_for_real(checkout, repository) -> None:
         (data / "last_good.json").write_text("{}\n")
         checkout.csv(many(tickets(), 6_000))
         process = start(checkout.folder, repository)
-        said = process.communicate()[1]
-        assert process.returncode == 74, said
-        assert "Traceback" not in said and "no space left" in said
+        message = process.communicate()[1]
+        assert process.returncode == 74, message
+        assert "Traceback" not in message and "no space left" in message
         assert not (data / "ingest" / "records.parquet").exists()
     finally:
         libc.umount2(str(data).encode(), 2)

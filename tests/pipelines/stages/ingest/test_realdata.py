@@ -23,7 +23,7 @@ def ingest_real(folder: Path, repository: Path, real_data: Path, *, domain: str,
     (folder / "data" / "last_good.json").write_text("{}")
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     (folder / "pipelines").symlink_to(repository / "pipelines")
-    # VmHWM begins anew with a program; ru_maxrss would begin with what pytest, which starts it, has used.
+    # VmHWM starts at zero in a new program; ru_maxrss would include what pytest, its parent, has used.
     code = (
         "import re, sys, runpy\n"
         "sys.argv = ['pipelines.stages.ingest']\n"

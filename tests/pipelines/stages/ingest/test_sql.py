@@ -49,7 +49,7 @@ def test_the_window_bounds_the_query(checkout, tmp_path, monkeypatch) -> None:
     assert checkout.metrics()["rows"]["read"] == 70 == checkout.metrics()["rows"]["accepted"]
 
 
-def test_no_address_a_wrong_one_and_a_wrong_query_say_so(checkout, tmp_path, monkeypatch) -> None:
+def test_no_address_a_wrong_one_and_a_wrong_query_are_input_errors(checkout, tmp_path, monkeypatch) -> None:
     checkout.set(source="sql", sql={"query": QUERY})
     monkeypatch.delenv("PERENNIAL_SQL_URL", raising=False)
     with pytest.raises(InputError, match=r"environment variable PERENNIAL_SQL_URL .* is not set"):

@@ -241,7 +241,7 @@ def test_a_class_that_no_row_is_labeled_closes_it():
     assert sentence(verdict, "train_rows:maybe") == "0 training rows are labeled maybe"
 
 
-def test_few_gold_rows_are_undecided_and_said_so():
+def test_few_gold_rows_are_undecided():
     records, matrix = sample()
     records.loc[10:, "gold"] = None
     verdict = gate(records, matrix)

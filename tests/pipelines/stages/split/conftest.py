@@ -99,7 +99,7 @@ def split(schema, params):
 
 @pytest.fixture
 def verdict(schema, params):
-    """Judge what split gave out."""
+    """Return the verdict on what split wrote."""
     from pipelines.stages.split.cut import check_split
 
     def run(parted, *, params=params, schema=schema):

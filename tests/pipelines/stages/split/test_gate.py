@@ -110,10 +110,10 @@ def test_a_training_row_inside_the_embargo_closes(split, records, verdict) -> No
     assert closed_by(verdict(dataclasses.replace(parted, place=place))) == ["embargo_days"]
 
 
-def test_one_entity_for_everybody_says_why_no_row_is_left_to_train_on(split, records, verdict) -> None:
+def test_one_entity_for_all_rows_leaves_no_row_to_train_on_and_names_the_reason(split, records, verdict) -> None:
     parted = split(records.assign(entity="all of them"))
     sentence = {check.name: check.sentence for check in verdict(parted).checks}["train_rows"]
-    assert "0 rows stand in train" in sentence and "; in no part: " in sentence
+    assert "0 rows are in train" in sentence and "; in no part: " in sentence
     assert f"{(parted.place == 'entity_in_later_part').sum()} entity in later part" in sentence
 
 

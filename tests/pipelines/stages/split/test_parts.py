@@ -1,4 +1,4 @@
-"""Parts by time: what stands where, what is discarded and why, and the two lives of the anchor set."""
+"""Parts by time: which part a row is in, what is discarded and why, and a new or frozen anchor set."""
 
 import pandas as pd
 import pytest
@@ -101,7 +101,7 @@ def test_an_entity_on_both_sides_leaves_the_earlier(split, records) -> None:
     assert recent in ids(parted, "recent")
 
 
-def test_null_entities_are_nobody(split, records) -> None:
+def test_null_entities_are_not_one_entity(split, records) -> None:
     records["entity"] = pd.array([None] * len(records), dtype="string")
     assert "entity_in_later_part" not in set(split(records).place)
 
