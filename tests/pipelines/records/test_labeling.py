@@ -179,7 +179,7 @@ def test_gold_is_hidden_from_labeling_functions(records):
     def cheats(record):
         return record["gold"]
 
-    with pytest.raises(LabelingFunctionError, match="no field 'gold'; there are: channel, id"):
+    with pytest.raises(LabelingFunctionError, match="no field 'gold': expected one of channel, id"):
         vote_matrix([cheats], records, labels=LABELS)
     declared = expression("declared", None, pl.col("gold"), fires_on="", abstains_on="")
     with pytest.raises(LabelingFunctionError, match="'declared' reads column 'gold'; a record has: "):

@@ -108,7 +108,7 @@ class Checkout:
     def set(self, **parameters: Any) -> None:
         section = self.params["ingest"]
         for name, value in parameters.items():
-            section[name] = {**section[name], **value} if isinstance(value, dict) else value
+            section[name] = {**section.get(name, {}), **value} if isinstance(value, dict) else value
         (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
 
     def csv(self, rows: list[Row], name: str = "tickets.csv", **rest: Any) -> Path:

@@ -256,7 +256,7 @@ def test_a_protected_group_of_three_is_counted(after_ingest) -> None:
         ({"rows": 3}, r"unknown parameter ingest\.rows"),
         ({"chunk_rows": 0}, r"ingest\.chunk_rows = 0"),
         ({"limits": {"max_rejected_share": 1.4}}, r"ingest\.limits\.max_rejected_share = 1\.4"),
-        ({"limits": {"volume": [2.0, 0.5]}}, r"\[least, most\] would be right"),
+        ({"limits": {"volume": [2.0, 0.5]}}, r"expected \[min, max\]"),
         ({"start": "2024-03-01"}, "not before end"),
         ({"source": "fax"}, r"ingest\.source = 'fax'"),
         ({"source": "sql"}, r"needs sql\.query"),
@@ -467,7 +467,7 @@ def test_a_rule_about_several_parameters_is_not_buried_in_their_values(checkout)
     with pytest.raises(ParamsError) as refused:
         checkout.run()
     assert str(refused.value) == (
-        "params.yaml is invalid:\n  ingest: start = 2024-03-01 is not before end = 2024-02-26; the window is half-open"
+        "params.yaml is invalid:\n  ingest: start = 2024-03-01 is not before end = 2024-02-26: the window is half-open"
     )
 
 
