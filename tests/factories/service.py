@@ -179,3 +179,32 @@ def kill(process: subprocess.Popen) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
     process.wait(20)
+
+
+def line(number, **changed):
+    """Return a valid line of the prediction log, with changed fields."""
+    return {
+        "schema_version": 1,
+        "request_id": f"q{number}",
+        "record_id": f"r{number}",
+        "received_at": f"2026-01-{5 + number % 3:02d}T10:00:00.000001+00:00",
+        "served_at": "2026-01-05T10:00:01+00:00",
+        "model_version": 3,
+        "role": "champion",
+        "label": "mortgage",
+        "confidence": 0.75,
+        "text_length": 12,
+        "state": "CA",
+        "channel": None,
+        "company": None,
+        "n_words": 3.0,
+        "amount": None,
+        **changed,
+    }
+
+
+def free_port() -> int:
+    """Return a free port of the loopback interface."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]

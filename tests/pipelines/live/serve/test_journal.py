@@ -17,27 +17,7 @@ from pipelines.live.serve import journal as journal_module
 from pipelines.live.serve.journal import Journal, check_line, compact
 from pipelines.monitoring import predictions
 from pipelines.runtime.errors import StoreError
-
-
-def line(number, **changed):
-    return {
-        "schema_version": 1,
-        "request_id": f"q{number}",
-        "record_id": f"r{number}",
-        "received_at": f"2026-01-{5 + number % 3:02d}T10:00:00.000001+00:00",
-        "served_at": "2026-01-05T10:00:01+00:00",
-        "model_version": 3,
-        "role": "champion",
-        "label": "mortgage",
-        "confidence": 0.75,
-        "text_length": 12,
-        "state": "CA",
-        "channel": None,
-        "company": None,
-        "n_words": 3.0,
-        "amount": None,
-        **changed,
-    }
+from tests.factories.service import line
 
 
 @pytest.fixture

@@ -27,10 +27,9 @@ from pipelines.monitoring import predictions
 from pipelines.records.conversion import to_live_records
 from pipelines.runtime.project import Project
 from pipelines.runtime.state import home
-from tests.factories.service import TOKEN, Load, kill, post, until
+from tests.factories.service import TOKEN, Load, free_port, kill, post, until
 from tests.factories.state import live_folder
 from tests.factories.tiny_release import challenge, register_tiny, release
-from tests.pipelines.live.serve.test_under_load import free_port
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server, pytest.mark.slow]
 NAME = "perennial-complaints"

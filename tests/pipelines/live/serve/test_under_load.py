@@ -1,7 +1,6 @@
 """Exchanges, canaries and kills while requests come in: no request fails, no acknowledged line is lost."""
 
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -12,7 +11,7 @@ import pytest
 from pipelines.live.serve.canary import is_canary
 from pipelines.live.serve.journal import compact
 from pipelines.live.serve.models import Loaded, Pair
-from tests.factories.service import TOKEN, FakePredictor, Load, kill, post, until
+from tests.factories.service import TOKEN, FakePredictor, Load, free_port, kill, post, until
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server, pytest.mark.slow]
 
@@ -94,12 +93,6 @@ def start(tmp_path, repository, port):
             time.sleep(0.1)
     kill(process)
     raise AssertionError("the service did not come up")
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @pytest.mark.chaos
