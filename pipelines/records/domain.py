@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.records.schema import DomainSchema
 from pipelines.runtime.errors import InputError, PerennialError
-from pipelines.runtime.params import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,11 +117,6 @@ class Domain:
                 f"{self.folder / module}.py defines {repeated[0]!r} more than once; names are keys in metrics and must differ"
             )
         return found
-
-
-def load_domain(folder: Path | None = None) -> Domain:
-    """The domain of `folder`, or the one that `params.yaml: domain` names."""
-    return Domain((folder or Parameters.read(Path.cwd()).domain_folder).resolve())
 
 
 def _package(folder: Path) -> str:
