@@ -200,7 +200,7 @@ def finetuned_answers(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> A
 def finetuned_is_chosen(data: Any, *, baseline: np.ndarray, finetuned: np.ndarray, labels: tuple[str, ...]) -> bool:
     """Return whether evaluate's rule would choose the fine-tuned model, from gold validation rows, not test rows."""
     from pipelines.runtime.project import Project
-    from pipelines.stages.evaluate.choice import DEAR, choose
+    from pipelines.stages.evaluate.choice import FINETUNE, choose
     from pipelines.stages.evaluate.params import EvaluateParams
     from pipelines.stages.evaluate.scores import Answers as Predicted
     from pipelines.stats.comparison import Resampling
@@ -209,7 +209,7 @@ def finetuned_is_chosen(data: Any, *, baseline: np.ndarray, finetuned: np.ndarra
     resampling = Resampling.of(np.arange(len(data.gold)), resamples=params.resamples, seed=0)
     first, second = (Predicted(labels=labels, gold=data.gold, probabilities=each) for each in (baseline, finetuned))
     found = choose(first, second, resampling=resampling, confidence=params.confidence, margin=params.margin)
-    return found.candidate == DEAR
+    return found.candidate == FINETUNE
 
 
 def report(rows: list[dict[str, Any]]) -> str:
