@@ -25,7 +25,7 @@ def home() -> Path:
     if value:
         folder = Path(value)
         if not folder.is_absolute():
-            raise StoreError(f"PERENNIAL_HOME = {value!r} is relative; an absolute path would be right")
+            raise StoreError(f"invalid PERENNIAL_HOME = {value!r}: expected an absolute path")
         return folder
     answer = subprocess.run(
         ["git", "rev-parse", "--path-format=absolute", "--git-common-dir"], capture_output=True, text=True, check=False

@@ -127,7 +127,7 @@ def test_another_version_within_the_cooldown_is_a_page():
 
 
 def test_a_spent_budget_is_a_page_until_more_is_approved():
-    params = toy.DECISION.model_copy(update={"cooldown_days": 0})  # 30 minutes a month, 15 a retraining
+    params = toy.DECISION.model_copy(update={"cooldown_days": 0})  # 30 minutes per month, 15 per retraining
     for version in (3, 4):
         go(ask(verdict(version=version), params=params))
     decision = ask(verdict(version=5), params=params)
