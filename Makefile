@@ -69,11 +69,12 @@ test-dags: setup ## Run the DAG tests
 test-all: setup ## Run every test, image builds and PostgreSQL included (over an hour)
 	@status=0; $(PY) -m pytest || status=$$?; $(AIRFLOW_PY) -m pytest tests/dags || status=$$?; exit $$status
 
-check: setup ## Check format, lint, types, dependencies, import table and generated files, as CI does
+check: setup ## Check format, lint, types, language, dependencies, import table and generated files, as CI does
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
 	@$(PY) -m deptry --no-ansi .
+	@$(PY) scripts/check_language.py
 	@$(PY) -m pytest -q tests/contract
 	@$(PY) scripts/export_graph.py --check
 	@$(AIRFLOW_PY) -m orchestration.pages dags --check
