@@ -137,9 +137,8 @@ class Parameters:
         """Return a section as its model; raises pydantic's ValidationError."""
         values = self.section(name)
         for shared in model.shared:
-            if shared in values:
-                raise ParamsError(f"{PARAMS_FILE}: invalid {name}.{shared}: it is a section of its own, {shared}")
-            values[shared] = self.section(shared)
+            own = values.get(shared) or {}  # a stage's own value wins for that stage
+            values[shared] = overlay(self.section(shared), own) if isinstance(own, dict) else own
         return model.model_validate(values)
 
 

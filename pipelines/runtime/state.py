@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,30 +16,6 @@ from typing import Any
 from pipelines.runtime.errors import StoreError
 
 GENESIS = "0" * 64
-
-
-def home() -> Path:
-    """State root: `PERENNIAL_HOME` (absolute), else `.perennial/` of the main checkout, also from a worktree."""
-    value = os.environ.get("PERENNIAL_HOME")
-    if value:
-        folder = Path(value)
-        if not folder.is_absolute():
-            raise StoreError(f"invalid PERENNIAL_HOME = {value!r}: expected an absolute path")
-        return folder
-    answer = subprocess.run(
-        ["git", "rev-parse", "--path-format=absolute", "--git-common-dir"], capture_output=True, text=True, check=False
-    )
-    root = Path(answer.stdout.strip()).parent if answer.returncode == 0 else Path.cwd()
-    return root / ".perennial"
-
-
-def tracking_uri() -> str:
-    """Address of the MLflow store: `MLFLOW_TRACKING_URI`, else the sqlite file in the state root."""
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    if given:
-        return given
-    home().mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{home() / 'mlflow.db'}"
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -214,23 +214,3 @@ def _not_finite(content: Any, place: str) -> str | None:
         if found is not None:
             return found
     return None
-
-
-# Transitional: the functions below act on `data/` of the working directory and go once every caller passes a Store.
-DATA = Path("data")
-_here = Store(DATA)
-path = _here.path
-read_records = _here.read_records
-write_records = _here.write_records
-read_json = _here.read_json
-write_json = _here.write_json
-write_metrics = _here.write_metrics
-read_metrics = _here.read_metrics
-write_text = _here.write_text
-write_bytes = _here.write_bytes
-write_table = _here.write_table
-read_table = _here.read_table
-write_verdict = _here.write_verdict
-writing_folder = _here.writing_folder
-writing_file = _here.writing_file
-scratch_folder = _here.scratch_folder

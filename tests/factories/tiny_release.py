@@ -14,7 +14,7 @@ from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
 from pipelines.models.base_model import BaseModelParams
 from pipelines.models.linear import LinearModel, Vocabulary
 from pipelines.models.manifest import BOOSTING_FILE, SCHEMA_VERSION, Manifest
-from pipelines.runtime import store
+from pipelines.runtime.store import to_json
 from tests.factories.tiny_base_model import WIDTH, write_tiny_base_model
 
 WORDS = [
@@ -57,7 +57,7 @@ def register_tiny(registry: Registry, scratch: Path, *, labels: tuple[str, ...],
     for name, content in more.items():
         (package / name).write_bytes(content)
     manifest = {"git_commit": None, "dvc_lock": None, "model_digest": str(seed), "files": file_digests(package)}
-    (package / "manifest.json").write_bytes(store.to_json(manifest))
+    (package / "manifest.json").write_bytes(to_json(manifest))
     return registry.register(folder, candidate_digest=f"digest-{seed}", tags={})
 
 

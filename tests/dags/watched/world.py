@@ -165,8 +165,8 @@ class Champion:
         from pipelines.live.release.package import file_digests
         from pipelines.live.release.registry import CHAMPION, Registry
         from pipelines.profile.freeze import build_profile
-        from pipelines.runtime import store
         from pipelines.runtime.project import Project
+        from pipelines.runtime.store import to_json
         from pipelines.stages.promote.params import PromoteParams
 
         project = Project.open()
@@ -188,7 +188,7 @@ class Champion:
         ).write(package / "profile")
         (model / "MLmodel").write_text("flavors: {}\n")
         manifest = {"git_commit": None, "dvc_lock": None, "model_digest": self.digest, "files": file_digests(package)}
-        (package / "manifest.json").write_bytes(store.to_json(manifest))
+        (package / "manifest.json").write_bytes(to_json(manifest))
         number = registry.register(model, candidate_digest=self.digest, tags={})
         assert number == self.version
         moves.move_champion(

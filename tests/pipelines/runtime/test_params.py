@@ -11,7 +11,7 @@ from pipelines.runtime.errors import ParamsError
 from pipelines.runtime.params import Parameters, StageParams, overlay
 
 
-class Toy(StageParams):
+class Dedupe(StageParams):
     threshold: float = Field(gt=0, le=1)
     name: str
 
@@ -26,13 +26,13 @@ def write(root: Path, ours: str, theirs: str) -> Path:
 
 def test_null_means_as_the_domain_defines_and_a_value_overrides(tmp_path):
     root = write(tmp_path, "dedupe: {threshold: null, name: ours}\n", "dedupe: {threshold: 0.5, name: theirs}\n")
-    assert Parameters.read(root).load("dedupe", Toy) == Toy(threshold=0.5, name="ours")
+    assert Parameters.read(root).load("dedupe", Dedupe) == Dedupe(threshold=0.5, name="ours")
 
 
 def test_out_of_range_names_file_parameter_value_and_limit(tmp_path):
     root = write(tmp_path, "dedupe: {threshold: 1.4, name: a}\n", "dedupe: {}\n")
     with pytest.raises(ParamsError) as error:
-        Parameters.read(root).load("dedupe", Toy)
+        Parameters.read(root).load("dedupe", Dedupe)
     assert str(error.value) == (
         "params.yaml is invalid:\n  invalid dedupe.threshold = 1.4: expected less than or equal to 1"
     )
@@ -44,21 +44,21 @@ def test_out_of_range_names_file_parameter_value_and_limit(tmp_path):
 def test_an_unknown_parameter_is_rejected_with_the_nearest_name(tmp_path, name, hint):
     root = write(tmp_path, f"dedupe: {{threshold: 1, name: a, {name}: 2}}\n", "dedupe: {}\n")
     with pytest.raises(ParamsError, match=re.escape(f"unknown parameter dedupe.{name}: {hint}")):
-        Parameters.read(root).load("dedupe", Toy)
+        Parameters.read(root).load("dedupe", Dedupe)
 
 
 @pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
 def test_a_number_is_finite(tmp_path, value):
     root = write(tmp_path, f"dedupe: {{threshold: {value}, name: a}}\n", "dedupe: {}\n")
     with pytest.raises(ParamsError, match=r"invalid dedupe\.threshold"):
-        Parameters.read(root).load("dedupe", Toy)
+        Parameters.read(root).load("dedupe", Dedupe)
 
 
 class Stage(StageParams):
     shared: ClassVar[tuple[str, ...]] = ("words",)
 
     rows: int
-    words: Toy
+    words: Dedupe
 
 
 def test_a_shared_section_is_part_of_every_stage_that_names_it(tmp_path):
@@ -66,13 +66,16 @@ def test_a_shared_section_is_part_of_every_stage_that_names_it(tmp_path):
         tmp_path, "one: {rows: 1}\ntwo: {rows: 2}\nwords: {threshold: null}\n", "words: {threshold: 1, name: a}\n"
     )
     one, two = Parameters.read(root).load("one", Stage), Parameters.read(root).load("two", Stage)
-    assert one.words == two.words == Toy(threshold=1, name="a")
+    assert one.words == two.words == Dedupe(threshold=1, name="a")
 
 
-def test_a_shared_value_in_a_stage_section_is_rejected(tmp_path):
-    root = write(tmp_path, "one: {rows: 1, words: {threshold: 1}}\nwords: {threshold: 1, name: a}\n", "{}\n")
-    with pytest.raises(ParamsError, match=r"one\.words"):
-        Parameters.read(root).load("one", Stage)
+def test_a_stage_may_override_a_shared_value_for_itself(tmp_path):
+    root = write(
+        tmp_path, "one: {rows: 1, words: {threshold: 0.5}}\ntwo: {rows: 2}\nwords: {threshold: 1, name: a}\n", "{}\n"
+    )
+    parameters = Parameters.read(root)
+    assert parameters.load("one", Stage).words == Dedupe(threshold=0.5, name="a")
+    assert parameters.load("two", Stage).words == Dedupe(threshold=1, name="a")
 
 
 def test_an_error_in_a_shared_section_names_that_section(tmp_path):
@@ -84,7 +87,7 @@ def test_an_error_in_a_shared_section_names_that_section(tmp_path):
 def test_missing_parameter_is_named(tmp_path):
     root = write(tmp_path, "dedupe: {threshold: 1}\n", "dedupe: {}\n")
     with pytest.raises(ParamsError, match=r"dedupe\.name is missing"):
-        Parameters.read(root).load("dedupe", Toy)
+        Parameters.read(root).load("dedupe", Dedupe)
 
 
 @pytest.mark.parametrize(
@@ -94,18 +97,18 @@ def test_missing_parameter_is_named(tmp_path):
 def test_a_broken_file_is_named(tmp_path, ours, message):
     root = write(tmp_path, ours, "dedupe: {}\n")
     with pytest.raises(ParamsError, match=message):
-        Parameters.read(root).load("dedupe", Toy)
+        Parameters.read(root).load("dedupe", Dedupe)
 
 
 def test_a_domain_that_is_not_there_is_named(tmp_path):
     (tmp_path / "params.yaml").write_text("domain: nowhere\n", encoding="utf-8")
     with pytest.raises(ParamsError, match="domain = 'nowhere'"):
-        Parameters.read(tmp_path).domain_folder
+        Parameters.read(tmp_path)
 
 
 def test_params_file_that_is_missing_names_where_to_run(tmp_path):
     with pytest.raises(ParamsError, match="run from the repository root"):
-        Parameters.read(tmp_path).domain_folder
+        Parameters.read(tmp_path)
 
 
 def test_overlay_goes_key_by_key():

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -26,7 +27,6 @@ from pipelines.models.predictor import Predictor
 from pipelines.monitoring import predictions
 from pipelines.records.conversion import to_live_records
 from pipelines.runtime.project import Project
-from pipelines.runtime.state import home
 from tests.factories.service import TOKEN, Load, free_port, kill, post, until
 from tests.factories.state import live_folder
 from tests.factories.tiny_release import challenge, register_tiny, release
@@ -53,7 +53,7 @@ def made(tmp_path_factory, repository):
 @pytest.fixture
 def registry(made, repository, monkeypatch):
     """That registry with a history of its own; the working directory is this repository."""
-    shutil.copyfile(made / "mlflow.db", target := _fresh(home()) / "mlflow.db")
+    shutil.copyfile(made / "mlflow.db", target := _fresh(Path(os.environ["PERENNIAL_HOME"])) / "mlflow.db")
     assert target.exists()
     monkeypatch.chdir(repository)
     return Registry.open(Project.open(repository))
@@ -157,11 +157,11 @@ def test_an_alias_on_a_broken_version_or_on_another_domains_changes_nothing(regi
 def test_an_export_answers_for_its_version_only_where_its_gate_is_open(registry, complaints, agreement):
     release(registry, 1)
     model = registry.package(1) / "model"
-    folder = _fresh(export_folder(model, exports=home() / "exports"))
+    folder = _fresh(export_folder(model, exports=Path(os.environ["PERENNIAL_HOME"]) / "exports"))
     convert(Predictor.load(model, precision="float32"), folder)
     check = Check.at_least("agreement", agreement, limit=0.995, rows=9, min_rows=1, required=True, sentence="alike")
     record = with_verdict(folder, Verdict.of("export", [check]))
-    models = Models(registry, domain=complaints, threads=1, exports=home() / "exports")
+    models = Models(registry, domain=complaints, threads=1, exports=Path(os.environ["PERENNIAL_HOME"]) / "exports")
     assert models.refresh()
     loaded = models.pair.champion
     metrics = Metrics()
@@ -182,7 +182,7 @@ def test_an_export_answers_for_its_version_only_where_its_gate_is_open(registry,
 @pytest.mark.timeout(600)
 def test_the_real_process_waits_for_a_champion_and_a_kill_costs_no_acknowledged_line(registry, repository, complaints):
     port = free_port()
-    environment = {**os.environ, "PERENNIAL_HOME": str(home()), TOKEN_VARIABLE: TOKEN}
+    environment = {**os.environ, "PERENNIAL_HOME": str(Path(os.environ["PERENNIAL_HOME"])), TOKEN_VARIABLE: TOKEN}
     command = [sys.executable, "-m", "pipelines", "serve", "--port", str(port)]
     process = subprocess.Popen(command, cwd=repository, env=environment, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
