@@ -102,7 +102,8 @@ def _measure_attribute(
             records, schema=schema, group=rows.group, at_least=limits.min_group_rows, among=codes != ABSTAIN
         )
         findings += favorable_findings(rows, attribute=attribute, favorable=favorable, strata=strata, limits=limits)
-    checks, examples = [], []
+    checks: list[Check] = []
+    examples: list[dict[str, Any]] = []
     for finding in findings:
         check = finding.check
         if check.outcome == "failed":

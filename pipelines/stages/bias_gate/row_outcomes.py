@@ -34,7 +34,7 @@ def outcomes_by_group(
         for name, value in (("member", 1), ("rest", 0)):
             columns[f"{attribute}_{name}"] = outcomes[codes == value].value_counts()
     table = pd.DataFrame(columns).fillna(0).astype("int64").sort_index()
-    return [{"outcome": str(name), **row} for name, row in table.to_dict("index").items()]
+    return [{"outcome": name, **row} for name, row in table.rename(index=str).T.to_dict().items()]
 
 
 def kept(outcomes: pd.Series) -> np.ndarray:

@@ -22,8 +22,8 @@ from pipelines.stages.evaluate.card import card_facts
 from pipelines.stages.evaluate.checks import evidence_check
 from pipelines.stages.evaluate.measurement import CANDIDATES, TEST_SETS, checks_of, measure
 from pipelines.stages.evaluate.params import EvaluateParams
-from pipelines.stages.evaluate.predictions import Answers, answers_of, gold_rows, prediction_table
-from pipelines.stages.evaluate.scores import reliability_table
+from pipelines.stages.evaluate.predictions import answers_of, gold_rows, prediction_table
+from pipelines.stages.evaluate.scores import Answers, reliability_table
 
 logger = logging.getLogger(__name__)
 GATES = ("ingest", "dedupe", "split", "label", "bias_gate")

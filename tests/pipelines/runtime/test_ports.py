@@ -9,7 +9,7 @@ import pytest
 from pipelines.runtime.errors import ParamsError
 from pipelines.runtime.ports import port_of, require_free
 
-COMMANDS = {"perennial": ["pipelines", "serve"], "release": ["pipelines", "mlflow"]}
+COMMANDS = ["serve", "mlflow"]
 HEAVY = "import sys; sys.modules.update(torch=None, mlflow=None); import runpy; sys.argv = sys.argv[1:]; "
 
 
@@ -23,9 +23,8 @@ def taken():
 
 def run(command, port, repository):
     """The command in a process in which neither torch nor mlflow can be imported."""
-    module, *words = COMMANDS[command]
-    code = HEAVY + f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
-    arguments = [sys.executable, "-c", code, module, *words, f"--port={port}"]
+    code = HEAVY + "runpy.run_module('pipelines', run_name='__main__', alter_sys=True)"
+    arguments = [sys.executable, "-c", code, "pipelines", command, f"--port={port}"]
     return subprocess.run(arguments, cwd=repository, capture_output=True, text=True, timeout=120)
 
 
@@ -58,4 +57,4 @@ def test_a_command_refuses_before_anything_heavy_loads(command, taken, repositor
     for port, message in ((taken, "Address already in use"), (70000, "invalid PORT = '70000'")):
         done = run(command, port, repository)
         assert done.returncode == 64 and done.stderr.count("\n") == 1, done.stderr
-        assert done.stderr.startswith(f"{command}: ") and message in done.stderr
+        assert done.stderr.startswith("perennial: ") and message in done.stderr
