@@ -188,7 +188,7 @@ class Airflow:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_with_parent,  # noqa: PLW1509  one thread here
+                preexec_fn=_with_parent,
             )
 
     def start_all(self) -> None:

@@ -127,4 +127,4 @@ def mlflow(port: Port = 5000) -> None:
     artifacts.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", project.tracking_uri]
     command += ["--default-artifact-root", artifacts.as_uri(), "--host", "127.0.0.1", "--port", str(port)]
-    os.execv(command[0], command)  # noqa: S606  an argument list, no shell
+    os.execv(command[0], command)

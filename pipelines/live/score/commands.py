@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("score-export")(score_export)
 
 
-def score(  # noqa: PLR0917  typer passes each option by name
+def score(
     start: Annotated[Any, _day("START", "first UTC day of the window")],
     end: Annotated[Any, _day("END", "UTC day after the last")],
     now: Annotated[Any, _day("NOW", "the current UTC day; default: by the clock")] = None,
