@@ -79,7 +79,9 @@ def draw(
     shift: float = 0,
     share: float = 0,
 ) -> NDArray[np.int64]:
-    """Return weeks of counts: K of reference, and two live ones with a column shifted by `shift` or a share set to `share`."""
+    """Return weeks of counts: K of reference, and two live ones with a column shifted by `shift` or a share set to
+    `share`.
+    """
     days = 7 * (n_weeks + 2)
     weekday = np.arange(days) % 7
     rows = rng.poisson(rows_per_week / 7, size=days)

@@ -135,10 +135,10 @@ def main() -> None:
     arguments.add_argument("--base", type=Path, help="folder of another base model")
     arguments.add_argument("--max-tokens", type=int)
     options = arguments.parse_args()
-    import accelerate
-    import peft
+    import accelerate  # noqa: F401  imports are not timed
+    import peft  # noqa: F401
     import torch
-    from transformers import AutoModel, AutoModelForSequenceClassification, Trainer
+    from transformers import AutoModel, AutoModelForSequenceClassification, Trainer  # noqa: F401
 
     from pipelines.models.base_model import CONFIG, TOKENIZER, file_sha256, find_base_model, weights_digest
     from pipelines.models.encoder import load_tokenizer

@@ -22,9 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "dags"), str(ROOT / "scripts"), str(ROOT / "dags")]
 
-from light_repository import TOOLS, LightRepository, free_port
+from light_repository import TOOLS, LightRepository, free_port  # noqa: E402
 
-from benchmarks.out import write_section
+from benchmarks.out import write_section  # noqa: E402
 
 LIMIT_SECONDS = 1.5
 CACHED_LIMIT_SECONDS = 30.0

@@ -1,9 +1,9 @@
 """Macro-F1 of what a user would pick instead (TF-IDF + logistic regression), the baseline, and the fine-tuned model.
 
-`python -m benchmarks.quality`: real complaint narratives, seven larger products, gold labels (the only place where gold is
-trained on), each text once, one random split per seed. A tenth of the training rows is held out as gold validation, with
-which our models choose, stop and calibrate, so they fit on fewer rows than scikit-learn, whose last fit gets all of them.
-No test row is used before the last prediction. About 25 CPU minutes; finished parts are stored in
+`python -m benchmarks.quality`: real complaint narratives, seven larger products, gold labels (the only place where gold
+is trained on), each text once, one random split per seed. A tenth of the training rows is held out as gold validation,
+with which our models choose, stop and calibrate, so they fit on fewer rows than scikit-learn, whose last fit gets all
+of them. No test row is used before the last prediction. About 25 CPU minutes; finished parts are stored in
 benchmarks/out/quality.json and below PERENNIAL_HOME (the encoder's vectors), so that a stopped call continues.
 """
 
@@ -169,7 +169,9 @@ def baseline_probabilities(
 
 
 def finetuned_answers(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> Answers:
-    """Yield the answers of the fine-tuned model, of the average of both, and of the candidate that evaluate would choose."""
+    """Yield the answers of the fine-tuned model, of the average of both, and of the candidate that evaluate would
+    choose.
+    """
     from pipelines.models.base_model import find_base_model
     from pipelines.models.predictor import Predictor
     from pipelines.stages.finetune.candidate import Job

@@ -2,10 +2,10 @@
 
     python -m benchmarks.serving [--seconds 15] [--url http://127.0.0.1:8000]
 
-Without --url it starts the service with this checkout's champion, on a free port and with a log of its own, and stops it
-at the end. With --url it uses a running service, whose token is in PERENNIAL_API_TOKEN. `wrk` generates the load (Debian:
-apt-get install wrk). The exported network answers where its gate is open (make score-export); the table names the
-network.
+Without --url it starts the service with this checkout's champion, on a free port and with a log of its own, and stops
+it at the end. With --url it uses a running service, whose token is in PERENNIAL_API_TOKEN. `wrk` generates the load
+(Debian: apt-get install wrk). The exported network answers where its gate is open (make score-export); the table names
+the network.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Cost of weak labels: macro-F1 of one model trained on weak labels and on gold labels, on the same rows.
 
-`python -m benchmarks.weak_vs_gold [FOLDER]`, where FOLDER is a checkout with an open bias gate (default: this one, after
-`dvc repro bias_gate` on the simulated stream, or after a run with examples/cfpb_complaints.yaml). The rows are those of
-`train` with a weak label and a gold label. Both models are TF-IDF and logistic regression with the same parameters,
-measured on gold rows of `recent`. The interval is a paired bootstrap over test rows. Results, by source, are added to
-benchmarks/out/weak_vs_gold.json.
+`python -m benchmarks.weak_vs_gold [FOLDER]`, where FOLDER is a checkout with an open bias gate (default: this one,
+after `dvc repro bias_gate` on the simulated stream, or after a run with examples/cfpb_complaints.yaml). The rows are
+those of `train` with a weak label and a gold label. Both models are TF-IDF and logistic regression with the same
+parameters, measured on gold rows of `recent`. The interval is a paired bootstrap over test rows. Results, by source,
+are added to benchmarks/out/weak_vs_gold.json.
 """
 
 from __future__ import annotations

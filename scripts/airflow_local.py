@@ -1,8 +1,8 @@
 """Run a complete Airflow on this machine, for `make airflow`: `python scripts/airflow_local.py [--port N] [--smoke]`.
 
 Starts api-server, scheduler, dag-processor and triggerer with LocalExecutor, on the loopback interface only, on SQLite
-or on the PostgreSQL of `--db`. All its files are in `.airflow/`. Ctrl-C stops every component. Runs in the orchestrator's
-environment.
+or on the PostgreSQL of `--db`. All its files are in `.airflow/`. Ctrl-C stops every component. Runs in the
+orchestrator's environment.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ START_SECONDS = 300.0
 
 
 def settings(home: Path, *, port: int, database: str | None, prefix: str, root: Path) -> dict[str, str]:
-    """Return the environment of every component; secrets are made once and stored in the home, readable by its owner only."""
+    """Return the environment of every component; secrets are made once and stored in the home, readable by its owner
+    only.
+    """
     kept = _secrets(home)
     bundle = [
         {
@@ -188,7 +190,7 @@ class Airflow:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_with_parent,
+                preexec_fn=_with_parent,  # noqa: PLW1509  one thread here
             )
 
     def start_all(self) -> None:

@@ -17,8 +17,8 @@ from .git import git
 class GitFolderBundle(BaseDagBundle):
     """DAG files in a folder of a git repository, as committed: each commit is a version with its own folder.
 
-    Used instead of the bundle of Airflow's git provider because it needs no package but git, unpacks nothing but the DAG
-    folder, and gives the files a time at which the DAG processor reads them at once.
+    Used instead of the bundle of Airflow's git provider because it needs no package but git, unpacks nothing but the
+    DAG folder, and gives the files a time at which the DAG processor reads them at once.
     """
 
     supports_versioning = True

@@ -2,8 +2,8 @@
 
     python -m orchestration.collect --root CHECKOUT --prefix PREFIX [--keep-days N] [--dry-run]
 
-What a present or past champion needs is kept: tags below `released/` are never removed, and DVC keeps what any remaining
-branch or tag, any workspace and any named checkout refers to.
+What a present or past champion needs is kept: tags below `released/` are never removed, and DVC keeps what any
+remaining branch or tag, any workspace and any named checkout refers to.
 """
 
 from __future__ import annotations

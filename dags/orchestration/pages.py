@@ -1,4 +1,6 @@
-"""Write the `README.md` of the DAG folder from the DAGs' docstrings: `python -m orchestration.pages FOLDER [--check]`."""
+"""Write the `README.md` of the DAG folder from the DAGs' docstrings: `python -m orchestration.pages FOLDER
+[--check]`.
+"""
 
 from __future__ import annotations
 

@@ -104,7 +104,9 @@ class Project:
         }
 
     def dvc_settings(self, workspace: Path) -> str:
-        """Return the text of a workspace's `.dvc/config.local`: the shared cache, and a remote if the project has none."""
+        """Return the text of a workspace's `.dvc/config.local`: the shared cache, and a remote if the project has
+        none.
+        """
         # A link to the cache is safe only where its file mode prevents an in-place write, which it does not for root.
         links = "reflink,copy" if os.geteuid() == 0 else "reflink,hardlink,copy"
         committed = configparser.ConfigParser()

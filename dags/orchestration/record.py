@@ -38,8 +38,8 @@ def order_stages(workspace: Workspace) -> str:
 def push(workspace: Workspace, *, promoted: bool) -> str:
     """Push the run's branch, then its tag; return the tag. A tag never moves: a run that continued gets another one.
 
-    The tag comes last, in a push of its own: git moves the refs of one push one by one, so a kill can separate them, and
-    the tag of a run promises that all the rest of the run is there.
+    The tag comes last, in a push of its own: git moves the refs of one push one by one, so a kill can separate them,
+    and the tag of a run promises that all the rest of the run is there.
     """
     with workspace.clone.locked() as held:
         head = workspace.tree.head

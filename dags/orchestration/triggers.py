@@ -18,7 +18,9 @@ def read_json(path: str) -> dict[str, Any] | None:
 
 
 def matches(content: dict[str, Any] | None, *, field: str | None, values: Sequence[Any] | None) -> bool:
-    """Return True when the (dotted) field of an object has one of the values; without a field, when there is an object."""
+    """Return True when the (dotted) field of an object has one of the values; without a field, when there is an
+    object.
+    """
     if content is None:
         return False
     if field is None:

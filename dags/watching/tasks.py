@@ -39,7 +39,9 @@ def columns(measured: dict[str, Any]) -> list[str]:
 
 
 class PsiSensor(JsonVerdictSensor):
-    """Wait for the verdict on one column; skipped where it has not drifted, so that the grid shows which columns have."""
+    """Wait for the verdict on one column; skipped where it has not drifted, so that the grid shows which columns
+    have.
+    """
 
     def __init__(self, *, column: str, **rest: Any) -> None:
         super().__init__(**rest)

@@ -134,7 +134,9 @@ class Verdict:
         shown_records: Sequence[dict[str, Any]] = (),
         overrides: Sequence[dict[str, Any]] = (),
     ) -> Verdict:
-        """Return a verdict of these checks; `shown_records` are a few examples. ValueError for two checks of one name."""
+        """Return a verdict of these checks; `shown_records` are a few examples. ValueError for two checks of one
+        name.
+        """
         checks = tuple(checks)
         names = [check.name for check in checks]
         for name in names:

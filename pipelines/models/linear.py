@@ -46,7 +46,9 @@ class Vocabulary:
         return cls({term: index for index, term in enumerate(kept)}, idf, ngrams, max_characters)
 
     def transform(self, texts: Sequence[str]) -> Any:
-        """Return a sparse row per text, (n, terms): (1 + ln tf) idf, scaled to Euclidean length 1; zero without known terms."""
+        """Return a sparse row per text, (n, terms): (1 + ln tf) idf, scaled to Euclidean length 1; zero without known
+        terms.
+        """
         from scipy.sparse import csr_array
 
         columns: list[int] = []
@@ -89,7 +91,9 @@ class LinearModel:
     intercept: Floats
 
     def logits(self, texts: Sequence[str], vectors: NDArray[Any]) -> Floats:
-        """Return one logit per label for every text, (n, labels); `vectors` are the encoder's, scaled by `unit_length`."""
+        """Return one logit per label for every text, (n, labels); `vectors` are the encoder's, scaled by
+        `unit_length`.
+        """
         scores = self.vocabulary.transform(texts) @ self.word_weights + self.intercept
         return np.asarray(scores + vectors @ self.vector_weights if len(self.vector_weights) else scores)
 

@@ -22,9 +22,9 @@ def self_labeled(
 ) -> pd.Series:
     """Return a mask over training rows (`id`, `label`): those whose label the model itself gave.
 
-    If late labels name their `source`, these are the rows whose source is one of `own_sources`. Otherwise a label counts
-    as the model's own when a model answered the row with the same label before the label arrived: people who see an
-    answer tend to keep it, so this is an upper bound.
+    If late labels name their `source`, these are the rows whose source is one of `own_sources`. Otherwise a label
+    counts as the model's own when a model answered the row with the same label before the label arrived: people who see
+    an answer tend to keep it, so this is an upper bound.
     """
     ids = training["id"].astype("string")
     if labels.empty:

@@ -89,7 +89,8 @@ def add_predictions(live: Path, frame: pd.DataFrame) -> int:
 def read_predictions(
     live: Path, *, start: date, end: date, model_version: int | None = None, roles: Sequence[str] = ROLES
 ) -> pd.DataFrame:
-    """Return the predictions of the UTC days [start, end) in order of receipt; without any, an empty frame without columns.
+    """Return the predictions of the UTC days [start, end) in order of receipt; without any, an empty frame without
+    columns.
 
     Raises InputError when the window is empty or a file is not readable.
     """

@@ -54,7 +54,9 @@ class Domain:
         return as_canonical(self._attribute("schema", "to_records")(raw), schema=self.schema)
 
     def derive(self, records: pd.DataFrame) -> dict[str, pd.Series]:
-        """Return the features that follow from `text` alone, which live input lacks; none without a function `derive`."""
+        """Return the features that follow from `text` alone, which live input lacks; none without a function
+        `derive`.
+        """
         function = getattr(self._module("schema"), "derive", None)
         return dict(function(records)) if function else {}
 

@@ -127,8 +127,8 @@ def expression(
 ) -> LabelingFunction:
     """Vote where a polars expression over columns (or a callable of a polars frame) is true.
 
-    With `label=None` the expression gives label names, null where it abstains. Lowered text is in the column `text_lower`.
-    `columns` names what a callable reads; an expression knows by itself.
+    With `label=None` the expression gives label names, null where it abstains. Lowered text is in the column
+    `text_lower`. `columns` names what a callable reads; an expression knows by itself.
     """
     roots = tuple(fires.meta.root_names()) if isinstance(fires, pl.Expr) else tuple(columns)
     lowered = tuple(root.removesuffix(LOWERED) for root in roots if root.endswith(LOWERED))

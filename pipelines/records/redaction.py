@@ -49,7 +49,9 @@ def clean(texts: pl.Series) -> pl.Series:
 
 
 def redact(texts: pl.Series) -> tuple[pl.Series, dict[str, int]]:
-    """Return texts with `[EMAIL]`, `[CARD]`, `[SSN]`, `[PHONE]`, `[ACCOUNT]` in place of such data, and how many of each."""
+    """Return texts with `[EMAIL]`, `[CARD]`, `[SSN]`, `[PHONE]`, `[ACCOUNT]` in place of such data, and how many of
+    each.
+    """
     counts = dict.fromkeys(KINDS, 0)
     if len(texts) <= FEW and not _holds_any(texts):
         return texts, counts

@@ -1,4 +1,6 @@
-"""Calls of a domain's `normalize`, `RawSchema` and `to_records`, with errors that name the file, the row and the cause."""
+"""Calls of a domain's `normalize`, `RawSchema` and `to_records`, with errors that name the file, the row and the
+cause.
+"""
 
 from __future__ import annotations
 

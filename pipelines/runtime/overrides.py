@@ -32,8 +32,9 @@ def set_parameters(
     """Change values in `params.yaml` of the checkout `root`, when the changed file is valid.
 
     `changes` maps dotted names or sections to values. `start` and `end` set the window of `ingest`; with `end` alone it
-    starts `ingest.window_days` earlier. `environment` holds the variables that sources use. Returns one `name: old -> new` for each value that changed. Raises ParamsError,
-    which names everything that is wrong, before anything is written.
+    starts `ingest.window_days` earlier. `environment` holds the variables that sources use. Returns one `name: old ->
+    new` for each value that changed. Raises ParamsError, which names everything that is wrong, before anything is
+    written.
     """
     file = root / PARAMS_FILE
     before = read_yaml(file)

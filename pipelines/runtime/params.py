@@ -68,7 +68,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
     """Return the mapping in a YAML text; ParamsError names the file `name` and the line that is wrong."""
     try:
-        content = yaml.load(text, Loader=_Loader)
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
     except yaml.YAMLError as error:
         raise ParamsError(f"{name} is not readable as YAML: {error}") from None
     if not isinstance(content, dict):

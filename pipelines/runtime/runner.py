@@ -103,4 +103,4 @@ def fix_process(*, threads: int) -> None:
     if os.environ.get("PYTHONHASHSEED") != "0" and not hasattr(sys, "ps1") and "pytest" not in sys.modules:
         # Sets of strings iterate in an order that depends on the hash seed, which Python reads only when it starts.
         os.environ["PYTHONHASHSEED"] = "0"
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  the same command again

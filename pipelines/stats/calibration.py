@@ -56,7 +56,9 @@ def expected_calibration_error(confidence: Floats, right: NDArray[np.bool_], *, 
 
 
 def calibration_error_null(confidence: Floats, *, bins: int, simulations: int, seed: int) -> tuple[float, float]:
-    """Return mean and 95th percentile of the ECE of a perfectly calibrated model with these confidences, by simulation."""
+    """Return mean and 95th percentile of the ECE of a perfectly calibrated model with these confidences, by
+    simulation.
+    """
     n = len(confidence)
     if n == 0:
         return float("nan"), float("nan")

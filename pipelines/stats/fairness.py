@@ -21,7 +21,9 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class RateEstimate:
-    """A rate, or a comparison of rates, with its two-sided interval; `rows` of the smaller group, or all for one rate."""
+    """A rate, or a comparison of rates, with its two-sided interval; `rows` of the smaller group, or all for one
+    rate.
+    """
 
     value: float
     interval: Interval
@@ -92,7 +94,8 @@ def stratified_difference(
     """Return the difference of rates standardized over strata, which removes the effect of different mixes.
 
     sum w_s (p_s - q_s) over the strata that both groups have, with renormalized weights. The interval recovers the
-    variances from the Wilson limits of each rate (Zou and Donner 2008; Yan and Su 2010), so it is valid with few rows per stratum.
+    variances from the Wilson limits of each rate (Zou and Donner 2008; Yan and Su 2010), so it is valid with few rows
+    per stratum.
     """
     shared = [(a, b, w) for a, b, w in zip(members, rests, weights, strict=True) if a.rows > 0 and b.rows > 0 and w > 0]
     rows = int(min(sum(a.rows for a in members), sum(b.rows for b in rests)))

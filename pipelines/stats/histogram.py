@@ -24,8 +24,9 @@ PSEUDO_COUNT = (
 class Bins:
     """The bins of one column, fixed on the reference; the last two are always UNSEEN and MISSING.
 
-    A number is in `(edge, next edge]`, the outer bins are open. A value that is not a number is UNSEEN, as is a category
-    that the reference does not have. Less frequent categories share the bin OTHER, which exists only if needed.
+    A number is in `(edge, next edge]`, the outer bins are open. A value that is not a number is UNSEEN, as is a
+    category that the reference does not have. Less frequent categories share the bin OTHER, which exists only if
+    needed.
     """
 
     name: str

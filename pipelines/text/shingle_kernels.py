@@ -5,7 +5,7 @@ A shingle is known by a 64-bit hash: among 20 million different shingles the cha
 such an accident would move one Jaccard similarity by one shingle.
 """
 
-
+# ruff: noqa: PLR0917  compiled functions take positions only
 
 from __future__ import annotations
 

@@ -46,7 +46,9 @@ def test_what_is_called_a_plot_is_one_that_dvc_can_draw(name):
 
 @pytest.mark.parametrize("name", GRAPH)
 def test_a_section_is_followed_in_both_files(name):
-    """`section()` lays params.yaml over the domain's file: a parameter that DVC follows in one only would not be seen."""
+    """`section()` lays params.yaml over the domain's file: a parameter that DVC follows in one only would not be
+    seen.
+    """
     ours = {item for item in GRAPH[name].get("params", []) if isinstance(item, str)}
     theirs = {
         section

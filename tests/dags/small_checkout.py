@@ -1,6 +1,7 @@
 """Write this repository into a folder, small enough for a test: `python tests/dags/small_checkout.py FOLDER`.
 
-The smoke run's checkout with its small stream and tiny base model, all committed, since runs use committed files. Runs in the pipeline's environment.
+The smoke run's checkout with its small stream and tiny base model, all committed, since runs use committed files. Runs
+in the pipeline's environment.
 """
 
 from __future__ import annotations

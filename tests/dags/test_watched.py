@@ -17,7 +17,7 @@ import airflow_local
 import pytest
 from airflow_local import Airflow, Client, running
 from light_repository import ROOT, TOOLS, free_port, git, plain
-from test_postgres import database
+from test_postgres import database  # noqa: F401  a fixture
 
 pytestmark = [
     pytest.mark.long,
@@ -198,7 +198,7 @@ def end(airflow: Airflow, name: str) -> None:
 
 
 @pytest.mark.postgres
-def test_two_hundred_breaches_are_one_retraining(tmp_path, monkeypatch, database: str) -> None:
+def test_two_hundred_breaches_are_one_retraining(tmp_path, monkeypatch, database: str) -> None:  # noqa: F811
     """Two schedulers on PostgreSQL; triggerer and a scheduler are killed in the middle and started again."""
     world = World(tmp_path)
     world.step("make", "14")

@@ -1,4 +1,6 @@
-"""Real complaints through every stage with examples/cfpb_complaints.yaml: an outcome, or a closed gate with its reason."""
+"""Real complaints through every stage with examples/cfpb_complaints.yaml: an outcome, or a closed gate with its
+reason.
+"""
 
 from __future__ import annotations
 

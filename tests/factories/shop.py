@@ -63,7 +63,9 @@ def gold(n: int, *, seed: int = 0, days: int = 40) -> pd.DataFrame:
 
 
 def model_probabilities(rows: pd.DataFrame, *, right: float | np.ndarray, seed: int = 1) -> np.ndarray:
-    """Return probabilities (n, k) of a model that is right with this probability per row, about as confident as it should be."""
+    """Return probabilities (n, k) of a model that is right with this probability per row, about as confident as it
+    should be.
+    """
     draw = np.random.default_rng(seed)
     truth = np.array([LABELS.index(label) for label in rows["gold"]], dtype=np.int64)
     hit = draw.random(len(rows)) < right

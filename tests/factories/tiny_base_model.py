@@ -11,7 +11,9 @@ WIDTH = 32
 
 
 def write_tiny_base_model(models: Path) -> dict[str, Any]:
-    """Write it below `models` (what PERENNIAL_MODELS names) and return the parameters `base_model` that pin its files."""
+    """Write it below `models` (what PERENNIAL_MODELS names) and return the parameters `base_model` that pin its
+    files.
+    """
     from pipelines.models.base_model import CONFIG, TOKENIZER, file_sha256, weights_digest
 
     folder = models / NAME

@@ -9,7 +9,9 @@ from tests.factories.checkout import Checkout, output_of
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory):
-    """A checkout after one `python -m pipelines run`: version 1 is champion; `.first` is its result, `.first_seconds` its time."""
+    """A checkout after one `python -m pipelines run`: version 1 is champion; `.first` is its result, `.first_seconds`
+    its time.
+    """
     checkout = Checkout(tmp_path_factory.mktemp("smoke")).make()
     began = time.monotonic()
     checkout.first = checkout.release("run", "--params", str(checkout.overlay))

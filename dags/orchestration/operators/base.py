@@ -45,7 +45,8 @@ class WorkspaceOperator(BaseOperator):
     def follow(self, workspace: Workspace, command: Command, arguments: Sequence[str]) -> None:
         """Run the command to its end and log its output.
 
-        Raises AirflowException with the last lines when it fails, AirflowFailException (no retry) for a final exit code.
+        Raises AirflowException with the last lines when it fails, AirflowFailException (no retry) for a final exit
+        code.
         """
         last: deque[str] = deque(maxlen=400)
         environment = workspace.dvc.environment() | {self.project.result_variable: str(command.result_file)}

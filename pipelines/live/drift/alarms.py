@@ -34,6 +34,8 @@ def alerts(week: Scored, *, excess: float, optimistic_p: float) -> Flags:
 
 
 def weeks_in_a_row(flags: Sequence[Flags]) -> NDArray[np.int64]:
-    """Return for each column how many weeks in a row it alerts, counted back from the first of `flags` (the live week)."""
+    """Return for each column how many weeks in a row it alerts, counted back from the first of `flags` (the live
+    week).
+    """
     stacked = np.asarray(flags, dtype=bool)
     return np.cumprod(stacked, axis=0).sum(axis=0).astype(np.int64)

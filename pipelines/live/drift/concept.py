@@ -12,7 +12,8 @@ from pipelines.stats.fairness import Count, newcombe
 
 
 def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, *, model_version: int) -> tuple[pd.DataFrame, int]:
-    """Return this version's answers to labeled records (`record_id`, `right`, `confidence`), and the labels of no record.
+    """Return this version's answers to labeled records (`record_id`, `right`, `confidence`), and the labels of no
+    record.
 
     A record has the label that arrived last.
     """

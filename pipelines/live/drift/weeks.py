@@ -45,7 +45,9 @@ class Scored:
         return size if self.since_move is None else np.minimum(size, self.since_move)
 
     def beyond(self, *, at_most: float) -> Mask:
-        """Return the columns whose score no week of the null reached (rank), or few enough of its draws did (optimistic)."""
+        """Return the columns whose score no week of the null reached (rank), or few enough of its draws did
+        (optimistic).
+        """
         if self.method == "undecided":
             return np.zeros(len(self.psi), dtype=bool)
         return self.rank == 1 if self.method == "rank" else self.p <= at_most
@@ -75,8 +77,8 @@ def rank_week(reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Ma
     """Rank the live week (columns, bins) among the K weeks of the reference (K, columns, bins).
 
     If weeks are exchangeable, the live week ranks first with probability 1 / (K + 1), whatever the number of columns.
-    The last `moved` weeks of the reference belong to the drift that the model was retrained for. They are few, so a week
-    like them still ranks among the first; an alert therefore also requires a distance to them.
+    The last `moved` weeks of the reference belong to the drift that the model was retrained for. They are few, so a
+    week like them still ranks among the first; an alert therefore also requires a distance to them.
     """
     weeks = np.concatenate([reference, live[None]])
     index, median, scores = score_weeks(weeks, mask=mask)
@@ -100,8 +102,8 @@ def draw_weeks(
 ) -> Scored:
     """Rank the live week among weeks composed of one random day per weekday: for 8 to 25 weeks, and optimistic.
 
-    `reference` is (7 K, columns, bins) by day and `live` (7, columns, bins), both starting on the same weekday. The draws
-    keep the weekday cycle but not the correlation of the days of a week, so real weeks vary more than the draws.
+    `reference` is (7 K, columns, bins) by day and `live` (7, columns, bins), both starting on the same weekday. The
+    draws keep the weekday cycle but not the correlation of the days of a week, so real weeks vary more than the draws.
     """
     days = np.concatenate([reference, live])
     n_weeks = len(days) // 7

@@ -1,1 +1,3 @@
-"""Loop: the life of a model on simulated time, from the first champion to a rollback, in a checkout and state root of its own."""
+"""Loop: the life of a model on simulated time, from the first champion to a rollback, in a checkout and state root of
+its own.
+"""

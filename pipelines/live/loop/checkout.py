@@ -18,8 +18,8 @@ AUTHOR = ("-c", "user.name=perennial loop", "-c", "user.email=loop@localhost")
 def make_checkout(source: Path, target: Path, *, environment: Mapping[str, str], plan: Plan) -> None:
     """Copy the tracked and untracked, not ignored files of `source` to `target`, apply the plan's overrides, commit.
 
-    The user's own branch, index, `data/` and state root are only read. The DVC cache is below the scenario's state root.
-    Raises InputError when `source` is not a Git checkout.
+    The user's own branch, index, `data/` and state root are only read. The DVC cache is below the scenario's state
+    root. Raises InputError when `source` is not a Git checkout.
     """
     for name in _files(source):
         origin = source / name

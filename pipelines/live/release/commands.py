@@ -32,7 +32,8 @@ def register(app: typer.Typer) -> None:
 def run(start: Start = None, end: End = None, params: Params = None) -> None:
     """Run the main job: pin the champion, `dvc repro`, carry out the decision, show the summary.
 
-    Exit codes: 0 released or kept, 65 a gate is closed or the decision is to refuse, 64 wrong parameters, 1 a stage failed.
+    Exit codes: 0 released or kept, 65 a gate is closed or the decision is to refuse, 64 wrong parameters, 1 a stage
+    failed.
     """
     from pipelines.live.release import job
     from pipelines.live.release.run import run_all
@@ -127,4 +128,4 @@ def mlflow(port: Port = 5000) -> None:
     artifacts.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", project.tracking_uri]
     command += ["--default-artifact-root", artifacts.as_uri(), "--host", "127.0.0.1", "--port", str(port)]
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606  an argument list, no shell

@@ -85,7 +85,7 @@ def _begin(model: Path, exports: Path, threads: int) -> None:
 
 
 def _load(model: Path, exports: Path, threads: int) -> None:
-    global _predictor
+    global _predictor  # noqa: PLW0603  one predictor per worker process, loaded once
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 

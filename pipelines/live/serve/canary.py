@@ -28,14 +28,14 @@ def sequential_test(
 ) -> CanaryResult:
     """Run the normal-mixture sequential test on the sum of standardized paired losses.
 
-    Source: Robbins 1970; Johari et al. 2017. `differences` are the loss of the challenger minus the loss of the champion
-    per record, (n,), in the order in which the labels arrived. The likelihood ratio is
-    L_n = (1 + n t^2)^(-1/2) exp(t^2 S^2 / (2 (1 + n t^2))) with t^2 = `variance` of the mixture and S the sum of the
-    differences over their root mean square so far. The test stops at 1/alpha while the challenger is behind, so the
-    probability of stopping an equal one stays below alpha however often it is evaluated. The first `burn_in` pairs only
-    set the scale, to which `UNSEEN` further pairs are added that differ by `largest`, the most that two losses can: a
-    challenger that is slightly less confident and avoids the champion's rare, costly mistakes appears worse until the
-    first of them is seen.
+    Source: Robbins 1970; Johari et al. 2017. `differences` are the loss of the challenger minus the loss of the
+    champion per record, (n,), in the order in which the labels arrived. The likelihood ratio is L_n = (1 + n
+    t^2)^(-1/2) exp(t^2 S^2 / (2 (1 + n t^2))) with t^2 = `variance` of the mixture and S the sum of the differences
+    over their root mean square so far. The test stops at 1/alpha while the challenger is behind, so the probability of
+    stopping an equal one stays below alpha however often it is evaluated. The first `burn_in` pairs only set the scale,
+    to which `UNSEEN` further pairs are added that differ by `largest`, the most that two losses can: a challenger that
+    is slightly less confident and avoids the champion's rare, costly mistakes appears worse until the first of them is
+    seen.
 
     Raises ValueError for a difference that is not a finite number.
     """

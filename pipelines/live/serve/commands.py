@@ -11,7 +11,7 @@ import typer
 from pipelines.runtime.days import day_of
 from pipelines.runtime.ports import port_of, require_free
 
-TOKEN_VARIABLE = "PERENNIAL_API_TOKEN"
+TOKEN_VARIABLE = "PERENNIAL_API_TOKEN"  # noqa: S105  the variable's name
 
 Host = Annotated[str, typer.Option(help="address to listen on; default: the loopback interface only")]
 Port = Annotated[

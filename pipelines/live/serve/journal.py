@@ -30,7 +30,8 @@ class Journal:
     """The JSON lines of one service process.
 
     A line is handed to the operating system before its answer is sent, so killing the process loses none. A power
-    failure can lose the lines that were not yet on disk: at most `fsync_seconds` of them if `sync` is called that often.
+    failure can lose the lines that were not yet on disk: at most `fsync_seconds` of them if `sync` is called that
+    often.
     """
 
     def __init__(self, folder: Path, *, max_segment_bytes: int, fsync_seconds: float) -> None:
@@ -87,7 +88,8 @@ class Journal:
             self._path = self.folder / f"{time.time_ns()}-{os.urandom(4).hex()}{OPEN}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, 0o644)
-            # The lock falls with the process, however it ends: so a compactor recognizes a segment without a writer, also
+            # The lock falls with the process, however it ends: so a compactor recognizes a segment without a writer,
+            # also
             # in containers, where every process has id 1.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._descriptor = descriptor

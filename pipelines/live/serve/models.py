@@ -78,8 +78,8 @@ class Models:
     def refresh(self) -> bool:
         """Load the versions of the aliases, exchange the pair, and return whether something changed.
 
-        A version that cannot be loaded (changed file, NaN answers) is refused with its reason, and the version in memory
-        goes on answering.
+        A version that cannot be loaded (changed file, NaN answers) is refused with its reason, and the version in
+        memory goes on answering.
         """
         from pipelines.live.release.registry import CHALLENGER, CHAMPION
 

@@ -82,7 +82,9 @@ def error_gaps(truth: np.ndarray, predicted: np.ndarray, *, group: np.ndarray) -
 def reweighing_factors(
     outcome: np.ndarray, *, group: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[tuple[int, int], float]:
-    """Return AIF360's Reweighing factors: n_g n_y / (n n_gy) for every (group, outcome) of 0/1 columns, without an empty cell."""
+    """Return AIF360's Reweighing factors: n_g n_y / (n n_gy) for every (group, outcome) of 0/1 columns, without an
+    empty cell.
+    """
     with aif360_quietly():
         from aif360.algorithms.preprocessing import Reweighing
     fitted = Reweighing(unprivileged_groups=MEMBER, privileged_groups=REST)
@@ -96,7 +98,9 @@ def reweighing_factors(
 
 
 def dataset(outcome: np.ndarray, *, group: np.ndarray, weights: np.ndarray | None = None) -> Any:
-    """Return AIF360's BinaryLabelDataset of a 0/1 outcome and a 0/1 group (StandardDataset does not work with pandas 3)."""
+    """Return AIF360's BinaryLabelDataset of a 0/1 outcome and a 0/1 group (StandardDataset does not work with pandas
+    3).
+    """
     with aif360_quietly():
         from aif360.datasets import BinaryLabelDataset
     frame = pd.DataFrame({"group": group.astype(np.float64), "outcome": outcome.astype(np.float64)})

@@ -142,7 +142,8 @@ def weighted_gap(
 ) -> RateEstimate:
     """Return the largest |weighted statistical parity difference| over outcomes, with a simultaneous interval.
 
-    Values by AIF360; the interval counts (sum w)^2 / sum w^2 rows per group (Kish 1965), with Bonferroni's correction over outcomes.
+    Values by AIF360; the interval counts (sum w)^2 / sum w^2 rows per group (Kish 1965), with Bonferroni's correction
+    over outcomes.
     """
     sides = (group == 1, group == 0)
     sizes = [float(w.sum() ** 2 / (w**2).sum()) if len(w) else 0.0 for w in (weights[side] for side in sides)]

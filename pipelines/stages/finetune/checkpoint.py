@@ -61,7 +61,7 @@ def load(folder: Path) -> tuple[TrainingState, Tensors] | None:
     try:
         with safe_open(file, framework="pt") as opened:
             state = TrainingState(**json.loads(opened.metadata()["state"]))
-            return state, {name: opened.get_tensor(name) for name in opened.keys()}
+            return state, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         logger.warning("%s is not readable (%s): training starts over", file, error)
         return None

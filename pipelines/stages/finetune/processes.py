@@ -54,7 +54,7 @@ def together(processes: int) -> Iterator[bool]:
 
 def _copy(rank: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """Start a copy of this command; if it fails, its output is shown and this process ends."""
-    log = tempfile.TemporaryFile(prefix=f"perennial-process-{rank}-")
+    log = tempfile.TemporaryFile(prefix=f"perennial-process-{rank}-")  # noqa: SIM115  closed with the process
     copy = subprocess.Popen(
         [sys.executable, *sys.orig_argv[1:]],
         env={**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank)},

@@ -80,7 +80,9 @@ def check_freshness(days: Mapping[date, int], *, end: date, limit: int) -> Check
 
 
 def check_volume(weeks: Mapping[int, Week], *, limit: tuple[float, float], min_weeks: int, whole: int) -> Check:
-    """Check the rows of the last week over the median of the whole weeks before it (score interval of a Poisson count)."""
+    """Check the rows of the last week over the median of the whole weeks before it (score interval of a Poisson
+    count).
+    """
     earlier = [weeks[week].rows if week in weeks else 0 for week in range(-whole + 1, 0)]
     usual = median(earlier) if len(earlier) >= min_weeks else 0
     rows = weeks[0].rows if 0 in weeks else 0

@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 
 
 def remember(project: Project) -> Path:
-    """Write the reference file from the outputs of the last ingest and return it; GateClosed while its gate is closed."""
+    """Write the reference file from the outputs of the last ingest and return it; GateClosed while its gate is
+    closed.
+    """
     from pipelines.gates.status import require_open
     from pipelines.runtime.state import write_atomic
     from pipelines.runtime.store import to_json

@@ -62,7 +62,8 @@ def summarize_functions(
     groups: pd.DataFrame,
     confidence: float,
 ) -> pd.DataFrame:
-    """Return one row per labeling function: coverage, overlap, conflict, accuracy on gold, and the first and last by group.
+    """Return one row per labeling function: coverage, overlap, conflict, accuracy on gold, and the first and last by
+    group.
 
     Overlap and conflict are shares of all rows, as in snorkel's LFAnalysis. `gold` is -1 without a gold label and in
     parts that are not measured; `groups` holds one 0/1/null column per protected attribute.

@@ -29,7 +29,9 @@ def split_records(
     seed: int,
     threads: int,
 ) -> Parted:
-    """Give every record its part; the anchor set is the champion's frozen one, or cut from the oldest gold rows without one."""
+    """Give every record its part; the anchor set is the champion's frozen one, or cut from the oldest gold rows
+    without one.
+    """
     timeline = draw_timeline(
         records,
         gold_delay_days=schema.gold_delay_days,

@@ -61,7 +61,8 @@ def single_feature_hits(
 
 
 def categories(values: pd.Series, *, learned: NDArray[np.bool_], rows_per_bin: int) -> NDArray[np.object_]:
-    """Return values (n,) as categories; a number with many values is cut into bins of about `rows_per_bin` learned rows each.
+    """Return values (n,) as categories; a number with many values is cut into bins of about `rows_per_bin` learned
+    rows each.
 
     Bins so fine find a label written as a number with noise; the few rows of each cost an honest number some accuracy.
     """

@@ -31,7 +31,9 @@ class Parted:
 
 
 def restore_anchor(records: pd.DataFrame, *, anchor: pd.DataFrame) -> pd.DataFrame:
-    """Return the records with the frozen anchor rows in place of their own; a column that the anchor lacks is null there."""
+    """Return the records with the frozen anchor rows in place of their own; a column that the anchor lacks is null
+    there.
+    """
     frozen = anchor.reindex(columns=records.columns).astype(records.dtypes.to_dict())
     return pd.concat([records[~records["id"].isin(frozen["id"])], frozen], ignore_index=True)
 
@@ -39,7 +41,9 @@ def restore_anchor(records: pd.DataFrame, *, anchor: pd.DataFrame) -> pd.DataFra
 def cut_anchor(
     records: pd.DataFrame, *, place: pd.Series, oldest_share: float, drawn_share: float, seed: int
 ) -> pd.Series:
-    """Return the ids of a first anchor set: of each class the same share of the oldest gold rows, by a seeded hash of the id."""
+    """Return the ids of a first anchor set: of each class the same share of the oldest gold rows, by a seeded hash of
+    the id.
+    """
     gold = records[(place == "train") & records["gold"].notna()].sort_values(["received_at", "id"])
     oldest = gold.head(int(np.ceil(len(gold) * oldest_share)))
     buckets = oldest["id"].map(lambda key: hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).hexdigest())

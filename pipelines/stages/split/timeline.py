@@ -47,7 +47,8 @@ def draw_timeline(
     validation_share: float,
     complete_gold_share: float,
 ) -> Timeline:
-    """Return the boundaries: the last `recent_share` of the gold rows are recent, the `validation_share` before them validation.
+    """Return the boundaries: the last `recent_share` of the gold rows are recent, the `validation_share` before them
+    validation.
 
     Shares of rows and not days, because real data has gaps of years. No training row is received within `embargo_days`
     (at least the gold delay) before the first row that tests, so whatever is known of one was known before the tests.

@@ -1,4 +1,6 @@
-"""Commands of the light pipeline's project: `python project.py set|gate|page ...`, the protocol of `python -m pipelines`."""
+"""Commands of the light pipeline's project: `python project.py set|gate|page ...`, the protocol of `python -m
+pipelines`.
+"""
 
 import argparse
 import datetime as dt

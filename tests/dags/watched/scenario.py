@@ -1,7 +1,7 @@
 """The scenario under the scheduler, for its test: `python tests/dags/watched/scenario.py FOLDER make|faulty`.
 
-`make` writes this repository into FOLDER, small, with inputs that drift on a known day, and releases a first champion by
-the command. `faulty` registers a model that answers wrongly, past the gates, and makes it champion by hand. Runs in
+`make` writes this repository into FOLDER, small, with inputs that drift on a known day, and releases a first champion
+by the command. `faulty` registers a model that answers wrongly, past the gates, and makes it champion by hand. Runs in
 the pipeline's environment.
 """
 

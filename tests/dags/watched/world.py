@@ -66,7 +66,9 @@ def succeed(folder: Path) -> None:
 
 
 def storm(folder: Path) -> None:
-    """One verdict of the breach per day, each with COLUMNS drifted columns, in a folder that drift_watch does not read."""
+    """One verdict of the breach per day, each with COLUMNS drifted columns, in a folder that drift_watch does not
+    read.
+    """
     from pipelines.live.drift.live import count_live
     from pipelines.live.drift.measure import Week, find_reference
     from pipelines.live.drift.params import DriftParams

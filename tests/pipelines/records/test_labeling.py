@@ -1,4 +1,6 @@
-"""Labeling functions: declarative and plain ones vote alike, and an error names the function, the record and the cause."""
+"""Labeling functions: declarative and plain ones vote alike, and an error names the function, the record and the
+cause.
+"""
 
 import numpy as np
 import pandas as pd

@@ -36,7 +36,9 @@ class RawChunk:
 
 
 class Source(Protocol):
-    """Anything that yields the raw rows of a half-open window of UTC days; rows outside the window are filtered later."""
+    """Anything that yields the raw rows of a half-open window of UTC days; rows outside the window are filtered
+    later.
+    """
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
         """Yield chunks of at most `chunk_rows` rows, always in the same order."""

@@ -69,7 +69,9 @@ class Client:
             del self.__dict__["_session"]
 
     def get(self, kind: str, query: Mapping[str, str]) -> Any:
-        """Return the parsed answer, with retries after passing errors; InputError on a refusal or when every try failed."""
+        """Return the parsed answer, with retries after passing errors; InputError on a refusal or when every try
+        failed.
+        """
         import httpx
 
         cause = ""

@@ -17,7 +17,7 @@ cells = st.lists(st.integers(1, 30), min_size=6, max_size=6)
 @given(cells, cells)
 def test_reweighing_is_the_formula_and_two_attributes_settle_together(sizes, others):
     with aif360_quietly():
-        import aif360.metrics
+        import aif360.metrics  # noqa: F401
     group = np.repeat([0, 0, 0, 1, 1, 1], sizes)
     outcome = np.repeat([0, 1, 2, 0, 1, 2], sizes)
     weights = fit_weights(outcome, groups=pd.DataFrame({"g": group}), names=LABELS).of(
