@@ -8,7 +8,7 @@ import pandas as pd
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.records.majority import majority_vote
 from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
-from pipelines.stages.bias_gate.explanation import Votes
+from pipelines.stages.bias_gate.causes import Votes
 from pipelines.stages.bias_gate.gate import BiasMeasurement, LabeledRecords, measure_bias
 from pipelines.stages.bias_gate.params import BiasGateParams
 

@@ -18,7 +18,7 @@ def main(project: Project) -> None:
     from pipelines.gates.status import require_open
     from pipelines.gates.verdict import Verdict
     from pipelines.records.domain import Domain
-    from pipelines.stages.bias_gate.explanation import Votes
+    from pipelines.stages.bias_gate.causes import Votes
     from pipelines.stages.bias_gate.gate import LabeledRecords, least_ratio, measure_bias
     from pipelines.stages.bias_gate.params import BiasGateParams
     from pipelines.stages.bias_gate.row_outcomes import outcomes_by_group, row_outcomes

@@ -10,11 +10,21 @@ import numpy as np
 
 from pipelines.records.labeling import ABSTAIN
 from pipelines.records.majority import Ties, majority_vote
+from pipelines.stages.bias_gate.measure import Rows
 from pipelines.stats.fairness import RateEstimate, count, stratified_difference
 
 MIN_REDUCTION = 0.05  # share of the disparity; a function whose removal reduces it by less is not a cause
 MAX_CAUSES = 5
 CONFIDENCE = 0.95  # of the intervals that make a function a suspect
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Votes of labeling functions: class codes (n, functions), -1 for none, and how majority vote breaks ties."""
+
+    matrix: np.ndarray
+    names: Sequence[str]
+    ties: Ties
 
 
 @dataclass(frozen=True)
@@ -35,15 +45,12 @@ class Cause:
 
 
 def find_causes(
-    matrix: np.ndarray,
+    votes: Votes,
+    rows: Rows,
     *,
-    names: Sequence[str],
     disparity: Callable[[np.ndarray], float],
     allowed: float,
     n_labels: int,
-    ties: Ties,
-    group: np.ndarray,
-    gold: np.ndarray,
     harmed: int,
 ) -> list[Cause]:
     """Remove, one after the other, the suspect whose absence reduces the disparity of majority vote most.
@@ -52,9 +59,11 @@ def find_causes(
     when neither one suspect nor all remaining suspects together reduce it by a twentieth of the first disparity.
     """
 
+    matrix, names, group, gold = votes.matrix, votes.names, rows.group, rows.gold
+
     def without(places: Sequence[int]) -> float:
         kept = [place for place in range(len(names)) if place not in places]
-        return disparity(majority_vote(matrix[:, kept], n_labels=n_labels, ties=ties)) if kept else float("nan")
+        return disparity(majority_vote(matrix[:, kept], n_labels=n_labels, ties=votes.ties)) if kept else float("nan")
 
     first = left = without([])
     suspected = suspects(matrix, group=group, gold=gold, harmed=harmed, n_labels=n_labels) or list(range(len(names)))

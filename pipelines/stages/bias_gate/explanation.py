@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,8 @@ import pandas as pd
 
 from pipelines.gates.verdict import Check
 from pipelines.records.labeling import ABSTAIN
-from pipelines.records.majority import Ties
 from pipelines.records.schema import ProtectedAttribute
-from pipelines.stages.bias_gate.causes import Cause, find_causes
+from pipelines.stages.bias_gate.causes import Cause, Votes, find_causes
 from pipelines.stages.bias_gate.findings import Finding
 from pipelines.stages.bias_gate.measure import Rows
 
@@ -21,29 +20,16 @@ N_SHOWN = 3
 TEXT_SHOWN = 240
 
 
-@dataclass(frozen=True)
-class Votes:
-    """Votes of labeling functions: class codes (n, functions), -1 for none, and how majority vote breaks ties."""
-
-    matrix: np.ndarray
-    names: Sequence[str]
-    ties: Ties
-
-
 def explain(
     finding: Finding, *, votes: Votes, rows: Rows, attribute: ProtectedAttribute, n_labels: int
 ) -> tuple[Check, list[Cause]]:
     """Return a failed check with the harmed group and its causes in the details, best explanation first."""
-    on = rows.where(finding.on)
     causes = find_causes(
-        votes.matrix[finding.on],
-        names=votes.names,
+        replace(votes, matrix=votes.matrix[finding.on]),
+        rows.where(finding.on),
         disparity=finding.disparity,
         allowed=finding.allowed,
         n_labels=n_labels,
-        ties=votes.ties,
-        group=on.group,
-        gold=on.gold,
         harmed=finding.harmed,
     )
     harmed = attribute.member if finding.harmed == 1 else attribute.rest

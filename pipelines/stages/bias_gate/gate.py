@@ -12,7 +12,8 @@ import pandas as pd
 from pipelines.gates.verdict import Check
 from pipelines.records.labeling import ABSTAIN
 from pipelines.records.schema import DomainSchema, ProtectedAttribute
-from pipelines.stages.bias_gate.explanation import Votes, explain, harmed_records
+from pipelines.stages.bias_gate.causes import Votes
+from pipelines.stages.bias_gate.explanation import explain, harmed_records
 from pipelines.stages.bias_gate.findings import Limits, favorable_findings, labeling_findings, survival_check
 from pipelines.stages.bias_gate.measure import Rows, compare_rates, group_codes, label_shares
 from pipelines.stages.bias_gate.mitigation import mitigate

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.records.schema import DomainSchema
+from pipelines.records.schema import DomainSchema, ProtectedAttribute
 from pipelines.stages.evaluate.params import FairnessParams
 from pipelines.stages.evaluate.scores import Answers, rounded
 from pipelines.stats.fairness import (
@@ -83,22 +83,39 @@ def measure_fairness(
                 sentence=f"{who}: largest difference of {odds_of} true- or false-positive rate",
             ),
         ]
-        if not favorable:
-            continue
-        is_favorable = np.isin(answers.predicted, favorable)
-        for part in comparable_strata(records, schema=schema, group=group, at_least=limits.min_group_rows):
-            member, rest = (count(is_favorable[part.rows], where=group[part.rows] == value) for value in (1, 0))
-            found.append(
-                _row(
-                    attribute.name,
-                    "favorable_impact" + (f":{part.name}" if part.name else ""),
-                    four_fifths(disparate_impact(member, rest, confidence=confidence)),
-                    side="at_least",
-                    limit=limits.min_disparate_impact,
-                    sentence=f"{who}: ratio of rates of favorable predictions, lower to higher ({member.rate:.1%} and "
-                    f"{rest.rate:.1%})" + (f", where {part.name}" if part.name else ""),
-                )
+        if favorable:
+            found += _favorable_impact(
+                answers, records, attribute, group, schema=schema, confidence=confidence, limits=limits
             )
+    return found
+
+
+def _favorable_impact(
+    answers: Answers,
+    records: pd.DataFrame,
+    attribute: ProtectedAttribute,
+    group: np.ndarray,
+    *,
+    schema: DomainSchema,
+    confidence: float,
+    limits: FairnessParams,
+) -> list[dict[str, Any]]:
+    """Return the disparate impact of predicting a favorable label, in each stratum."""
+    favorable = [answers.labels.index(label) for label in schema.favorable_labels]
+    is_favorable, found = np.isin(answers.predicted, favorable), []
+    for part in comparable_strata(records, schema=schema, group=group, at_least=limits.min_group_rows):
+        member, rest = (count(is_favorable[part.rows], where=group[part.rows] == value) for value in (1, 0))
+        found.append(
+            _row(
+                attribute.name,
+                "favorable_impact" + (f":{part.name}" if part.name else ""),
+                four_fifths(disparate_impact(member, rest, confidence=confidence)),
+                side="at_least",
+                limit=limits.min_disparate_impact,
+                sentence=f"{attribute.member} and {attribute.rest}: ratio of rates of favorable predictions, lower to "
+                f"higher ({member.rate:.1%} and {rest.rate:.1%})" + (f", where {part.name}" if part.name else ""),
+            )
+        )
     return found
 
 
