@@ -12,9 +12,9 @@ from pipelines.reporting.evidence import RunEvidence
 from pipelines.reporting.report import render
 
 MEASURES = {
-    "coverage": ("Labeled", "share of all rows"),
-    "labeled_right": ("Labeled correctly", "share of gold rows"),
-    "survival": ("Kept", "share kept by dedupe and split"),
+    "coverage": ("Labeled", "of all rows"),
+    "labeled_right": ("Labeled correctly", "of gold rows"),
+    "survival": ("Kept", "by dedupe and split"),
 }
 
 
