@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Response
-from starlette.concurrency import run_in_threadpool
+from fastapi.concurrency import run_in_threadpool
 
 from pipelines.live.serve.answering import LiveRecord
 from pipelines.live.serve.batching import Batcher, Overloaded

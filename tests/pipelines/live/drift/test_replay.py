@@ -48,10 +48,10 @@ def test_bins_of_an_evaluation_are_those_of_a_frozen_profile(kind):
     reference = column.between(0, 28)
     place = column.bins(reference, bins=10, max_categories=2)
     counts = np.bincount(place, weights=reference, minlength=place[-1] + 1)
-    if kind == "number":
-        frozen = freeze_number(frame[name], name=name, bins=10)
-    else:
-        frozen = freeze_category(frame[name], name=name, most=2)
+    number = kind == "number"
+    frozen = (
+        freeze_number(frame[name], name=name, bins=10) if number else freeze_category(frame[name], name=name, most=2)
+    )
     expected = np.bincount(frozen.codes(frame[name]), minlength=frozen.n_bins)
     assert len(counts) == len(expected) and np.abs(counts - expected).max() <= len(frame) / 200
 
