@@ -20,10 +20,10 @@ import yaml
 
 from .clone import Clone
 from .constants import RELEASED
-from .dvc_checkout import DvcCheckout
 from .git import WorkspaceError, git
 from .process import locked
 from .project import Project
+from .shell import Shell
 from .workspace import Workspace
 
 
@@ -118,7 +118,7 @@ def _collect_data(project: Project, *, dry_run: bool, checkouts: Sequence[Path])
         arguments += ["--workspace", "--all-branches", "--all-tags", *(["--dry"] if dry_run else [])]
         for other in others:
             arguments += ["--projects", str(other)]
-        output = DvcCheckout(project, path=path, tasks=path, variables={}).run(arguments)
+        output = Shell(project, path).run(arguments)
     if not dry_run:
         _collect_run_cache(project.cache)
     return "data: " + " ".join(output.split())

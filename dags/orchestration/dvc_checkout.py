@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from . import lockfile
@@ -17,21 +14,17 @@ from .command import read_object
 from .constants import GRAPH_FORMAT
 from .git import WorkspaceError
 from .process import locked, write_atomic
-from .project import Project
+from .shell import Shell
 
 
 class DvcCheckout:
     """DVC as it runs in one folder; `tasks` is where the stage graph of the run is kept."""
 
-    def __init__(self, project: Project, *, path: Path, tasks: Path, variables: Mapping[str, str]) -> None:
-        self.project = project
-        self.path = path
+    def __init__(self, shell: Shell, *, tasks: Path) -> None:
+        self.shell = shell
+        self.project = shell.project
+        self.path = shell.path
         self.tasks = tasks
-        self.variables = dict(variables)
-
-    def environment(self) -> dict[str, str]:
-        """Return the variables of a command here; DVC's state database belongs to this workspace and goes with it."""
-        return self.project.environment(DVC_SITE_CACHE_DIR=str(self.path / ".dvc" / "tmp" / "site"), **self.variables)
 
     def arguments(self, *words: str) -> list[str]:
         """Return the argument list of a DVC command here: `arguments("push", "--run-cache")`."""
@@ -43,35 +36,6 @@ class DvcCheckout:
         with locked(self.path / ".dvc" / "tmp" / "lock"):
             yield
 
-    def run(
-        self, arguments: Sequence[str], *, keep: Sequence[int] = (), variables: Mapping[str, str] = MappingProxyType({})
-    ) -> str:
-        """Run a short command and return its stdout; WorkspaceError with its last lines when it fails."""
-        answer = subprocess.run(
-            list(arguments),
-            cwd=self.path,
-            env={**self.environment(), **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            pass_fds=tuple(keep),
-        )
-        if answer.returncode:
-            last = "\n".join((answer.stderr.strip() or answer.stdout.strip()).splitlines()[-8:])
-            raise WorkspaceError(f"{' '.join(map(str, arguments))}: exit status {answer.returncode}\n{last}")
-        return answer.stdout
-
-    def result_of(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """Run a short command and return the object that it wrote to its result file; WorkspaceError without one."""
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "result.json"
-            self.run(arguments, variables={self.project.result_variable: str(file)})
-            result = read_object(file)
-        if result is None:
-            raise WorkspaceError(f"{' '.join(arguments)} wrote no result to ${self.project.result_variable}")
-        return result
-
     def configure(self) -> None:
         """Point DVC at the shared cache; WorkspaceError when the commit has no `.dvc` folder."""
         if not (self.path / ".dvc").is_dir():
@@ -80,7 +44,7 @@ class DvcCheckout:
 
     def checkout(self) -> None:
         """Restore what the cache holds of the outputs that the lock file names."""
-        self.run(self.arguments("checkout", "--quiet", "--allow-missing", "--force"))
+        self.shell.run(self.arguments("checkout", "--quiet", "--allow-missing", "--force"))
 
     def missing_inputs(self, stage: str) -> list[str]:
         """Return the outputs of the stages before this one that are not on disk."""
@@ -96,7 +60,7 @@ class DvcCheckout:
         targets = [*described["upstream"], *(f"{dep}.dvc" for dep in described["deps"])]
         targets = [name for name in targets if name in self.stages or (self.path / name).is_file()]
         if targets:
-            self.run(self.arguments("pull", "--quiet", "--force", *targets))
+            self.shell.run(self.arguments("pull", "--quiet", "--force", *targets))
         if missing := self.missing_inputs(stage):
             raise WorkspaceError(f"{stage} reads {', '.join(missing)}, which neither the cache nor the remote has")
 
@@ -117,7 +81,7 @@ class DvcCheckout:
         """
         arguments = [str(self.project.tools / "python"), str(self.project.root / "scripts" / "export_graph.py")]
         arguments += ["--stdout", "--root", str(self.path), *(["--checkout"] if checkout else [])]
-        text = self.run(arguments, keep=keep)
+        text = self.shell.run(arguments, keep=keep)
         write_atomic(self.tasks / "graph.json", text)
         return dict(json.loads(text))
 

@@ -29,7 +29,7 @@ class Gate:
 
         Raises WorkspaceError when the command fails or gives no answer.
         """
-        answer = workspace.dvc.result_of([*command, stage])
+        answer = workspace.shell.result_of([*command, stage])
         return cls(
             stage=stage,
             is_open=answer.get("open") is True,

@@ -96,7 +96,7 @@ def share(workspace: Workspace, *, stage: str | None = None, log: logging.Logger
     Returns the head. Raises WorkspaceError when the branch could not be pushed.
     """
     if stage is not None:
-        workspace.dvc.run(workspace.dvc.arguments("push", "--run-cache", stage))
+        workspace.shell.run(workspace.dvc.arguments("push", "--run-cache", stage))
     for attempt in range(PUSH_TRIES):
         try:
             with workspace.clone.locked() as held:
@@ -117,7 +117,7 @@ def _put_on_top(workspace: Workspace, stage: str) -> None:
     described = workspace.dvc.stages[stage]
     kept = {path: (workspace.path / path).read_bytes() for path in _after_outs(workspace, described)}
     catch_up(workspace)
-    workspace.dvc.run(workspace.dvc.arguments("repro", "--single-item", "--pull", stage))
+    workspace.shell.run(workspace.dvc.arguments("repro", "--single-item", "--pull", stage))
     for path, content in kept.items():
         (workspace.path / path).parent.mkdir(parents=True, exist_ok=True)
         (workspace.path / path).write_bytes(content)

@@ -32,55 +32,24 @@ def run_params() -> dict[str, Param]:
     optional = ["null", "string"]
     # Python's \Z is $ in JSON schema's dialect; the Python check is made again when the run starts.
     ref, key = (pattern.replace(r"\Z", "$") for pattern in (REF, KEY))
+    ref_text = "Branch, tag or commit to run. Default: the commit of the deployed DAGs."
+    start_text = "First day of the window. Default: `ingest.window_days` before the end."
+    end_text = "First day after the window. Default: the window in params.yaml."
+    overrides_text = (
+        f"Parameters for this run only, for example {json.dumps(EXAMPLE)}. "
+        "Names are those of params.yaml; an unknown name or an invalid value fails the run in `prepare`."
+    )
+    reason_text = "Why this run is started. Recorded with the run."
+    approval_text = "Wait for a person's approval before the release."
+    key_text = "Key of the event that caused the run. Set by the DAG that triggers it."
     return {
-        "ref": Param(
-            None,
-            type=optional,
-            pattern=ref,
-            title="Git ref",
-            description="Branch, tag or commit to run. Default: the commit of the deployed DAGs.",
-        ),
-        "start": Param(
-            None,
-            type=optional,
-            format="date",
-            title="Window start",
-            description="First day of the window. Default: `ingest.window_days` before the end.",
-        ),
-        "end": Param(
-            None,
-            type=optional,
-            format="date",
-            title="Window end",
-            description="First day after the window. Default: the window in params.yaml.",
-        ),
-        "overrides": Param(
-            {},
-            type=["null", "object"],
-            title="Parameter overrides",
-            description=f"Parameters for this run only, for example {json.dumps(EXAMPLE)}. "
-            "Names are those of params.yaml; an unknown name or an invalid value fails the run in `prepare`.",
-        ),
-        "reason": Param(
-            None,
-            type=optional,
-            maxLength=MAX_TEXT,
-            title="Reason",
-            description="Why this run is started. Recorded with the run.",
-        ),
-        "approval": Param(
-            False,
-            type="boolean",
-            title="Require approval",
-            description="Wait for a person's approval before the release.",
-        ),
-        "key": Param(
-            None,
-            type=optional,
-            pattern=key,
-            title="Cause",
-            description="Key of the event that caused the run. Set by the DAG that triggers it.",
-        ),
+        "ref": Param(None, type=optional, pattern=ref, title="Git ref", description=ref_text),
+        "start": Param(None, type=optional, format="date", title="Window start", description=start_text),
+        "end": Param(None, type=optional, format="date", title="Window end", description=end_text),
+        "overrides": Param({}, type=["null", "object"], title="Parameter overrides", description=overrides_text),
+        "reason": Param(None, type=optional, maxLength=MAX_TEXT, title="Reason", description=reason_text),
+        "approval": Param(False, type="boolean", title="Require approval", description=approval_text),
+        "key": Param(None, type=optional, pattern=key, title="Cause", description=key_text),
     }
 
 

@@ -18,6 +18,7 @@ from .dvc_checkout import DvcCheckout
 from .git import WorkspaceError, git
 from .process import locked, marked
 from .project import Project
+from .shell import Shell
 from .worktree import Worktree
 
 
@@ -40,7 +41,8 @@ class Workspace:
         self.clone = Clone(project)
         self.tree = Worktree(self.clone, path=self.path, branch=self.branch)
         variables = {project.actor_variable: actor} if actor else {}
-        self.dvc = DvcCheckout(project, path=self.path, tasks=self.tasks, variables=variables)
+        self.shell = Shell(project, self.path, variables=variables)
+        self.dvc = DvcCheckout(self.shell, tasks=self.tasks)
 
     @classmethod
     def named(cls, project: Project, name: str) -> Workspace:

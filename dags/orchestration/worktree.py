@@ -22,6 +22,7 @@ class Worktree:
         self.clone = clone
         self.path = path
         self.branch = branch
+        self._branch_lock = clone.path / ".git" / "refs" / "heads" / f"{branch}.lock"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[int]:
@@ -82,17 +83,17 @@ class Worktree:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         git(self.clone.path, "worktree", "add", "--quiet", "--force", str(self.path), self.branch, keep=keep)
 
-    @property
-    def _branch_lock(self) -> Path:
-        return self.clone.path / ".git" / "refs" / "heads" / f"{self.branch}.lock"
-
     def commit(self, message: str, paths: Sequence[str], *, empty: bool = False, keep: Sequence[int] = ()) -> str:
         """Commit the named files and nothing else; return the head. The caller holds the worktree.
 
         Never everything: a parallel stage's incomplete output would enter git, and DVC would then refuse that stage.
         """
         self._remove_stale_locks()
-        named = [path for path in dict.fromkeys(paths) if (self.path / path).exists() or self._tracked(path)]
+        named = [
+            path
+            for path in dict.fromkeys(paths)
+            if (self.path / path).exists() or git(self.path, "ls-files", "--", path)  # made, or removed
+        ]
         if named:
             git(self.path, "add", "--force", "--all", "--", *named, keep=keep)
         changed = git(self.path, "diff", "--cached", "--name-only", keep=keep)
@@ -101,9 +102,6 @@ class Worktree:
             git(self.path, "commit", "--quiet", *extra, "--message", message, keep=keep)
         return self.head
 
-    def _tracked(self, path: str) -> bool:
-        return bool(git(self.path, "ls-files", "--", path))
-
     def _remove_stale_locks(self) -> None:
         """Remove lock files that a killed git left: no other process commits here while this lock is held."""
         folder = Path(git(self.path, "rev-parse", "--path-format=absolute", "--git-dir"))
@@ -111,10 +109,6 @@ class Worktree:
             if left.exists():
                 logger.warning("removed %s, which a killed git left", left)
                 left.unlink(missing_ok=True)
-
-    def changes_since(self, base: str) -> list[str]:
-        """Return the files that the commits after `base` changed."""
-        return git(self.path, "diff", "--name-only", base, "HEAD").splitlines()
 
     def pushed(self) -> bool:
         """Return True when the origin has every commit of the branch, as far as the clone knows."""

@@ -32,7 +32,7 @@ def read(folder: Path, content: object, **answer: Any) -> Gate:
         (folder / "verdict.json").write_text(content if isinstance(content, str) else json.dumps(content))
     given = {"open": False, "override": None, "reason": REASON} | answer
     workspace = SimpleNamespace(
-        path=folder, dvc=SimpleNamespace(result_of=lambda arguments: {**given, "asked": arguments})
+        path=folder, shell=SimpleNamespace(result_of=lambda arguments: {**given, "asked": arguments})
     )
     return Gate.read(workspace, stage="label", verdict="verdict.json", command=["gate"])
 

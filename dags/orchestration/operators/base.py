@@ -49,7 +49,7 @@ class WorkspaceOperator(BaseOperator):
         code.
         """
         last: deque[str] = deque(maxlen=400)
-        environment = workspace.dvc.environment() | {self.project.result_variable: str(command.result_file)}
+        environment = workspace.shell.environment() | {self.project.result_variable: str(command.result_file)}
         with locked(collect.guard(self.project), shared=True) as held:  # no collection while a command writes the cache
             command.start(arguments, folder=workspace.path, environment=environment, keep=[held])
             for line in command.lines():

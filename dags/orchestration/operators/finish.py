@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration import collect, record
 from orchestration.command import read_object
-from orchestration.git import WorkspaceError
+from orchestration.git import WorkspaceError, git
 from orchestration.process import end_all
 from orchestration.workspace import Workspace
 
@@ -97,4 +97,4 @@ class CleanupOperator(WorkspaceOperator):
 def _untouched(workspace: Workspace) -> bool:
     """Return True when the run changed nothing after `prepare`: its workspace has nothing to inspect."""
     made = workspace.prepared() if workspace.tree.exists else None
-    return made is not None and workspace.tree.changes_since(made["base"]) == []
+    return made is not None and not git(workspace.path, "diff", "--name-only", made["base"], "HEAD")
