@@ -20,11 +20,12 @@ GIT_SETTINGS = (
 )
 # Where a repository is, as `git rev-parse --local-env-vars` lists it: that of the process that started Airflow must not
 # reach git here. Settings of the site (GIT_SSH_COMMAND, GIT_ASKPASS, GIT_CONFIG_COUNT, ...) are kept.
-GIT_LOCATION = frozenset(
+LOCATIONS = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_CEILING_DIRECTORIES GIT_COMMON_DIR GIT_CONFIG GIT_DIR GIT_GRAFT_FILE "
     "GIT_IMPLICIT_WORK_TREE GIT_INDEX_FILE GIT_INTERNAL_SUPER_PREFIX GIT_NAMESPACE GIT_NO_REPLACE_OBJECTS "
-    "GIT_OBJECT_DIRECTORY GIT_PREFIX GIT_REPLACE_REF_BASE GIT_SHALLOW_FILE GIT_WORK_TREE".split()  # noqa: SIM905
+    "GIT_OBJECT_DIRECTORY GIT_PREFIX GIT_REPLACE_REF_BASE GIT_SHALLOW_FILE GIT_WORK_TREE"
 )
+GIT_LOCATION = frozenset(LOCATIONS.split())
 
 # DVC
 GRAPH_FORMAT = 2  # format of the output of scripts/export_graph.py; a graph kept in another format is exported again
