@@ -54,7 +54,7 @@ class LightRepository:
             shutil.copy(LIGHT / name, self.origin / name)
         (self.origin / "data").mkdir()
         # As in the real repository: git ignores all outputs, and a run commits its evidence by force.
-        (self.origin / "data" / ".gitignore").write_text("*\n!.gitignore\n!champion.json\n")
+        (self.origin / "data" / ".gitignore").write_text("/*/\n!/overrides/\n")
         (self.origin / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
         (self.origin / "data" / "champion.json").write_text('{"digest": null, "version": null}\n')
         (self.origin / "dags").mkdir()

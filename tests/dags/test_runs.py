@@ -90,6 +90,29 @@ def test_a_closed_gate_is_red_at_once_shows_its_evidence_and_stops_the_run(light
     assert marked(workspace.mark(), prefix=True) == []
 
 
+def test_an_override_of_this_very_verdict_opens_the_gate(light, project) -> None:
+    folder = light.origin / "data" / "overrides"
+    folder.mkdir()
+    (folder / "gate-d5.json").write_text(json.dumps({"stage": "gate", "who": "Ana", "why": "a small test"}))
+    light.commit("let five rows pass")
+    for rows in (5, 6):
+        flow = Flow(project, f"overridden-{rows}", {"overrides": {"ingest.rows": rows}})
+        flow.do(flow.prepare)
+        flow.do(flow.stages["ingest"])
+        if rows == 5:
+            assert flow.do(flow.stages["gate"])["outcome"] == "changed"
+        else:
+            with pytest.raises(AirflowFailException, match="enough_rows = 6"):
+                flow.do(flow.stages["gate"])
+
+
+def test_nothing_is_recorded_of_a_run_whose_stages_were_all_skipped(light, project) -> None:
+    flow = Flow(project, "skipped")
+    flow.record.after = ["merge", "promote"]
+    with pytest.raises(AirflowSkipException, match="nothing to record"):
+        flow.record.execute(flow.context("record"))
+
+
 def test_a_refused_stage_after_an_open_gate_is_final_and_a_fault_is_not(light, project, monkeypatch) -> None:
     flow = Flow(project, "faults")
     flow.do(flow.prepare)
