@@ -346,7 +346,7 @@ def test_a_push_that_was_killed_leaves_no_lock_behind(done, tmp_path: Path) -> N
 
 
 def test_locks_of_dead_processes_do_not_block(light, project, tmp_path: Path) -> None:
-    flow = Flow(project, "locks", SLOW)
+    flow = Flow(project, "locks")
     flow.do(flow.prepare)
     workspace = Workspace(project, "locks")
     folder = workspace.path / ".dvc" / "tmp"
@@ -366,7 +366,7 @@ def test_locks_of_dead_processes_do_not_block(light, project, tmp_path: Path) ->
 
 
 def test_a_missing_workspace_comes_back(light, project, tmp_path: Path) -> None:
-    flow = Flow(project, "missing", SLOW)
+    flow = Flow(project, "missing")
     flow.do(flow.prepare)
     flow.do(flow.stages["ingest"])
     shutil.rmtree(Workspace(project, "missing").path)
@@ -377,7 +377,7 @@ def test_a_missing_workspace_comes_back(light, project, tmp_path: Path) -> None:
 
 
 def test_inputs_that_are_nowhere_stop_a_stage_with_a_clear_message(light, project) -> None:
-    flow = Flow(project, "lost", SLOW)
+    flow = Flow(project, "lost")
     flow.do(flow.prepare)
     flow.do(flow.stages["ingest"])
     workspace = Workspace(project, "lost")
@@ -399,7 +399,7 @@ def test_a_full_disk_is_reported_and_the_next_try_continues(light, project, tmp_
     try:
         from dataclasses import replace
 
-        flow = Flow(replace(project, home=home, exported={"LIGHT_HOME": str(home)}), "full", SLOW)
+        flow = Flow(replace(project, home=home, exported={"LIGHT_HOME": str(home)}), "full")
         flow.do(flow.prepare)
         ballast = home / "ballast"
         subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=64k"], capture_output=True)
