@@ -1,6 +1,6 @@
 """# retrain
 
-Stands for the real one where a test is about who triggers it and how often: it takes the same form and does nothing.
+Replaces the real DAG in tests about what triggers it and how often: the same form, and it does nothing.
 """
 
 from datetime import datetime

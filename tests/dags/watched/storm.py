@@ -1,8 +1,8 @@
 """# storm
 
 The tasks of `drift_watch` without the measuring: each of 25 columns waits for its verdict in the triggerer, one
-decision is made, and each column that moved asks for `retrain` by itself, all at once. Eight runs side by side are 200
-breaches.
+decision is made, and each drifted column triggers `retrain` by itself, all at the same time. Eight parallel runs are
+200 breaches.
 """
 
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ COLUMNS = [f"column_{number:02d}" for number in range(25)]
 
 
 class ColumnAsks(TriggerRetrainOperator):
-    """The trigger of drift_watch, once a column."""
+    """The trigger of drift_watch, once per column."""
 
     def __init__(self, *, column: str, **rest: Any) -> None:
         super().__init__(**rest)

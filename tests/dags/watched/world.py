@@ -1,9 +1,9 @@
-"""A watched world for tests of `drift_watch`: `python tests/dags/watched/world.py FOLDER make|succeed|storm`.
+"""A repository with a champion and live weeks, for tests of `drift_watch`: `python tests/dags/watched/world.py FOLDER make|succeed|storm`.
 
 `make` writes this repository into FOLDER with a `retrain` in place of the real one, a small champion (words and
 a linear model, trained on the simulated stream) and its predictions in live weeks with five injected faults,
-each with quiet weeks before it. `succeed` makes version 2 champion, and gives it weeks of its own. `storm` writes a
-verdict a day in which each of `COLUMNS` columns is in breach. Runs in the pipeline's environment.
+each with quiet weeks before it. `succeed` makes version 2 champion, and gives it weeks of its own. `storm` writes
+one verdict per day in which each of `COLUMNS` columns is in breach. Runs in the pipeline's environment.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 HERE = Path(__file__).parent
 TRAINED, LIVE = date(2025, 1, 6), date(2025, 7, 7)  # half a year, the fewest weeks that make a verdict a rank test
 ROWS_PER_DAY = 40
-STALE, NULLS, UNITS = date(2025, 7, 21), date(2025, 8, 11), date(2025, 9, 1)  # the week that each fault spoils
-MOVED, NEXT = date(2025, 9, 22), date(2025, 10, 6)  # a fortnight of another world; from then on the second champion
+STALE, NULLS, UNITS = date(2025, 7, 21), date(2025, 8, 11), date(2025, 9, 1)  # the week that each fault affects
+MOVED, NEXT = date(2025, 9, 22), date(2025, 10, 6)  # two weeks of drifted inputs; from then on the second champion
 MISLABELED, OVER = date(2025, 10, 20), date(2025, 12, 8)
 COLUMNS, DAYS = 25, 8  # of the storm: 200 breaches
 FAULTS = [
@@ -36,7 +36,7 @@ FAULTS = [
 
 
 def make(folder: Path, *, cooldown_days: float) -> None:
-    """The checkout, its registry with version 1, and everything that was answered until the second champion comes."""
+    """Make the checkout, its registry with version 1, and its predictions until the second champion."""
     from tests.dags.small_checkout import main as write_checkout
 
     write_checkout(folder)
@@ -52,7 +52,7 @@ def make(folder: Path, *, cooldown_days: float) -> None:
 
 
 def succeed(folder: Path) -> None:
-    """Version 2 is champion from NEXT on, answers the weeks after it, and their labels have all come."""
+    """Make version 2 champion from NEXT on, with predictions and all labels of the weeks after it."""
     from pipelines.monitoring import predictions as log
 
     enter(folder)
