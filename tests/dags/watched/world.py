@@ -1,9 +1,9 @@
-"""A repository with a champion and live weeks, for tests of `drift_watch`: `python tests/dags/watched/world.py FOLDER make|succeed|storm`.
+"""Make a repository with a champion and live weeks: `python tests/dags/watched/world.py FOLDER make|succeed|storm`.
 
-`make` writes this repository into FOLDER with a `retrain` in place of the real one, a small champion (words and
-a linear model, trained on the simulated stream) and its predictions in live weeks with five injected faults,
-each with quiet weeks before it. `succeed` makes version 2 champion, and gives it weeks of its own. `storm` writes
-one verdict per day in which each of `COLUMNS` columns is in breach. Runs in the pipeline's environment.
+`make` writes this repository into FOLDER with a `retrain` in place of the real one, a small champion (words and a
+linear model, trained on the simulated stream) and its predictions in live weeks with five injected faults, each with
+quiet weeks before it. `succeed` makes version 2 champion, and gives it weeks of its own. `storm` writes one verdict per
+day in which each of `COLUMNS` columns is in breach. Runs in the pipeline's environment.
 """
 
 from __future__ import annotations
