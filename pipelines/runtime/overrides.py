@@ -41,6 +41,8 @@ def set_parameters(
     wanted = nested(changes)
     if start is not None or end is not None:  # a window of its own wins over one in the overrides
         ingest = wanted.get("ingest") or {}
+        if not isinstance(ingest, dict):
+            raise ParamsError(f"invalid ingest = {ingest!r}: expected a mapping of parameters")
         wanted["ingest"] = {**ingest, **_window(start, end, changes=wanted, before=before, root=root)}
     text, changed = edited(file.read_text(encoding="utf-8"), wanted)
     after = parse_yaml(text, name=PARAMS_FILE)
@@ -221,7 +223,7 @@ def _window(
     else:
         content = {**before, **({"domain": changes["domain"]} if "domain" in changes else {})}
         theirs = read_yaml(domain_folder(content, root=root) / PARAMS_FILE)
-        days = {**section_of("ingest", ours=content, theirs=theirs), **changes.get("ingest", {})}.get("window_days")
+        days = {**section_of("ingest", ours=content, theirs=theirs), **(changes.get("ingest") or {})}.get("window_days")
         if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 100_000:
             raise ParamsError(f"invalid ingest.window_days = {days!r}: expected an integer from 1 to 100000")
         try:

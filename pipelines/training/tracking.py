@@ -85,7 +85,8 @@ def tracked(project: Project, stage: str, params: BaseModel) -> Iterator[Tracker
     if project.environment.get(SWITCH) == "off":
         yield NoTracking()
         return
-    project.state.mkdir(parents=True, exist_ok=True)  # the default store is a file there
+    if project.tracking_uri.startswith("sqlite:"):  # the default store is a file there
+        project.state.mkdir(parents=True, exist_ok=True)
     tracking = MlflowTracking(stage, params.model_dump(), uri=project.tracking_uri)
     try:
         yield tracking

@@ -1,6 +1,5 @@
 """What was decided, run and spent for a registered model: two append-only files, read as one account."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -152,11 +151,6 @@ def approve(live: Path, *, minutes: float, month: str, who: str, now: datetime) 
         raise InputError(f"invalid minutes = {minutes}: expected more than 0")
     line = {"kind": "approved", "month": month, "key": f"approved by {who}", "minutes": minutes, "at": now.isoformat()}
     return append_line(budget_file(live), line)
-
-
-def of_verdict(decisions: Sequence[Line], *, key: str) -> Line | None:
-    """The last decision about a verdict."""
-    return next((d for d in reversed(decisions) if d["kind"] == "decision" and d["verdict"] == key), None)
 
 
 def _month(now: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import typer
@@ -22,7 +23,7 @@ def register(app: typer.Typer) -> None:
         from pipelines.runtime.results import report
 
         project = Project.open()
-        report({"reference": str(remember(project).relative_to(project.root))})
+        report({"reference": os.path.relpath(remember(project), project.root)})  # it may be outside the checkout
 
 
 def remember(project: Project) -> Path:

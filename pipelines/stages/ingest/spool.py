@@ -6,7 +6,7 @@ two are equal the ids themselves decide. The second pass reads week by week, all
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -190,8 +190,3 @@ def _batch(file: Path, number: int) -> pa.RecordBatch:
 
 def _no_rows() -> pd.DataFrame:
     return pd.DataFrame(columns=list(quarantine.COLUMNS))
-
-
-def names_of(files: Sequence[str], codes: np.ndarray) -> np.ndarray:
-    """File names of file numbers."""
-    return np.array(files, dtype=object)[codes]

@@ -144,6 +144,19 @@ def test_an_end_alone_starts_the_window_its_usual_length_before(checkout):
     assert window_of(checkout) == ("2025-12-29", "2026-01-05")
 
 
+@pytest.mark.parametrize("value", [5, [1], "files"])
+def test_a_window_with_an_ingest_section_that_is_no_mapping_is_rejected(checkout, value):
+    before = (checkout / "params.yaml").read_bytes()
+    with pytest.raises(ParamsError, match="ingest"):
+        set_parameters(checkout, {"ingest": value}, environment={}, end="2026-01-05")
+    assert (checkout / "params.yaml").read_bytes() == before
+
+
+def test_an_empty_ingest_section_next_to_a_window_changes_only_the_window(checkout):
+    set_parameters(checkout, {"ingest": None}, environment={}, end="2026-01-05")
+    assert window_of(checkout) == ("2025-01-06", "2026-01-05")
+
+
 def test_a_window_of_its_own_wins_over_one_among_the_overrides(checkout):
     set_parameters(checkout, {"ingest": {"start": "2024-01-01"}}, environment={}, start="2025-01-06", end="2025-03-03")
     assert window_of(checkout) == ("2025-01-06", "2025-03-03")

@@ -30,8 +30,8 @@ class SimulatedSource:
             asked = inspect.signature(self.domain.stream).bind(start=start, end=end, seed=self.seed, **self.parameters)
         except TypeError as error:
             raise ParamsError(
-                f"params.yaml: simulator: {error}; the parameters of `stream` in {self.domain.folder}/simulator.py would be "
-                "right (the window is ingest.start and ingest.end, the seed resources.seed)"
+                f"params.yaml: simulator: {error}; expected the parameters of `stream` in "
+                f"{self.domain.folder}/simulator.py (the window is ingest.start and ingest.end, the seed resources.seed)"
             ) from None
         days = self.domain.stream(**asked.kwargs)
         for number, frame in enumerate(days):

@@ -476,7 +476,7 @@ def test_a_parameter_that_the_domains_simulator_does_not_take(checkout, paramete
     (checkout.folder / "domain" / "simulator.py").write_text("def stream(*, start, end, seed, rows): yield from ()\n")
     checkout.params["simulator"] = {"rows": 5, parameter: 5}
     checkout.set(source="simulated")
-    with pytest.raises(ParamsError, match=f"simulator: .*'{parameter}'.*domain/simulator.py would be right"):
+    with pytest.raises(ParamsError, match=f"simulator: .*'{parameter}'.*domain/simulator.py"):
         checkout.run()
     assert checkout.exit_code() == 64
 
