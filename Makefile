@@ -1,7 +1,7 @@
 # Every target sets up what it needs; a second call reuses it. Variables reach a command through its environment,
 # never as text in a shell command.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify serve score score-export mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics benchmark clean drift drift-replay loop
+.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify serve score score-export mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics clean drift drift-replay loop
 
 SHELL := /bin/bash
 export PERENNIAL_HOME ?= $(abspath .perennial)
