@@ -179,7 +179,7 @@ def _cluster_keys(records: pd.DataFrame, name: str) -> pd.Series:
         plain = records["text"].astype("string").str.lower().str.split().str.join(" ")
         return plain.mask(plain == "")
     if name not in records:
-        known = ", ".join(["text", "entity", "day", *map(str, records.columns)])
+        known = ", ".join(dict.fromkeys(["text", "entity", "day", *map(str, records.columns)]))
         raise ParamsError(f"invalid cluster_by: unknown name {name!r}: expected names from {known}")
     return records[name]
 

@@ -145,7 +145,7 @@ def test_empty_texts_join_nothing():
 
 
 def test_an_unknown_cluster_column_is_an_error_that_lists_the_others():
-    with pytest.raises(ParamsError, match=r"cluster_by names 'week'.*text, entity, day"):
+    with pytest.raises(ParamsError, match=r"cluster_by: unknown name 'week'.*text, entity, day"):
         cluster_rows(rows(text=["a"]), by=["week"])
 
 

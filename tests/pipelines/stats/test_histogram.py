@@ -117,7 +117,7 @@ def test_bins_survive_json(bins):
 def test_days_are_utc_and_a_row_without_a_time_is_refused():
     times = pd.Series(pd.to_datetime(["2026-01-01T23:59:59Z", "2026-01-02T00:00:00Z"]))
     assert day_numbers(times, first_day=date(2026, 1, 1)).tolist() == [0, 1]
-    with pytest.raises(InputError, match="received_at is empty in 1 rows"):
+    with pytest.raises(InputError, match="received_at is missing in 1 rows"):
         day_numbers(pd.Series([pd.NaT, times[0]]), first_day=date(2026, 1, 1))
 
 
