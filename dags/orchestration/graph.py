@@ -58,7 +58,7 @@ def direct_upstream(upstream: Mapping[str, Iterable[str]]) -> dict[str, list[str
 
 
 def task_id(stage: str) -> str:
-    """Return the task id of a stage: its name, with `_` for what Airflow refuses (`train@en`, `sub/dvc.yaml:train`)."""
+    """Return the task id of a stage: its name with `_` for each character Airflow refuses (`train@en`, `sub/dvc.yaml:train`)."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", stage)
 
 

@@ -55,7 +55,7 @@ def build_profile(
 
     `reference`: accepted rows of ingest in the training window, *before* dedupe: `received_at`, `text`, the columns
     named in `categories` and `numbers`. `predictions`: rows the model was not trained on: `received_at`, `label`,
-    `confidence`, and `gold` (may be null) if the performance is to be kept. `embeddings`: (m, d) of the rows at the
+    `confidence`, and `gold` (may be null) if performance is stored. `embeddings`: (m, d) of the rows at the
     positions `embedded` (m,) of `reference` (all rows when None). InputError for a window without days or rows.
     """
     n_days = (end - start).days

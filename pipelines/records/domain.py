@@ -23,7 +23,7 @@ PACKAGE = "perennial_domain"
 
 
 class Domain:
-    """A loaded domain; its modules are imported on first use, so a stage pays only for what it needs."""
+    """A loaded domain; its modules are imported on first use, so a stage imports only what it needs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()

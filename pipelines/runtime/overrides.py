@@ -216,7 +216,7 @@ def _window(
 ) -> dict[str, str]:
     """Return `start` and `end` of the section `ingest` for the half-open window [start, end)."""
     if end is None:
-        raise ParamsError(f"START = {start!r} is given without END: expected the day after the window's last")
+        raise ParamsError(f"START = {start!r} is given without END: expected END, the first day after the window")
     last = _day("END", end)
     if start is not None:
         first = _day("START", start)
@@ -229,7 +229,9 @@ def _window(
         try:
             first = last - timedelta(days=days)
         except OverflowError:
-            raise ParamsError(f"invalid ingest.window_days = {days!r}: END = {end} minus it is not a day") from None
+            raise ParamsError(
+                f"invalid ingest.window_days = {days!r}: END = {end} minus that many days is not a valid date"
+            ) from None
     if first >= last:
         raise ParamsError(f"START = {first} is not before END = {last}: the window is half-open, [START, END)")
     return {"start": first.isoformat(), "end": last.isoformat()}

@@ -175,7 +175,7 @@ def to_json(content: Any) -> bytes:
     """Return canonical JSON: sorted keys, two spaces, a final newline. Raises StoreError for NaN and infinity."""
     place = _not_finite(content, "")
     if place is not None:
-        raise StoreError(f"{place.lstrip('.')} is not a finite number; write null and say why")
+        raise StoreError(f"{place.lstrip('.')} is not a finite number; write null and give the reason")
     return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 

@@ -70,7 +70,7 @@ def command_of(mark: str, *, seconds: float = 60) -> list[int]:
 
 
 def wait_for(seen: Callable[[], bool], task: subprocess.Popen[str], *, seconds: float = 120) -> None:
-    """Wait until something is to be seen; a task that ends without it is an error."""
+    """Wait until a condition holds; a task that ends without it is an error."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if seen():

@@ -38,7 +38,7 @@ SCHEMA = DomainSchema(
         ProtectedAttribute("servicemember", member="servicemember", rest="others"),
     ),
     no_protected_because=None,
-    favorable_labels=(),  # no product is a favor: what is fair here is to be routed rightly, and to be labeled at all
+    favorable_labels=(),  # no product is a benefit: fair means labeled, and routed correctly
     strata=(),
     gold_delay_days=28,  # companies answer within 15 days, a product team confirms the route within four weeks
     required_columns=("complaint_id", "date_received", "product", "narrative"),
