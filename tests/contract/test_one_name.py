@@ -1,5 +1,6 @@
 """A stage has one name: its folder, its block in dvc.yaml, its section in both params.yaml, its outputs' folder."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,11 @@ def test_what_a_stage_reads_of_another_is_a_dependency(name):
 def test_the_stage_folders_are_the_stages():
     folders = {item.parent.name for item in (ROOT / "pipelines" / "stages").glob("*/__main__.py")}
     assert folders == set(GRAPH)
+
+
+def test_main_ships_no_evidence_of_a_run():
+    tracked = subprocess.run(["git", "ls-files", "data"], cwd=ROOT, capture_output=True, text=True, check=True)
+    stages = tuple(f"data/{name}/" for name in (*GRAPH, "pages"))
+    assert not [name for name in tracked.stdout.splitlines() if name.startswith(stages)]
+    lock = subprocess.run(["git", "show", ":dvc.lock"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert yaml.safe_load(lock.stdout)["stages"] == {}  # as it is tracked: a run has changed the file itself
