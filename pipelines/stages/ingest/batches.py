@@ -13,8 +13,8 @@ import pyarrow as pa
 from pipelines.records.conversion import ACCEPTED, REJECTED, to_records
 from pipelines.records.domain import Domain
 from pipelines.records.validation import Origin
+from pipelines.sources.chunk import CHUNK_BYTES, RawChunk, UnreadableRow
 from pipelines.stages.ingest.quarantine import in_order, rejected_rows, rows_without_text, unreadable_rows
-from pipelines.stages.ingest.sources.chunk import CHUNK_BYTES, RawChunk, UnreadableRow
 
 BEFORE, AFTER, WITHOUT_TEXT = "before_window", "after_window", "without_text"
 

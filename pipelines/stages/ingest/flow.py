@@ -11,11 +11,11 @@ import pandas as pd
 
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.records.domain import Domain
+from pipelines.sources.chunk import Source
 from pipelines.stages.ingest import checks
 from pipelines.stages.ingest.batches import RowOutcomes, batches, convert_batch
 from pipelines.stages.ingest.checks import LastGood
 from pipelines.stages.ingest.params import IngestParams
-from pipelines.stages.ingest.sources.chunk import Source
 from pipelines.stages.ingest.spool import RowGroups, Spool, quarantine_types, record_types
 from pipelines.stages.ingest.weekly import Profile, RawDigest, add_week
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipelines.records.conversion import clean_table
 from pipelines.records.redaction import clean, redact
 from pipelines.records.validation import VALUE_CHARS, Origin
-from pipelines.stages.ingest.sources.chunk import UnreadableRow
+from pipelines.sources.chunk import UnreadableRow
 
 COLUMNS = ("file", "row", "id", "kind", "reason", "raw")
 

@@ -28,9 +28,9 @@ def ingest_window(project: Project, *, records: Path, quarantine: Path, scratch:
 
     `scratch` is an empty folder for intermediate files. Raises PerennialError when the source cannot be read.
     """
+    from pipelines.sources.opening import open_source
     from pipelines.stages.ingest.flow import ingest
     from pipelines.stages.ingest.last_good import load_last_good
-    from pipelines.stages.ingest.opening import open_source
 
     params, domain = project.section("ingest", IngestParams), Domain(project.domain_folder)
     logger.info("%s from %s to %s, revision %d", params.source, params.start, params.end, params.revision)

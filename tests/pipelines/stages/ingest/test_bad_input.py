@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.records.validation import in_words
 from pipelines.runtime.errors import InputError, ParamsError
-from tests.pipelines.stages.ingest.conftest import ticket, tickets
+from tests.factories.tickets import ticket, tickets
 
 
 def refusal(checkout) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.stages.ingest.spool import week_of
-from tests.pipelines.stages.ingest.conftest import END, START, ticket, tickets
+from tests.factories.tickets import END, START, ticket, tickets
 
 
 def last_week(number: int) -> bool:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipelines.runtime.project import Project
-from tests.pipelines.stages.ingest.conftest import END, ticket, tickets
+from tests.factories.tickets import END, ticket, tickets
 
 
 def test_a_clean_window_opens_the_gate(after_ingest) -> None:

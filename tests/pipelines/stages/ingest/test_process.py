@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.stages.ingest.conftest import tickets
+from tests.factories.tickets import tickets
 
 pytestmark = pytest.mark.slow
 WORDS = "the parcel came late and the box was open when our neighbor took it in number"

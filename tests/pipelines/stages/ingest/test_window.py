@@ -11,7 +11,7 @@ import pytest
 from pipelines.runtime.errors import InputError, PerennialError
 from pipelines.runtime.project import Project
 from pipelines.stages.ingest.window import read_window
-from tests.pipelines.stages.ingest.conftest import END, START, ticket, tickets
+from tests.factories.tickets import END, START, ticket, tickets
 
 MIDDLE = date(2024, 1, 29)
 

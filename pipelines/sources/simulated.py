@@ -13,7 +13,7 @@ import numpy as np
 from pipelines.records.domain import Domain
 from pipelines.records.raw import strings_of_frame
 from pipelines.runtime.errors import ParamsError
-from pipelines.stages.ingest.sources.chunk import RawChunk
+from pipelines.sources.chunk import RawChunk
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.runtime.errors import InputError
-from tests.pipelines.stages.ingest.conftest import tickets
+from tests.factories.tickets import tickets
 
 QUERY = (
     "select ticket, day, words, channel, price, label, senior from tickets "

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from pipelines.records.domain import Domain
 from pipelines.runtime.project import Project
-from pipelines.stages.ingest.params import IngestParams
-from pipelines.stages.ingest.sources.chunk import Source
+from pipelines.sources.chunk import Source
+from pipelines.sources.params import SourceParams
 
 
-def open_source(project: Project, params: IngestParams, *, domain: Domain) -> Source:
+def open_source(project: Project, params: SourceParams, *, domain: Domain) -> Source:
     """Return the source of the raw rows; addresses and secrets come from the project's environment variables.
 
     Raises InputError when the variable that holds a SQL address is not set.
     """
     if params.source == "simulated":
-        from pipelines.stages.ingest.sources.simulated import SimulatedSource
+        from pipelines.sources.simulated import SimulatedSource
 
         parameters = project.parameters.section("simulator")
         return SimulatedSource(domain=domain, seed=project.resources.seed, parameters=parameters)
     if params.source == "files":
-        from pipelines.stages.ingest.sources.files import FilesSource
+        from pipelines.sources.files import FilesSource
 
         return FilesSource(paths=params.files.paths, encoding=params.files.encoding, root=project.data_folder)
     if params.source == "sql":
-        from pipelines.stages.ingest.sources.sql import SqlSource, address_of
+        from pipelines.sources.sql import SqlSource, address_of
 
-        query = str(params.sql.query)  # IngestParams refuses source = sql without one
+        query = str(params.sql.query)  # SourceParams refuses source = sql without one
         return SqlSource(address=address_of(params.sql.address_variable, project.environment), query=query)
-    from pipelines.stages.ingest.sources.cfpb import CfpbSource
+    from pipelines.sources.cfpb import CfpbSource
 
     address = project.environment.get("PERENNIAL_CFPB_URL") or params.cfpb.address
     cache = project.state / "cfpb-cache"

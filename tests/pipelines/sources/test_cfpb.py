@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from pipelines.runtime.errors import InputError
-from pipelines.stages.ingest.sources.cfpb import CfpbSource
-from pipelines.stages.ingest.sources.http import Client, Pace
+from pipelines.sources.cfpb import CfpbSource
+from pipelines.sources.http import Client, Pace
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server]
 START = date(2024, 3, 1)
@@ -215,7 +215,7 @@ def test_a_damaged_day_is_read_again(service, source, tmp_path) -> None:
 
 
 def test_a_large_day_is_exported(service, source, monkeypatch) -> None:
-    monkeypatch.setattr("pipelines.stages.ingest.sources.cfpb.MAX_PAGED", 20)
+    monkeypatch.setattr("pipelines.sources.cfpb.MAX_PAGED", 20)
     fill(service, 25)
     assert len(ids(source, 1)[0]) == 25
     assert service.asked[-1]["format"] == "json" and len(service.asked) == 2

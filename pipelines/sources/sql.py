@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipelines.records.raw import refuse_duplicated_columns, strings_of
 from pipelines.runtime.errors import InputError
-from pipelines.stages.ingest.sources.chunk import RawChunk
+from pipelines.sources.chunk import RawChunk
 
 
 @dataclass(frozen=True)

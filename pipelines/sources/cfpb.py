@@ -22,11 +22,11 @@ import pyarrow as pa
 
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import write_atomic
-from pipelines.stages.ingest.sources.chunk import RawChunk
+from pipelines.sources.chunk import RawChunk
 
 if TYPE_CHECKING:
-    from pipelines.stages.ingest.params import CfpbParams
-    from pipelines.stages.ingest.sources.http import Client
+    from pipelines.sources.http import Client
+    from pipelines.sources.params import CfpbParams
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class CfpbSource:
     @classmethod
     def polite(cls, *, address: str, params: CfpbParams, cache: Path, revision: int) -> CfpbSource:
         """Return a source that keeps the stated limits, with a cache of its own per address and revision."""
-        from pipelines.stages.ingest.sources.http import Client, Pace
+        from pipelines.sources.http import Client, Pace
 
         client = Client(
             address=address,

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipelines.records.raw import cell_of, refuse_duplicated_columns, strings_of, whole_characters
 from pipelines.runtime.errors import InputError
-from pipelines.stages.ingest.sources.chunk import CHUNK_BYTES, RawChunk, UnreadableRow
+from pipelines.sources.chunk import CHUNK_BYTES, RawChunk, UnreadableRow
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 JSON_LINES = (".jsonl", ".ndjson", ".json")

@@ -1,1 +1,0 @@
-"""Where raw rows come from: four sources behind the protocol `chunk.Source`."""
