@@ -1,9 +1,10 @@
 """Near duplicates: what two texts share, found by MinHash bands and verified by exact Jaccard on word shingles.
 
 A text is normalized first: lower case, every run of other characters than letters and digits is one space, and a run of
-masked words (XXXX) is one word. Its shingles are its runs of `words` words; a shorter text is one shingle. A band of r
-rows catches a pair of similarity s with chance s^r, b bands with 1 - (1 - s^r)^b; what they catch is compared shingle
-by shingle. A script written without spaces has long words, so only its equal phrases count as shared.
+masked words (XXXX) is one word. In scripts without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese
+and some smaller ones) each character, with the marks on it, is a word. Shingles are the runs of `words` words; a
+shorter text is one shingle. A band of r rows catches a pair of similarity s with chance s^r, b bands with
+1 - (1 - s^r)^b; what they catch is compared shingle by shingle.
 """
 
 from __future__ import annotations
@@ -27,12 +28,24 @@ CHUNK = 2048  # texts hashed at a time: bounds the memory, and cannot change a r
 # For each byte the letter or digit it stands for, 0 for none; bytes beyond ASCII belong to letters made plain before.
 LETTERS = np.array([b if b > 127 else ord(chr(b).lower()) if chr(b).isalnum() else 0 for b in range(256)], np.uint8)
 
+# Letters of the scripts that separate no words: Thai and Lao, Burmese, Khmer, Tai Le to Tai Tham, Balinese, Javanese
+# and Burmese extensions, Tai Viet, kana, ideographs. Their digits are left out: a number is one word in any script.
+UNSPACED = (
+    "\u0e00-\u0e4f\u0e80-\u0ecf\u0eda-\u0eff\u1000-\u103f\u104a-\u108f\u109a-\u109f\u1780-\u17df\u1950-\u19cf"
+    "\u1a00-\u1a7f\u1b00-\u1b4f\ua980-\ua9cf\ua9e0-\ua9ef\uaa60-\uaadf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+
 
 class NearDuplicateParams(StageParams):
     """params.yaml: near_duplicates. Which texts are duplicates, and how thoroughly the search is."""
 
     threshold: float = Field(gt=0, le=1, description="Jaccard similarity of shingles from which texts are duplicates")
-    words: int = Field(ge=1, le=50, description="words per shingle; a shorter text is one shingle")
+    words: int = Field(
+        ge=1,
+        le=50,
+        description="words per shingle (characters in scripts without spaces); a shorter text is one shingle",
+    )
     bands: int = Field(
         default=32,
         ge=1,
@@ -146,11 +159,17 @@ def _chunks(texts: Sequence[str]) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
 
 def _plain(text: str) -> str:
     """ASCII as it is, since the kernel knows its letters; else unified forms, lower case, letters and digits only."""
-    return text if text.isascii() else _separators().sub(" ", unicodedata.normalize("NFKC", text).lower())
+    if text.isascii():
+        return text
+    separators, character = _patterns()
+    words = separators.sub(" ", unicodedata.normalize("NFKC", text).lower())
+    return character.sub(r" \g<0> ", words)
 
 
 @cache
-def _separators() -> re.Pattern[str]:
-    """Match runs without letter, digit or mark; without the marks Hindi words would lose their vowels."""
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Match runs without letter, digit or mark (without the marks Hindi words would lose their vowels), and one
+    character of a script without spaces with its marks.
+    """
     marks = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.category(chr(code)).startswith("M"))
-    return re.compile(rf"[^\w{marks}]+|_+")
+    return re.compile(rf"[^\w{marks}]+|_+"), re.compile(rf"[{UNSPACED}][{marks}]*")
