@@ -116,7 +116,7 @@ def split_for(train: pd.DataFrame, *, labels: tuple[str, ...]) -> Any:
 
     return training_set(
         train.assign(part=np.where(np.arange(len(train)) < len(train) // 10, "validation", "train")),
-        weak=train[["id"]].assign(weak_label=train["gold"]),
+        labeled=train[["id"]].assign(training_label=train["gold"], label_source="gold"),
         weights=train[["id"]].assign(weight=1.0),
         labels=labels,
         soft=False,

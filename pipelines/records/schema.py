@@ -43,7 +43,10 @@ class DomainSchema:
     def __post_init__(self) -> None:
         """Raise InputError for a schema that contradicts itself."""
         names = [*(item.name for item in self.features), *(item.name for item in self.protected)]
-        taken = {"id", "text", "received_at", "entity", "gold", "gold_at", "part", "weight", "weak_label", "n_votes"}
+        taken = {
+            *("id", "text", "received_at", "entity", "gold", "gold_at", "part", "weight", "weak_label", "n_votes"),
+            *("training_label", "label_source", "label_confidence"),
+        }
         for name in names:
             if name in taken or names.count(name) > 1:
                 raise InputError(f"domain {self.name!r}: column {name!r} is reserved or occurs more than once")

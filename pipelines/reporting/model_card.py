@@ -34,6 +34,8 @@ def model_card(evidence: RunEvidence) -> str:
         "card": card,
         "domain": card["domain"],
         "choice": evaluated["choice"],
+        "reference": evaluated["reference"],
+        "sources": evidence.metrics.get("label", {}).get("train_rows_by_source"),
         "scores": scores,
         "names": NAMES,
         "test_sets": TEST_SETS,

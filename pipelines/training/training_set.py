@@ -1,4 +1,4 @@
-"""What both models are trained on: weakly labeled train rows with weights, and gold validation rows."""
+"""What both models are trained on: labeled train rows with weights, and gold validation rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_training_set(store: Store, *, labels: Sequence[str], soft: bool, balanc
     """Read what stages split, label and bias_gate wrote, and join it; see `training_set`."""
     return training_set(
         store.read_records("split"),
-        weak=store.read_records("label"),
+        labeled=store.read_records("label"),
         weights=store.read_records("bias_gate"),
         labels=labels,
         soft=soft,
@@ -45,35 +45,37 @@ def read_training_set(store: Store, *, labels: Sequence[str], soft: bool, balanc
 def training_set(
     records: pd.DataFrame,
     *,
-    weak: pd.DataFrame,
+    labeled: pd.DataFrame,
     weights: pd.DataFrame,
     labels: Sequence[str],
     soft: bool,
     balanced: bool,
 ) -> TrainingSet:
-    """Join the train part to its weak labels and weights; gold labels are taken from the validation part only.
+    """Join the train part to its labels and weights; gold labels of other parts are read from validation only.
 
-    With `soft`, targets are label probabilities, else the weak label; with `balanced`, every label has the same total
-    weight. Raises InputError when there are no training rows or all have one label.
+    With `soft`, the targets of rows that functions labeled are label probabilities, else the label; a gold label has
+    all the probability. With `balanced`, every label has the same total weight. Raises InputError when there are no
+    training rows or all have one label.
     """
-    joined = records[records["part"] == "train"].merge(weak, on="id", validate="one_to_one")
-    joined = joined[joined["weak_label"].notna()].merge(weights[["id", "weight"]], on="id", validate="one_to_one")
+    joined = records[records["part"] == "train"].merge(labeled, on="id", validate="one_to_one")
+    joined = joined[joined["training_label"].notna()].merge(weights[["id", "weight"]], on="id", validate="one_to_one")
     if joined.empty:
         raise InputError(
-            "no training rows: no record of part 'train' has a weak label and a weight; "
+            "no training rows: no record of part 'train' has a label to train on and a weight; "
             "see data/label/metrics.json and data/bias_gate/metrics.json"
         )
     code_of = {label: code for code, label in enumerate(labels)}
-    codes = np.array([code_of[label] for label in joined["weak_label"]], dtype=np.int64)
+    codes = np.array([code_of[label] for label in joined["training_label"]], dtype=np.int64)
     if len(set(codes.tolist())) < 2:
         raise InputError(
-            f"all {len(joined)} training rows have the weak label {joined['weak_label'].iloc[0]!r}; "
+            f"all {len(joined)} training rows have the label {joined['training_label'].iloc[0]!r}; "
             "expected two or more labels: see data/label/functions.csv"
         )
     targets = np.eye(len(labels))[codes]
     if soft:
-        targets = joined[[f"soft_{label}" for label in labels]].to_numpy(dtype=np.float64)
-        targets = targets / targets.sum(axis=1, keepdims=True)
+        voted = (joined["label_source"] == "functions").to_numpy(dtype=bool)
+        shares = joined.loc[voted, [f"soft_{label}" for label in labels]].to_numpy(dtype=np.float64)
+        targets[voted] = shares / shares.sum(axis=1, keepdims=True)
     row_weights = joined["weight"].to_numpy(dtype=np.float64)
     if balanced:
         row_weights = row_weights * class_weights(targets, row_weights)

@@ -90,6 +90,7 @@ def measured(
     data = LabeledRecords(
         records,
         weak,
+        weak.where(records["part"] == "train"),
         Votes(matrix, names=NAMES, ties="abstain"),
         ingested=records[["id", *(item.name for item in chosen.protected)]],
         outcomes=outcomes,

@@ -60,7 +60,7 @@ for feature in schema.features:
     frame[feature.name] = random.normal(size={ROWS}) if feature.kind == "number" else random.choice(["a", "b"], {ROWS})
 store.write_records("split", frame)
 train = frame[frame["part"] == "train"]
-weak = train[["id"]].assign(weak_label=train["gold"])
+weak = train[["id"]].assign(training_label=train["gold"], label_source="functions")
 for label in schema.labels:
     weak["soft_" + label] = np.where(train["gold"] == label, 0.9, 0.1 / (len(schema.labels) - 1))
 store.write_records("label", weak)

@@ -22,8 +22,8 @@ def audit_retraining(store: Store, live: Path, *, max_share: float) -> dict[str,
     from pipelines.monitoring.feedback import feedback_between
 
     split = store.read_records("split", columns=["id", "part", "received_at"])
-    weak = store.read_records("label", columns=["id", "weak_label"])
-    rows = split[split["part"] == "train"].merge(weak.dropna(), on="id").rename(columns={"weak_label": "label"})
+    weak = store.read_records("label", columns=["id", "training_label"])
+    rows = split[split["part"] == "train"].merge(weak.dropna(), on="id").rename(columns={"training_label": "label"})
     start, end = rows["received_at"].min().date(), split["received_at"].max().date() + timedelta(days=1)
     check = feedback_between(live, rows, start=start, end=end, max_share=max_share)
     if check.outcome == "failed":

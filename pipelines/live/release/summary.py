@@ -17,6 +17,7 @@ from pipelines.live.release.summary_tables import (
     candidates_table,
     gates_table,
     labels_line,
+    reference_line,
     rows_table,
 )
 from pipelines.runtime.store import Store
@@ -48,6 +49,7 @@ def show_summary(
     if (scores := candidates_table(read)) is not None:
         console.rule("[bold]Candidates, on gold labels that no training used", align="left", style="dim")
         console.print(scores)
+        console.print(reference_line(read))
     console.rule("[bold]Decision", align="left", style="dim")
     console.print(_decision(read, outcome))
     console.rule("[bold]Results", align="left", style="dim")

@@ -159,9 +159,25 @@ def candidates_table(read: LastRun) -> Table | None:
             _estimate(anchor, "macro_f1"),
             won,
         )
+    if reference := metrics.get("reference"):
+        scores = (_estimate(reference[part], "macro_f1") for part in ("recent", "anchor"))
+        recent, anchor = (Text(score, style="dim") for score in scores)
+        accuracy = Text(_estimate(reference["recent"], "accuracy"), style="dim")
+        table.add_row(Text(f"reference: {reference['name']}", style="dim"), recent, accuracy, "", anchor, "")
     table.caption = metrics["choice"]["why"]
     table.caption_justify = "left"
     return table
+
+
+def reference_line(read: LastRun) -> Text:
+    """Return what the candidates add to the reference; a warning unless they are shown to be better."""
+    reference = (read.metrics("evaluate") or {}).get("reference")
+    if not reference:
+        return Text()
+    if reference["lead"] == "proven":
+        return Text(f"  {reference['sentence']}")
+    style = "bold white on red" if reference["lead"] == "negative" else "bold yellow"
+    return Text("  ").append("WARNING", style=style).append(f" {reference['sentence']}")
 
 
 def _plain_table(*columns: str) -> Table:

@@ -41,7 +41,9 @@ def main(project: Project) -> None:
         names=[name for name in voted.columns if name != "id"],
         ties=store.read_metrics("label")["tie_policy"],
     )
-    data = LabeledRecords(records, labeled["weak_label"], votes, ingested=ingested, outcomes=outcomes)
+    data = LabeledRecords(
+        records, labeled["weak_label"], labeled["training_label"], votes, ingested=ingested, outcomes=outcomes
+    )
     bias = measure_bias(data, schema=schema, params=params)
     verdict = Verdict.of("bias_gate", bias.checks, shown_records=bias.shown, overrides=overrides)
     logger.info("%d checks, %s", len(bias.checks), "open" if verdict.passed else "closed")

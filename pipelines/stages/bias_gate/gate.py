@@ -33,6 +33,7 @@ class LabeledRecords:
 
     records: pd.DataFrame  # (n,), with part, gold and protected attributes
     weak: pd.Series  # (n,), null without a label
+    training: pd.Series  # (n,), the label that a training row is trained on; null elsewhere
     votes: Votes
     ingested: pd.DataFrame  # accepted records with their protected attributes
     outcomes: pd.Series  # row outcome of each accepted record
@@ -63,8 +64,10 @@ def measure_bias(data: LabeledRecords, *, schema: DomainSchema, params: BiasGate
     if not schema.protected:
         checks.append(_no_protected_attributes(schema, rows=len(records)))
     favorable = [schema.labels.index(label) for label in schema.favorable_labels]
-    weights, weight_checks, summary = mitigate(records, codes=codes, favorable=favorable, schema=schema, params=params)
-    is_training = (records["part"] == "train").to_numpy(dtype=bool) & (codes != ABSTAIN)
+    training = _codes(data.training, schema.labels)
+    used = np.where((records["part"] == "train").to_numpy(dtype=bool), training, codes)
+    weights, weight_checks, summary = mitigate(records, codes=used, favorable=favorable, schema=schema, params=params)
+    is_training = training != ABSTAIN
     return BiasMeasurement(
         checks=[*checks, *weight_checks],
         shown=shown,

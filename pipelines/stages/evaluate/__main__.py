@@ -23,7 +23,9 @@ from pipelines.stages.evaluate.checks import evidence_check
 from pipelines.stages.evaluate.measurement import CANDIDATES, TEST_SETS, checks_of, measure
 from pipelines.stages.evaluate.params import EvaluateParams
 from pipelines.stages.evaluate.predictions import answers_of, gold_rows, prediction_table
+from pipelines.stages.evaluate.reference import compare_with_reference, fit_reference
 from pipelines.stages.evaluate.scores import Answers, reliability_table
+from pipelines.training.training_set import read_training_set
 
 logger = logging.getLogger(__name__)
 GATES = ("ingest", "dedupe", "split", "label", "bias_gate")
@@ -43,6 +45,17 @@ def main(project: Project) -> None:
     answers, table = _predict(predictors, tests, labels=domain.schema.labels)
     found = measure(answers, tests, schema=domain.schema, params=params, seed=project.resources.seed)
     chosen = found.choice.candidate
+    labels, features = domain.schema.labels, domain.schema.features
+    same_rows = read_training_set(store, labels=labels, soft=False, balanced=False)
+    reference = compare_with_reference(
+        fit_reference(same_rows, tests, labels=labels, features=features),
+        answers[chosen, "recent"],
+        tests,
+        candidate=chosen,
+        params=params,
+        seed=project.resources.seed,
+    )
+    logger.log(logging.INFO if reference["lead"] == "proven" else logging.WARNING, "%s", reference["sentence"])
     behaviors = {
         name: run_behaviors(domain.behaviors, predictor, schema=domain.schema) for name, predictor in predictors.items()
     }
@@ -50,6 +63,7 @@ def main(project: Project) -> None:
     store.write_records("evaluate", table, name="predictions")
     metrics: dict[str, Any] = found.as_metrics() | {
         "models": models,
+        "reference": reference,
         "behaviors": {name: {item["name"]: item["pass_rate"] for item in items} for name, items in behaviors.items()},
         "predictions": file_digest(store.path("evaluate", "predictions.parquet")),
         "card": card_facts(found, tests, behaviors[chosen], schema=domain.schema, params=params)

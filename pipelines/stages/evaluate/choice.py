@@ -33,7 +33,7 @@ def choose(baseline: Answers, finetune: Answers, *, resampling: Resampling, conf
     if not baseline.usable:
         return Choice(BASELINE, None, margin, "The baseline has no usable predictions, so no comparison is possible.")
     found = resampling.paired_difference(finetune.class_sums, baseline.class_sums, macro_f1, confidence=confidence)
-    lead = f"{_points(found.value)} points of macro-F1 (one-sided {confidence:.0%} lower bound {_points(found.lower)})"
+    lead = f"{points(found.value)} points of macro-F1 (one-sided {confidence:.0%} lower bound {points(found.lower)})"
     if found.lower > margin:
         return Choice(
             FINETUNE, found, margin, f"The fine-tuned model beats the baseline by {lead}: fine-tuned model chosen."
@@ -47,6 +47,6 @@ def choose(baseline: Answers, finetune: Answers, *, resampling: Resampling, conf
     )
 
 
-def _points(difference: float) -> str:
+def points(difference: float) -> str:
     """Return a difference of shares in points, with its sign."""
     return f"{100 * difference:+.2f}".replace("-", "\u2212")

@@ -92,17 +92,17 @@ def class_coverage_checks(
     return checks
 
 
-def class_rows_checks(codes: np.ndarray, *, is_train: np.ndarray, labels: Sequence[str], at_least: int) -> list[Check]:
+def class_rows_checks(codes: np.ndarray, *, rows: int, labels: Sequence[str], at_least: int) -> list[Check]:
     """Check for each class the number of its training rows: a model cannot learn a class without rows."""
     checks = []
     for place, label in enumerate(labels):
-        given = int((codes[is_train] == place).sum())
+        given = int((codes == place).sum())
         checks.append(
             Check.at_least(
                 f"train_rows:{label}",
                 given,
                 limit=at_least,
-                rows=int(is_train.sum()),
+                rows=rows,
                 min_rows=1,
                 required=True,
                 sentence=f"{given} training rows are labeled {label}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,16 +25,45 @@ def gold_codes(records: pd.DataFrame, *, labels: Sequence[str], parts: Sequence[
     return np.where(records["part"].isin(list(parts)).to_numpy(dtype=bool), codes, ABSTAIN)
 
 
+TrainOn = Literal["weak", "gold_where_present", "gold_only"]
+
+
+def training_codes(
+    labeling: Labeling, *, records: pd.DataFrame, labels: Sequence[str], train_on: TrainOn
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class code (n,) that each row of part `train` is trained on, and whether it is a gold label (n,).
+
+    The code is -1 for rows without such a label and for every other part: what tests or chooses is never trained on.
+    """
+    gold = gold_codes(records, labels=labels, parts=("train",))
+    weak = np.where((records["part"] == "train").to_numpy(dtype=bool), labeling.codes, ABSTAIN)
+    if train_on == "weak":
+        return weak, np.zeros(len(weak), dtype=bool)
+    is_gold = gold != ABSTAIN
+    return (gold if train_on == "gold_only" else np.where(is_gold, gold, weak)), is_gold
+
+
 def labeled_rows(
-    labeling: Labeling, *, records: pd.DataFrame, matrix: np.ndarray, labels: Sequence[str]
+    labeling: Labeling, *, records: pd.DataFrame, matrix: np.ndarray, labels: Sequence[str], train_on: TrainOn
 ) -> pd.DataFrame:
-    """Return the content of records.parquet: id, weak label, soft labels and how many functions voted."""
+    """Return the content of records.parquet: id, weak label, soft labels, how many functions voted; and the label that
+    each training row is trained on, its source and the probability that the source gives it.
+    """
     names = np.array([*labels, None], dtype=object)  # code -1 is the last: no label
+    codes, is_gold = training_codes(labeling, records=records, labels=labels, train_on=train_on)
+    sources = (
+        pd.Series("functions", index=range(len(codes)), dtype="string").mask(is_gold, "gold").mask(codes == ABSTAIN)
+    )
+    own = labeling.soft[np.arange(len(codes)), np.maximum(codes, 0)]
+    confidence = np.select([codes == ABSTAIN, is_gold], [np.nan, 1.0], default=own)
     labeled = pd.DataFrame({"id": records["id"].to_numpy()})
     labeled["weak_label"] = pd.array(names[labeling.codes], dtype="string")
     for place, label in enumerate(labels):
         labeled[f"soft_{label}"] = labeling.soft[:, place]
     labeled["n_votes"] = (matrix != ABSTAIN).sum(axis=1).astype("int16")
+    labeled["training_label"] = pd.array(names[codes], dtype="string")
+    labeled["label_source"] = sources
+    labeled["label_confidence"] = confidence
     return labeled
 
 
@@ -43,7 +72,7 @@ def check_labels(
 ) -> list[Check]:
     """Every check of the label gate."""
     kappa = cohen_kappa(labeling.codes, gold, n_labels=len(labels), confidence=params.confidence)
-    is_train = (records["part"] == "train").to_numpy(dtype=bool)
+    training, _ = training_codes(labeling, records=records, labels=labels, train_on=params.train_on)
     return [
         coverage_check(
             labeling.codes,
@@ -66,7 +95,12 @@ def check_labels(
             min_rows=params.min_class_gold_rows,
             confidence=params.confidence,
         ),
-        *class_rows_checks(labeling.codes, is_train=is_train, labels=labels, at_least=params.min_class_rows),
+        *class_rows_checks(
+            training,
+            rows=int((records["part"] == "train").sum()),
+            labels=labels,
+            at_least=params.min_class_rows,
+        ),
     ]
 
 
@@ -85,7 +119,7 @@ def metrics_of(
     most = counts.max(axis=1, keepdims=True)
     kappa = cohen_kappa(labeling.codes, gold, n_labels=len(labels), confidence=params.confidence)
     both = (labeling.codes != ABSTAIN) & (gold != ABSTAIN)
-    is_train = (records["part"] == "train").to_numpy(dtype=bool)
+    training, is_gold = training_codes(labeling, records=records, labels=labels, train_on=params.train_on)
     return {
         "rows": len(records),
         "labeled": int((labeling.codes != ABSTAIN).sum()),
@@ -103,8 +137,11 @@ def metrics_of(
         "kappa": _finite(kappa.value),
         "kappa_low": _finite(kappa.interval[0]),
         "kappa_high": _finite(kappa.interval[1]),
-        "train_rows_labeled": {
-            label: int((labeling.codes[is_train] == place).sum()) for place, label in enumerate(labels)
+        "train_on": params.train_on,
+        "train_rows_labeled": {label: int((training == place).sum()) for place, label in enumerate(labels)},
+        "train_rows_by_source": {
+            "gold": int((is_gold & (training != ABSTAIN)).sum()),
+            "functions": int((~is_gold & (training != ABSTAIN)).sum()),
         },
         "gold_rows_by_class": {label: int((gold == place).sum()) for place, label in enumerate(labels)},
     }

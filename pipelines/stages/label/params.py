@@ -30,6 +30,10 @@ class LabelParams(StageParams):
     chosen_on: tuple[Part, ...] = Field(
         default=("validation",), min_length=1, description="parts whose gold rows choose vote or label model"
     )
+    train_on: Literal["weak", "gold_where_present", "gold_only"] = Field(
+        default="gold_where_present",
+        description="labels of training rows: the functions', gold where a row has it, or gold and nothing else",
+    )
     ties: Literal["abstain", "random"] = Field(description="random: by a hash of the row number, as snorkel does")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of every interval, two-sided")
     label_model: LabelModelParams

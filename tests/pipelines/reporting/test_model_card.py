@@ -13,12 +13,13 @@ from pipelines.reporting.model_card import confused_pairs, flatten, model_card
 from pipelines.runtime.store import to_json
 from pipelines.stages.evaluate.card import card_facts
 from pipelines.stages.evaluate.measurement import checks_of, measure
+from pipelines.stages.evaluate.reference import Reference, compare_with_reference
 from tests.factories.shop import PARAMS, SCHEMA, answers, gold
 
 VOID = {"meta", "br"}
 
 
-def evidence(*, rows=400, what="Split records", schema=SCHEMA, verdict=None, overrides=()):
+def evidence(*, rows=400, what="Split records", schema=SCHEMA, verdict=None, overrides=(), reference=0.6):
     tests = {"recent": gold(rows), "anchor": gold(rows, seed=5)}
     found_answers = {(n, p): answers(f, right=0.85, seed=2) for n in ("baseline", "finetune") for p, f in tests.items()}
     found = measure(found_answers, tests, schema=schema, params=PARAMS, seed=1)
@@ -40,7 +41,11 @@ def evidence(*, rows=400, what="Split records", schema=SCHEMA, verdict=None, ove
     kappa = Check.at_least(
         "kappa", 0.8, limit=0.7, rows=90, min_rows=1, required=True, sentence="weak agrees with gold"
     )
-    metrics = {"evaluate": found.as_metrics() | {"card": card}, "label": {"coverage": 0.93}}
+    others = Reference("TF-IDF", 2.0, {part: answers(f, right=reference, seed=4) for part, f in tests.items()})
+    row = compare_with_reference(
+        others, found_answers["baseline", "recent"], tests, candidate="baseline", params=PARAMS, seed=1
+    )
+    metrics = {"evaluate": found.as_metrics() | {"card": card, "reference": row}, "label": {"coverage": 0.93}}
     verdicts = {"label": Verdict.of("label", [kappa]).to_dict(), "evaluate": verdict.to_dict()}
     return RunEvidence(json.loads(to_json(metrics)), json.loads(to_json(verdicts)), ())
 
@@ -62,6 +67,17 @@ class Balance(HTMLParser):
     def handle_endtag(self, tag):
         if not self.open or self.open.pop() != tag:
             self.wrong.append(tag)
+
+
+@pytest.mark.parametrize(
+    ("reference", "lead", "warns"), [(0.6, "proven", False), (0.86, "unproven", True), (0.97, "negative", True)]
+)
+def test_candidates_that_are_not_shown_to_beat_the_reference_are_a_warning(reference, lead, warns):
+    found = evidence(reference=reference)
+    page = model_card(found)
+    assert found.metrics["evaluate"]["reference"]["lead"] == lead
+    assert ("<strong>Warning.</strong>" in page) is warns
+    assert found.metrics["evaluate"]["reference"]["sentence"] in page.replace("&#39;", "'")
 
 
 def test_the_card_is_one_complete_page():

@@ -12,7 +12,7 @@ from pipelines.training.training_set import class_weights, training_set
 LABELS = ("a", "b")
 
 
-def assembled(weak_labels, *, soft=False, balanced=False):
+def assembled(weak_labels, *, soft=False, balanced=False, sources="functions"):
     records = pd.DataFrame(
         {
             "id": list("123456"),
@@ -21,10 +21,11 @@ def assembled(weak_labels, *, soft=False, balanced=False):
             "gold": ["a", None, None, None, "b", "a"],
         }
     )
-    weak = pd.DataFrame({"id": list("123456"), "weak_label": [*weak_labels, "a", "a"]})
-    weak["soft_a"], weak["soft_b"] = 0.75, 0.25
+    labeled = pd.DataFrame({"id": list("123456"), "training_label": [*weak_labels, None, None]})
+    labeled["label_source"] = sources
+    labeled["soft_a"], labeled["soft_b"] = 0.75, 0.25
     weights = pd.DataFrame({"id": list("1234"), "weight": [1.0, 2.0, 1.0, 1.0]})
-    return training_set(records, weak=weak, weights=weights, labels=LABELS, soft=soft, balanced=balanced)
+    return training_set(records, labeled=labeled, weights=weights, labels=LABELS, soft=soft, balanced=balanced)
 
 
 def test_only_labeled_train_rows_are_trained_on_and_only_gold_validation_rows_are_seen():
@@ -40,13 +41,18 @@ def test_soft_targets_are_the_label_models():
     np.testing.assert_allclose(assembled(["a", "b", None, "b"], soft=True).targets, [[0.75, 0.25]] * 3)
 
 
+def test_a_gold_label_has_all_the_probability():
+    data = assembled(["a", "b", None, "b"], soft=True, sources=["gold", "functions", None, "gold", None, None])
+    np.testing.assert_allclose(data.targets, [[1.0, 0.0], [0.75, 0.25], [0.0, 1.0]])
+
+
 def test_balanced_classes_weigh_the_same():
     data = assembled(["a", "b", "b", "b"], balanced=True)
     assert data.weights[0] == pytest.approx(data.weights[1:].sum())
 
 
 def test_one_class_is_refused():
-    with pytest.raises(InputError, match="all 4 training rows have the weak label 'a'"):
+    with pytest.raises(InputError, match="all 4 training rows have the label 'a'"):
         assembled(["a"] * 4)
 
 

@@ -39,7 +39,7 @@ def test_training_rows_with_the_models_own_label_are_counted_and_capped(tmp_path
     labels = answers.assign(labeled_at=answers["received_at"] + pd.Timedelta(hours=1))
     add_labels(tmp_path / "live", labels if source is None else labels.assign(source=source))
     store = Store(tmp_path / "data")
-    trained = answers.rename(columns={"record_id": "id", "label": "weak_label"}).assign(part="train")
+    trained = answers.rename(columns={"record_id": "id", "label": "training_label"}).assign(part="train")
     for stage in ("split", "label"):
         store.write_records(stage, trained)
     if outcome == "failed":

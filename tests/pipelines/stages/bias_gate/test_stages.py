@@ -101,12 +101,15 @@ def test_both_stages_write_the_promised_files_and_the_same_bytes_twice(workspace
         *("metrics.json", "verdict.json"),
     }
     labeled, votes = store.read_records("label"), store.read_records("label", name="votes")
-    assert labeled.columns.tolist() == ["id", "weak_label", "soft_refuse", "soft_grant", "n_votes"]
+    assert labeled.columns.tolist() == [
+        *("id", "weak_label", "soft_refuse", "soft_grant", "n_votes"),
+        *("training_label", "label_source", "label_confidence"),
+    ]
     assert votes.columns.tolist() == ["id", "says_no", "says_yes", "welcomes"]
     assert (votes.dtypes.iloc[1:] == "int16").all()
     weights = store.read_records("bias_gate")
     train = store.read_records("split").query("part == 'train'")["id"]
-    assert set(weights["id"]) == set(labeled.dropna(subset="weak_label")["id"]) & set(train)
+    assert set(weights["id"]) == set(labeled.dropna(subset="training_label")["id"]) & set(train)
     assert store.read_json("label", "verdict.json")["passed"]
     assert store.read_json("bias_gate", "verdict.json")["passed"]
     html, missing = render_page(store, "data_report")

@@ -49,6 +49,9 @@ def workspace(tmp_path, monkeypatch):
     parts = {"recent": gold(600), "anchor": gold(400, seed=5), "train": gold(50, seed=6)}
     frames = [rows.assign(part=part, id=part + rows["id"]) for part, rows in parts.items()]
     store.write_records("split", pd.concat(frames, ignore_index=True))
+    train = frames[2]
+    store.write_records("label", train[["id"]].assign(training_label=train["gold"], label_source="gold"))
+    store.write_records("bias_gate", train[["id"]].assign(weight=1.0))
     for stage in evaluate.GATES:
         gate(store, stage)
     for stage in evaluate.MEASURED:

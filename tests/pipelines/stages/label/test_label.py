@@ -235,7 +235,7 @@ def test_labels_on_few_rows_close_it_by_coverage():
 def test_a_class_that_no_row_is_labeled_closes_it():
     records, matrix = sample()
     matrix[matrix == 2] = -1
-    verdict = gate(records, matrix)
+    verdict = gate(records, matrix, train_on="weak")
     assert outcome(verdict, "train_rows:maybe") == "failed"
     assert outcome(verdict, "class_coverage:maybe") == "failed"
     assert sentence(verdict, "train_rows:maybe") == "0 training rows are labeled maybe"
@@ -297,11 +297,39 @@ def test_metrics_hold_json_values_only_and_records_their_columns():
     gold = gold_codes(records, labels=LABELS, parts=["train", "validation"])
     metrics = metrics_of(labeling, matrix, gold=gold, records=records, labels=LABELS, params=params())
     json.dumps(metrics, allow_nan=False)
-    written = labeled_rows(labeling, records=records, matrix=matrix, labels=LABELS)
-    assert written.columns.tolist() == ["id", "weak_label", "soft_no", "soft_yes", "soft_maybe", "n_votes"]
+    written = labeled_rows(labeling, records=records, matrix=matrix, labels=LABELS, train_on="weak")
+    assert written.columns.tolist() == [
+        *("id", "weak_label", "soft_no", "soft_yes", "soft_maybe", "n_votes"),
+        *("training_label", "label_source", "label_confidence"),
+    ]
     none = written["n_votes"] == 0
     assert written.loc[none, "weak_label"].isna().all()
     assert written.loc[none, ["soft_no", "soft_yes", "soft_maybe"]].isna().all().all()
+
+
+@pytest.mark.parametrize("train_on", ["weak", "gold_where_present", "gold_only"])
+def test_training_labels_come_from_the_chosen_source_and_only_in_the_training_part(train_on):
+    records, matrix = sample()
+    records.loc[records.index % 3 == 0, "gold"] = None
+    labeling = choose(records, matrix, label_model={**params().label_model.model_dump(), "enabled": False})
+    written = labeled_rows(labeling, records=records, matrix=matrix, labels=LABELS, train_on=train_on)
+    train = records["part"] == "train"
+    assert written.loc[~train, ["training_label", "label_source", "label_confidence"]].isna().all().all()
+    gold, weak = records["gold"].astype("string"), written["weak_label"]
+    expected = {"weak": weak, "gold_where_present": gold.fillna(weak), "gold_only": gold}[train_on]
+    pd.testing.assert_series_equal(written.loc[train, "training_label"], expected[train], check_names=False)
+    from_gold = written["label_source"] == "gold"
+    assert (written.loc[from_gold.fillna(False), "label_confidence"] == 1.0).all()
+    expected_gold = 0 if train_on == "weak" else int((gold.notna() & train).sum())
+    gold_of = gold_codes(records, labels=LABELS, parts=["train", "validation"])
+    found = metrics_of(labeling, matrix, gold=gold_of, records=records, labels=LABELS, params=params(train_on=train_on))
+    assert found["train_rows_by_source"]["gold"] == expected_gold == int(from_gold.sum())
+    assert (
+        found["kappa"]
+        == metrics_of(labeling, matrix, gold=gold_of, records=records, labels=LABELS, params=params(train_on="weak"))[
+            "kappa"
+        ]
+    ), "kappa is about the functions' labels, whatever trains"
 
 
 @pytest.mark.filterwarnings("ignore:Input has data type:FutureWarning")  # of scipy, about snorkel
