@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from pipelines.records.domain import Domain
+    from pipelines.records.schema import DomainSchema
 
 EPOCH = pd.Timestamp("1970-01-01", tz="UTC")
 ACCEPTED, REJECTED = "accepted", "rejected"
@@ -60,7 +61,7 @@ def to_records(
     records = canonical(valid, domain=domain, origin=origin)
     places = valid.index.to_numpy()
     records["id"] = records["id"].str.strip()  # surrounding white space does not belong to an id
-    reasons = _reasons(records, max_text_chars=max_text_chars)
+    reasons = _reasons(records, schema=domain.schema, max_text_chars=max_text_chars)
     decided = np.where(reasons == "", ACCEPTED, REJECTED) if outcomes is None else outcomes(records, reasons)
     rejected |= {int(places[row]): str(reasons[row]) for row in np.flatnonzero(decided == REJECTED)}
     good = decided == ACCEPTED
@@ -114,14 +115,16 @@ def _is_plain(array: pa.LargeStringArray) -> bool:
     return not bool(np.any((content < 0x20) & (content != 0x0A) & (content != 0x09)) or np.any(content >= 0x7F))
 
 
-def _reasons(records: pd.DataFrame, *, max_text_chars: int | None) -> np.ndarray:
+def _reasons(records: pd.DataFrame, *, schema: DomainSchema, max_text_chars: int | None) -> np.ndarray:
     """Return why each record cannot be used, "" if it can."""
     limit = np.inf if max_text_chars is None else max_text_chars
-    return np.select(
-        [records["received_at"] < EPOCH, records["id"] == "", records["text"].str.len() > limit],
-        ["received_at is before 1970-01-01", "id is empty", f"text has more than {max_text_chars} characters"],
-        default="",
-    )
+    cases = {
+        "received_at is before 1970-01-01": records["received_at"] < EPOCH,
+        "id is empty": records["id"] == "",
+        f"text has more than {max_text_chars} characters": records["text"].str.len() > limit,
+    }
+    cases |= {f"{f.name} is infinite": np.isinf(records[f.name]) for f in schema.features if f.kind == "number"}
+    return np.select(list(cases.values()), list(cases), default="")
 
 
 def _redacted(records: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipelines.records.spelling import cell_of, text_column, whole_characters
 from pipelines.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,28 +15,20 @@ if TYPE_CHECKING:
 
 def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Return JSON objects as a table: one column per key that any row has, null where a row lacks it."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    cells = {key: [row.get(key) for row in rows] for key in keys}
+    return table_of_columns(cells.values(), names=[whole_characters(key) for key in keys], file="input")
+
+
+def table_of_columns(columns: Iterable[Sequence[Any]], *, names: Sequence[str], file: str, first: int = 1) -> pa.Table:
+    """Return columns of values of any types as a table of strings.
+
+    Raises InputError, which names `file`, the row (numbered from `first`) and the column, for a value without a text.
+    """
     import pyarrow as pa
 
-    keys = dict.fromkeys(key for row in rows for key in row)
-    columns = [pa.array([cell_of(row.get(key)) for row in rows], pa.large_string()) for key in keys]
-    return pa.table(columns, names=[whole_characters(key) for key in keys])
-
-
-def cell_of(value: Any) -> str | None:
-    """Return a JSON value as the text of a cell; null and empty text become None, what is not text becomes JSON."""
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return whole_characters(text) or None
-
-
-def whole_characters(text: str) -> str:
-    """Replace halves of characters (lone surrogates, as of a truncated emoji in JSON) by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    spelled = [_cells(cells, name=name, file=file, first=first) for name, cells in zip(names, columns, strict=True)]
+    return pa.table([pa.array(cells, pa.large_string()) for cells in spelled], names=list(names))
 
 
 def refuse_duplicated_columns(names: Iterable[str], *, file: str) -> None:
@@ -50,25 +42,21 @@ def refuse_duplicated_columns(names: Iterable[str], *, file: str) -> None:
         )
 
 
-def strings_of(table: pa.Table, *, file: str) -> pa.Table:
-    """Return the table with every column as strings: times in ISO form, lists and structs as JSON, null as null.
+def strings_of(table: pa.Table, *, file: str, first: int = 1) -> pa.Table:
+    """Return the table with every column as strings, as `records.spelling` spells them.
 
-    Raises InputError, which names `file` and the column, for a type that has no text form.
+    Raises InputError, which names `file`, the column and, where one cell is the cause, its row (numbered from `first`).
     """
     import pyarrow as pa
 
     columns = []
     for name, given in zip(table.column_names, table.columns, strict=True):
-        kind = given.type
-        if pa.types.is_nested(kind):
-            cells = [None if cell is None else json.dumps(cell, default=str) for cell in given.to_pylist()]
-            columns.append(pa.array(cells, pa.large_string()))
-            continue
         try:
-            exact = given.cast(pa.timestamp("us", tz=kind.tz), safe=False) if pa.types.is_timestamp(kind) else given
-            columns.append(exact if kind == pa.large_string() else exact.cast(pa.large_string()))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise InputError(f"{file}: column {name!r} of type {kind} cannot be read as text: {error}") from error
+            columns.append(text_column(given))
+        except (pa.ArrowException, ValueError) as error:
+            if not isinstance(given.type, pa.BaseExtensionType):
+                _cells(given.to_pylist(), name=name, file=file, first=first)
+            raise InputError(f"{file}: column {name!r} of type {given.type} cannot be read as text: {error}") from error
     return pa.table(columns, names=table.column_names)
 
 
@@ -76,9 +64,29 @@ def strings_of_frame(frame: pd.DataFrame, *, file: str) -> pa.Table:
     """Return a pandas frame as a table of strings; InputError when two columns have one name."""
     import pyarrow as pa
 
-    refuse_duplicated_columns(map(str, frame.columns), file=file)
-    for name in frame.columns:
-        if frame[name].dtype == object:  # mixed cells have no common type but text
-            cells = frame[name]
-            frame = frame.assign(**{name: cells.where(cells.isna(), cells.map(str)).astype("str")})
-    return strings_of(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), file=file)
+    names = list(map(str, frame.columns))
+    refuse_duplicated_columns(names, file=file)
+    columns = []
+    for place, name in enumerate(names):
+        cells = frame.iloc[:, place]
+        if cells.dtype == object:  # mixed cells have no common type but text
+            columns.append(table_of_columns([cells.tolist()], names=[name], file=file).column(0))
+            continue
+        try:
+            typed = pa.array(cells, from_pandas=True)
+        except (pa.ArrowException, ValueError, TypeError) as error:
+            raise InputError(
+                f"{file}: column {name!r} of type {cells.dtype} cannot be read as text: {error}"
+            ) from error
+        columns.append(strings_of(pa.table([typed], names=[name]), file=file).column(0))
+    return pa.table(columns, names=names)
+
+
+def _cells(cells: Iterable[Any], *, name: str, file: str, first: int) -> list[str | None]:
+    texts: list[str | None] = []
+    for row, value in enumerate(cells, start=first):
+        try:
+            texts.append(cell_of(value))
+        except ValueError as error:
+            raise InputError(f"{file}, row {row}, column {name!r}: {error}; write it as text in the source") from error
+    return texts

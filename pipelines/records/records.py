@@ -34,12 +34,12 @@ def as_canonical(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
     name = "id"
     try:
         for name in ("id", "text", "entity", "gold"):
-            typed[name] = typed[name].astype("string")
+            typed[name] = _as_text(typed[name])
         for name in ("received_at", "gold_at"):
             typed[name] = typed[name].astype(TIMESTAMP)
         for feature in schema.features:
             name = feature.name
-            typed[name] = typed[name].astype("string" if feature.kind == "category" else "float64")
+            typed[name] = _as_text(typed[name]) if feature.kind == "category" else typed[name].astype("float64")
         for attribute in schema.protected:
             name = attribute.name
             typed[name] = typed[name].astype("Int8")
@@ -66,3 +66,15 @@ def as_canonical(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
             f"domain {schema.name!r}: gold label {unknown[0]!r} is unknown: expected one of {', '.join(schema.labels)}"
         )
     return typed.reset_index(drop=True)
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    """Return a column of any type as strings, in the spelling that raw cells have: an id is never `1.2e+10`."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.StringDtype) or pd.api.types.infer_dtype(column, skipna=True) == "string":
+        return column.astype("string")
+    from pipelines.records.raw import strings_of_frame
+
+    cells = strings_of_frame(column.to_frame(), file="to_records").column(0)
+    return pd.Series(cells.to_pylist(), index=column.index, dtype="string")

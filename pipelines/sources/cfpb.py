@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines.records.spelling import cell_of
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import write_atomic
 from pipelines.sources.chunk import RawChunk
@@ -88,7 +89,7 @@ class CfpbSource:
             names = [*FIELDS, *(name for name in OLD_FIELDS if any(name in row for row in rows))]
             for first in range(0, max(len(rows), 1), chunk_rows):
                 piece = rows[first : first + chunk_rows]
-                columns = [pa.array([row.get(name) or None for row in piece], pa.large_string()) for name in names]
+                columns = [pa.array([row.get(name) for row in piece], pa.large_string()) for name in names]
                 numbers = np.arange(first, first + len(piece)) + 1
                 yield RawChunk(f"cfpb/{day}", pa.table(columns, names=names), numbers)
 
@@ -210,8 +211,8 @@ def _rows(hits: Any) -> list[Row]:
         if not isinstance(content, dict):
             raise IncompleteDay("a hit has no _source")
         content = {"complaint_id": hit.get("_id"), **content}
-        row = {name: _text(content.get(name)) for name in FIELDS}
-        row |= {name: _text(content[name]) for name in OLD_FIELDS if name in content}
+        row = {name: cell_of(content.get(name)) for name in FIELDS}
+        row |= {name: cell_of(content[name]) for name in OLD_FIELDS if name in content}
         if not row["complaint_id"] or not row["date_received"]:
             raise IncompleteDay("a complaint has no complaint_id or no date_received")
         rows.append(row)
@@ -220,7 +221,3 @@ def _rows(hits: Any) -> list[Row]:
 
 def _unique(rows: list[Row]) -> list[Row]:
     return list({row["complaint_id"]: row for row in rows}.values())
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)

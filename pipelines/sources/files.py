@@ -15,7 +15,8 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines.records.raw import cell_of, refuse_duplicated_columns, strings_of, whole_characters
+from pipelines.records.raw import refuse_duplicated_columns, strings_of
+from pipelines.records.spelling import cell_of, whole_characters
 from pipelines.runtime.errors import InputError
 from pipelines.sources.chunk import CHUNK_BYTES, RawChunk, UnreadableRow
 
@@ -96,7 +97,7 @@ def _parquet(name: str, system: Any, address: str, chunk_rows: int) -> Iterator[
             refuse_duplicated_columns(file.schema_arrow.names, file=name)
             first = 1
             for batch in file.iter_batches(batch_size=chunk_rows, use_threads=False):
-                table = strings_of(pa.Table.from_batches([batch]), file=name)
+                table = strings_of(pa.Table.from_batches([batch]), file=name, first=first)
                 yield RawChunk(name, table, np.arange(first, first + table.num_rows))
                 first += table.num_rows
         except pa.ArrowException as error:
@@ -196,7 +197,10 @@ def _json_lines(name: str, stream: IO[bytes], encoding: str, chunk_rows: int, *,
     for number, line in enumerate(_text_of(name, stream, encoding), start=1):
         row = _object(line)
         if isinstance(row, dict):
-            chunk.add(number, [cell_of(row.get(key)) for key in keys])
+            try:
+                chunk.add(number, [cell_of(row.get(key)) for key in keys])
+            except ValueError as error:
+                chunk.refuse(number, str(error), line)
         elif row is not None:
             chunk.refuse(number, row, line)
         if chunk.full(chunk_rows):

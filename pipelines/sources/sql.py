@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.records.raw import refuse_duplicated_columns, strings_of
+from pipelines.records.raw import refuse_duplicated_columns, table_of_columns
 from pipelines.runtime.errors import InputError
 from pipelines.sources.chunk import RawChunk
 
@@ -44,7 +43,7 @@ class SqlSource:
                 refuse_duplicated_columns(names, file="ingest.sql.query")
                 first = 1
                 for rows in result.partitions():
-                    table = _table(rows, names)
+                    table = table_of_columns(zip(*rows, strict=True), names=names, file="ingest.sql.query", first=first)
                     yield RawChunk("sql", table, np.arange(first, first + table.num_rows))
                     first += table.num_rows
                 if first == 1:
@@ -64,21 +63,6 @@ def address_of(variable: str, environment: Mapping[str, str]) -> str:
             "expected a SQLAlchemy address such as postgresql+psycopg://user@host/database"
         )
     return address
-
-
-def _table(rows: Any, names: list[str]) -> pa.Table:
-    columns = zip(*rows, strict=True)
-    return strings_of(
-        pa.table([pa.array(map(_cell, cells), pa.large_string()) for cells in columns], names=names), file="sql"
-    )
-
-
-def _cell(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value or None
-    if isinstance(value, bytes | memoryview):
-        return bytes(value).decode("utf-8", errors="backslashreplace")
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _without(address: str, error: object) -> str:
