@@ -27,6 +27,7 @@ REFUSALS = {
     401: "the token is missing or wrong",
     408: "the body arrived too slowly",
     413: "the body is too long",
+    415: "the body is not declared as JSON",
     422: "the body does not match the schema",
     503: "no model is loaded, too many records are waiting, or the log cannot be written",
 }

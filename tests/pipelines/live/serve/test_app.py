@@ -9,10 +9,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipelines.live.serve import journal as journal_module
+from pipelines.live.serve.guard import METHODS
 from pipelines.live.serve.journal import check_line, compact
 from pipelines.monitoring.predictions import columns_of
 from pipelines.runtime.errors import StoreError
-from tests.factories.service import AUTHORIZED, FakePredictor, Load, post, until
+from tests.factories.service import AUTHORIZED, TOKEN, FakePredictor, Load, post, until
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server]  # an event loop needs a pair of sockets
 BAD = {
@@ -141,17 +142,60 @@ def test_an_id_twice_in_a_request_is_answered_twice_and_stored_once(make_set, co
         ("POST", "/healthz", {}, b"", {405}),
         ("GET", "/docs", {}, b"", {404}),
         ("GET", "/%00/../etc/passwd", {}, b"", {404}),
-        ("POST", "/predict", {"Content-Type": "text/plain"}, b'{"text": "a"}', {415, 422}),
-        ("POST", "/predict", {"Content-Type": "multipart/form-data; boundary=x"}, b"--x--", {415, 422}),
-        ("POST", "/predict", {"Content-Encoding": "gzip"}, b"\x1f\x8b\x08", {400, 422}),
+        ("POST", "/predict", {"Content-Type": "text/plain"}, b'{"text": "a"}', {415}),
+        ("POST", "/predict", {"Content-Type": "multipart/form-data; boundary=x"}, b"--x--", {415}),
+        ("POST", "/predict", {"Content-Type": "application/x-www-form-urlencoded"}, b'{"text": "a"}', {415}),
+        ("POST", "/predict", {"Content-Encoding": "gzip"}, b"\x1f\x8b\x08", {415}),
         ("POST", "/predict", {"Content-Type": "application/json"}, b'\xef\xbb\xbf{"text": "a"}', {200, 400, 422}),
-        ("POST", "/predict", {"Content-Type": "application/json; charset=utf-16"}, b"\xff\xfe{", {400, 422}),
+        ("POST", "/predict", {"Content-Type": "application/json; charset=utf-16"}, b"\xff\xfe{", {415}),
     ],
 )
 def test_other_methods_paths_and_encodings_are_refused_with_a_4xx(make_set, method, path, headers, content, statuses):
     with TestClient(make_set().app, headers=AUTHORIZED) as client:
         answer = client.request(method, path, headers=headers, content=content)
     assert answer.status_code in statuses, answer.text
+
+
+@pytest.mark.parametrize("header", [{}, AUTHORIZED])
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("HEAD", "/healthz", 200, None),
+        ("HEAD", "/readyz/", 200, None),
+        ("GET", "/healthz/", 200, None),
+        ("GET", "/metrics//", 200, None),
+        ("GET", "/", 404, None),
+        ("POST", "/ml/predict", 404, None),
+        ("HEAD", "/predict", 405, "POST, OPTIONS"),
+        ("GET", "/predict/", 405, "POST, OPTIONS"),
+        ("DELETE", "/healthz", 405, "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "/predict", 204, "POST, OPTIONS"),
+        ("OPTIONS", "/readyz", 204, "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_paths_and_methods_are_answered_as_such_with_or_without_a_token(
+    make_set, header, method, path, status, allow
+):
+    with TestClient(make_set().app, headers=header) as client:
+        answer = client.request(method, path, follow_redirects=False)
+    assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
+    if method == "HEAD":
+        assert not answer.content
+
+
+def test_head_has_the_headers_of_get_and_the_guard_knows_each_route(make_set):
+    with TestClient(make_set().app, headers=AUTHORIZED) as client:
+        got, head = client.get("/openapi.json"), client.head("/openapi.json")
+        assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.content))
+        assert {*got.json()["paths"], "/openapi.json"} == {*METHODS}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer   "])
+def test_the_scheme_is_read_in_any_case_and_the_media_type_with_its_parameters(make_set, scheme):
+    with TestClient(make_set().app, headers={"Authorization": scheme + TOKEN}) as client:
+        assert client.post("/predict/", json={"text": "a"}).status_code == 200
+        for kind in ("application/json; charset=UTF-8", "Application/JSON", "application/vnd.api+json"):
+            assert client.post("/predict", content=b'{"text": "a"}', headers={"Content-Type": kind}).status_code == 200
 
 
 @pytest.mark.parametrize("given", ["", "Bearer", "Bearer ", "bearer x", f"Bearer {'x' * 5000}", "Bearer \xff\xfe"])
