@@ -4,11 +4,12 @@ Predict with the champion on new input, one UTC day at a time, and collect the g
 
 **What starts it.** The schedule: every day at 03:00 UTC, for the day that ended at midnight. The trigger form: a window
 and a model version. A **backfill** scores past days. A window is scored by several workers
-(`score.workers` in `params.yaml`); a second run of the same window adds nothing.
+(`score.workers` in `params.yaml`); a second run of the same window adds nothing. The scheduled run also scores what is
+missing before its day: rows that arrived late, and days that an outage missed.
 
 **What it produces.** In `live/<registered model>/` of the state root: `predictions/day=.../`, one row per record with
-its features, label, confidence and model version; `labels/day=.../`, late labels of the last 60 days. `drift_watch`
-reads both.
+its features, label, confidence and model version; `labels/day=.../`, late labels, for as long as the domain's
+labels may take (`gold_delay_days`). `drift_watch` reads both.
 
 **When it fails.** Rows that were written are kept and not written again: clear the failed task. Exit code 66 is not
 retried; the log states what is wrong (no champion yet, a window in the future, a source that cannot be read).
@@ -30,8 +31,9 @@ DAY, OPTIONAL = r"^\d{4}-\d{2}-\d{2}$", ["null", "string"]
 INTERVAL_END = "(data_interval_end if data_interval_end is defined and data_interval_end else dag_run.run_after)"
 END = f"(params.end or {INTERVAL_END}.strftime('%Y-%m-%d'))"
 WINDOW = ["--start={{ params.start or macros.ds_add(" + END + ", -1) }}", "--end={{ " + END + " }}"]
+CATCH_UP = "{{ '--no-catch-up' if params.start or params.model_version else '--catch-up' }}"
 VERSION = "{{ '--model-version=%d' % params.model_version if params.model_version else '--champion' }}"
-LABELS = ["--start={{ macros.ds_add(" + END + ", -60) }}", WINDOW[1], "--labels-as-of={{ " + END + " }}"]
+LABELS = [WINDOW[1], "--labels-as-of={{ " + END + " }}"]
 
 with DAG(
     "score",
@@ -53,7 +55,7 @@ with DAG(
     tags=["live"],
 ):
     prepare = PrepareOperator(task_id="prepare", project=PROJECT)
-    score = CommandOperator(task_id="score", project=PROJECT, arguments=[*SCORE, *WINDOW, VERSION])
+    score = CommandOperator(task_id="score", project=PROJECT, arguments=[*SCORE, *WINDOW, CATCH_UP, VERSION])
     labels = CommandOperator(task_id="labels", project=PROJECT, arguments=[*SCORE, *LABELS])
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
     add_run(prepare=prepare, work=[score, labels], ends=[score, labels], cleanup=cleanup)

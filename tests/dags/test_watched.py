@@ -84,7 +84,9 @@ class World:
 
     def decision(self, verdict: str) -> dict[str, Any]:
         """The one decision on a verdict."""
-        (found,) = [line for line in self.lines("decisions.jsonl") if line.get("verdict") == verdict]
+        (found,) = [
+            line for line in self.lines("decisions.jsonl") if str(line.get("verdict")).startswith(f"{verdict}-")
+        ]
         return found
 
 

@@ -56,8 +56,8 @@ class Reference:
 def measure(project: Project, week: Week) -> dict[str, Any]:
     """Write `drift/<key>/verdict.json`, `drift.html` and `evidently.html`, and return what a scheduler needs of them.
 
-    Raises InputError when the window is empty or not over, the profile belongs to another model or domain, or a file
-    of predictions is not readable; StoreError while another drift command runs.
+    Raises InputError when the window is empty, longer than a week or not over, the profile belongs to another model or
+    domain, or a file of predictions is not readable; StoreError while another drift command runs.
     """
     from pipelines.live.drift.live import count_live
     from pipelines.live.drift.verdict import make_verdict
@@ -99,10 +99,11 @@ def measure(project: Project, week: Week) -> dict[str, Any]:
 
 
 def _require_over(week: Week) -> None:
-    """Raise InputError for a window without a day, or one that is not over yet."""
+    """Raise InputError for a window that is not a week, or not over yet."""
+    from pipelines.live.drift.verdict import require_week
+
     start, end, now = week.start, week.end, week.now
-    if start >= end:
-        raise InputError(f"window [{start}, {end}) is empty: expected start before end")
+    require_week(start, end=end)
     if datetime(end.year, end.month, end.day, tzinfo=UTC) > now:
         raise InputError(f"window [{start}, {end}) ends after now ({now:%Y-%m-%d %H:%M} UTC): it is not over yet")
 

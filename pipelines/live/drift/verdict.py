@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from pipelines.gates.verdict import Verdict
@@ -17,6 +17,7 @@ from pipelines.live.drift.live import Live
 from pipelines.live.drift.params import DriftParams
 from pipelines.live.drift.upstream import nothing_yet, upstream_checks
 from pipelines.profile.profile import Profile
+from pipelines.runtime.errors import InputError
 
 FORMAT = 1
 
@@ -35,9 +36,10 @@ def make_verdict(
     """Return the content of `verdict.json` for the window from `start` to the end of the live rows.
 
     It depends on the profile, what the profile was made for and the rows, on no clock. `concept` is the comparison
-    with late labels, `scored` the days of which anything was ever predicted.
+    with late labels, `scored` the days of which anything was ever predicted. Raises InputError for more than a week.
     """
     end = live.end
+    require_week(start, end=end)
     columns = measure_columns(profile, live, params=params.alarm, moved_since=moved_since)
     feed = Verdict.of(
         "upstream",
@@ -52,7 +54,7 @@ def make_verdict(
             facts["why"] = too_little
     body: dict[str, Any] = {
         "format": FORMAT,
-        "key": verdict_key(model_version, end=end),
+        "key": verdict_key(profile, live, model_version=model_version, start=start),
         "domain": profile.domain,
         "model_version": model_version,
         "model_digest": profile.model_digest,
@@ -95,6 +97,22 @@ def _outcome(columns: dict[str, dict[str, Any]], *, worse: bool) -> dict[str, An
     }
 
 
-def verdict_key(model_version: int, *, end: date) -> str:
-    """Return the folder name of a verdict: the window's end first, so that names sort by time."""
-    return f"{end.isoformat()}-v{model_version}"
+def require_week(start: date, *, end: date) -> None:
+    """Raise InputError for a window without a day, or longer than the week that is compared with weeks."""
+    if start >= end:
+        raise InputError(f"window [{start}, {end}) is empty: expected start before end")
+    if (end - start).days > 7:
+        raise InputError(
+            f"window [{start}, {end}) has {(end - start).days} days: a week is compared with weeks, so expected at most 7; "
+            f"use --start {end - timedelta(days=7)}, and another --end for each earlier week"
+        )
+
+
+def verdict_key(profile: Profile, live: Live, *, model_version: int, start: date) -> str:
+    """Return the folder name of a verdict: the window's end first, so that names sort by time.
+
+    Its last part is a digest of what else makes a verdict: the window's start, the model, and the columns.
+    """
+    columns = [column.name for column in profile.columns if column.source != "text" or column.name in live.counts]
+    rest = json.dumps([start.isoformat(), profile.model_digest, columns])
+    return f"{live.end.isoformat()}-v{model_version}-{hashlib.sha256(rest.encode()).hexdigest()[:8]}"

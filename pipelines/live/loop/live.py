@@ -29,7 +29,7 @@ class Live:
         """Score a week with the champion, as the `score` DAG does."""
         from pipelines.live.score.scoring import score_window
 
-        return score_window(self.project, start=start, end=end)
+        return score_window(self.project, start=start, end=end, now=self.service.clock())
 
     def serve(self, start: date, end: date, *, request_records: int) -> Counter[int]:
         """Answer a week's records as the service does, compact the log, and return the answers per version."""

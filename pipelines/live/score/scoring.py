@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.errors import InputError
+from pipelines.runtime.state import write_atomic
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipelines.runtime.project import Project
 
 logger = logging.getLogger(__name__)
+
+LABELS_READ = "labels_read.json"  # in the live folder: the day as of which late labels were written last
+MIN_LABEL_DAYS = 60  # days back that are read for late labels, however short the domain's delay is
 
 
 def require_window(*, start: date, end: date, today: date) -> None:
@@ -24,10 +30,14 @@ def require_window(*, start: date, end: date, today: date) -> None:
         raise InputError(f"window [{start}, {end}) ends in the future: today is {today}, use --end {today} or earlier")
 
 
-def score_window(project: Project, *, start: date, end: date, version: int | None = None) -> dict[str, Any]:
+def score_window(
+    project: Project, *, start: date, end: date, now: datetime, version: int | None = None, catch_up: bool = False
+) -> dict[str, Any]:
     """Write one version's predictions for the window's records; a second run of the same window adds nothing.
 
-    `version` is a registered version, by default the champion. Returns the counts that the command reports.
+    `version` is a registered version, by default the champion. With `catch_up`, records before the window that no
+    version answered are scored too: rows that arrived late, and days that no run scored. Returns the counts that the
+    command reports.
     """
     from pipelines.live.score import partitions
     from pipelines.live.score.params import ScoreParams
@@ -39,11 +49,14 @@ def score_window(project: Project, *, start: date, end: date, version: int | Non
 
     params, schema = project.section("score", ScoreParams), Domain(project.domain_folder).schema
     version, package = find_package(project, version)
-    records, verdict = read_window(project, start=start, end=end)
+    live = live_folder(project)
+    first = catch_up_start(live, start=start, delay=schema.gold_delay_days) if catch_up else start
+    records, verdict = read_window(project, start=first, end=end)
+    if first < start:
+        records = _without_answered(records, live, first=first, start=start)
     if records.empty:
         logger.warning("the window [%s, %s) holds no record: nothing was scored", start, end)
-    live = live_folder(project)
-    features, served_at, added = [item.name for item in schema.features], datetime.now(UTC), 0
+    features, added = [item.name for item in schema.features], 0
     parts = partitions.cut(records, rows=params.partition_rows)
     answers = partitions.score(
         parts,
@@ -54,7 +67,7 @@ def score_window(project: Project, *, start: date, end: date, version: int | Non
     )
     with advancing("scoring", total=len(records)) as advance:
         for part, answer in zip(parts, answers, strict=True):
-            rows = partitions.as_rows(part, answer, model_version=version, served_at=served_at, features=features)
+            rows = partitions.as_rows(part, answer, model_version=version, served_at=now, features=features)
             added += predictions.add_predictions(live, predictions.as_predictions(rows, schema=schema))
             advance(len(part))
     logger.info("%d records, %d new predictions by version %d in %s", len(records), added, version, live)
@@ -70,12 +83,60 @@ def score_window(project: Project, *, start: date, end: date, version: int | Non
     }
 
 
+def catch_up_start(live: Path, *, start: date, delay: int) -> date:
+    """Return the first day on which something may be missing before `start`.
+
+    Rows may arrive up to `delay` days late, as labels do, and no day after the last one with predictions was scored;
+    nothing is missing before scoring began.
+    """
+    from pipelines.monitoring.predictions import days_scored
+
+    days = days_scored(live, before=start)
+    return max(days[0], min(days[-1], start - timedelta(days=delay))) if days else start
+
+
+def _without_answered(records: pd.DataFrame, live: Path, *, first: date, start: date) -> pd.DataFrame:
+    """Return the records from `start` on, and those before that no version answered."""
+    import pandas as pd
+
+    from pipelines.monitoring.predictions import read_predictions
+
+    before = records["received_at"] < pd.Timestamp(start, tz="UTC")
+    known = read_predictions(live, start=first, end=start)
+    answered = records["id"].isin(known["record_id"]) if len(known) else False
+    missing = int((before & ~answered).sum())
+    if missing:
+        logger.info("catching up: %d records of [%s, %s) have no answer yet", missing, first, start)
+    return records[~before | ~answered].reset_index(drop=True)
+
+
+def late_start(project: Project, *, as_of: date) -> date:
+    """Return the first day whose records may get a label that no earlier evaluation wrote.
+
+    Labels take about the domain's `gold_delay_days`, and up to twice as long; drift looks back as far. After an outage
+    the labels that arrived in it are written too: the last evaluation is remembered.
+    """
+    from pipelines.monitoring.live_state import live_folder
+    from pipelines.records.domain import Domain
+
+    delay = Domain(project.domain_folder).schema.gold_delay_days
+    last = _labels_read_until(live_folder(project))
+    return min(as_of, last or as_of) - timedelta(days=max(MIN_LABEL_DAYS, 2 * delay + 7))
+
+
+def _labels_read_until(live: Path) -> date | None:
+    """Return the latest day as of which late labels were written, or None."""
+    file = live / LABELS_READ
+    return date.fromisoformat(json.loads(file.read_bytes())["as_of"]) if file.exists() else None
+
+
 def late_labels(project: Project, *, start: date, end: date, as_of: date) -> dict[str, Any]:
     """Write the gold labels of the window's records that had arrived before the day `as_of`."""
     import pandas as pd
 
     from pipelines.monitoring import predictions
     from pipelines.monitoring.live_state import live_folder
+    from pipelines.runtime.store import to_json
     from pipelines.stages.ingest.window import read_window
 
     if as_of < end:
@@ -85,7 +146,10 @@ def late_labels(project: Project, *, start: date, end: date, as_of: date) -> dic
     records = records[records["received_at"] < pd.Timestamp(end, tz="UTC")]
     arrived = records[records["gold"].notna() & (records["gold_at"] < pd.Timestamp(as_of, tz="UTC"))]
     frame = arrived[["id", "gold", "gold_at"]].set_axis(["record_id", "label", "labeled_at"], axis=1)
-    added = predictions.add_labels(live_folder(project), frame)
+    live = live_folder(project)
+    added = predictions.add_labels(live, frame)
+    if end == as_of and as_of > (_labels_read_until(live) or date.min):
+        write_atomic(live / LABELS_READ, to_json({"as_of": as_of.isoformat()}))
     return {"records": len(records), "labels": len(arrived), "added": added}
 
 

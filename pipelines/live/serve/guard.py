@@ -89,7 +89,9 @@ class Guard:
     async def _body(self, scope: Message, receive: Receive) -> bytes:
         stated = _header(scope, b"content-length")
         if stated.isdigit() and int(stated) > self._max_body_bytes:
-            raise Refused(413, f"the body is {int(stated)} bytes long; the limit is {self._max_body_bytes}", connection="close")
+            raise Refused(
+                413, f"the body is {int(stated)} bytes long; the limit is {self._max_body_bytes}", connection="close"
+            )
         try:
             async with asyncio.timeout(self._body_seconds):
                 return await self._read(receive)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.records.domain import Domain
-from pipelines.runtime.errors import InputError, PerennialError
+from pipelines.runtime.errors import InputError, PerennialError, StoreError
 from pipelines.runtime.project import Project
 from pipelines.stages.ingest.params import IngestParams
 
@@ -49,7 +49,7 @@ def read_window(project: Project, *, start: date, end: date) -> tuple[pd.DataFra
     """Return the records of the half-open window [start, end) and the verdict of ingest on them.
 
     A closed gate does not stop the caller: live requests are answered whatever their quality, and it is drift's
-    decision that asks whether the feed is broken. Raises PerennialError when the source cannot be read at all.
+    decision that asks whether the feed is broken. When the source cannot be read, raises the error of its class.
     """
     import pandas as pd
 
@@ -64,7 +64,9 @@ def read_window(project: Project, *, start: date, end: date) -> tuple[pd.DataFra
         scratch.mkdir()
         try:
             result = ingest_window(narrowed, records=records, quarantine=quarantine, scratch=scratch)
-        except (PerennialError, OSError) as error:
-            raise PerennialError(f"the window [{start}, {end}) could not be read: {error}") from error
+        except PerennialError as error:
+            raise type(error)(f"the window [{start}, {end}) could not be read: {error}") from error
+        except OSError as error:
+            raise StoreError(f"the window [{start}, {end}) could not be read: {error}") from error
         verdict: dict[str, Any] = json.loads(json.dumps(result.verdict.to_dict()))
         return pd.read_parquet(records), verdict

@@ -123,7 +123,8 @@ def test_a_feed_that_stopped_is_an_alert_and_no_trigger(profile_folder, capsys):
     "words, message",
     [
         (["--start=2025-08-25", "--end=2025-08-25"], "is empty: expected start before end"),
-        (["--start=2025-08-18", "--end=2025-08-26"], "it is not over yet"),
+        (["--start=2025-08-19", "--end=2025-08-26"], "it is not over yet"),
+        (["--start=2025-07-28", "--end=2025-08-25"], "has 28 days"),
     ],
 )
 def test_invalid_windows_are_refused(profile_folder, capsys, words, message):

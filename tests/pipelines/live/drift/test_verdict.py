@@ -1,5 +1,6 @@
 """The verdict on a live week: steady, alert, breach, or undecided, and whether the feed is broken."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from pipelines.live.drift.live import count_live
 from pipelines.live.drift.verdict import make_verdict
 from pipelines.reporting.drift_page import drift_page
+from pipelines.runtime.errors import InputError
 from tests.factories import drift_toy as toy
 
 WEEKS = 6
@@ -51,6 +53,24 @@ def test_a_week_like_the_others_is_steady(profile):
 
 def test_the_same_rows_give_the_same_verdict(profile):
     assert evaluate(profile, live_rows())["digest"] == evaluate(profile, live_rows())["digest"]
+
+
+def test_a_month_is_refused_rather_than_reduced_to_its_last_week(profile):
+    with pytest.raises(InputError, match="28 days"):
+        evaluate(profile, live_rows(), start=END - timedelta(days=28))
+
+
+def test_a_verdict_is_named_by_its_window_its_model_and_its_columns(profile):
+    live = live_rows()
+    verdicts = [
+        evaluate(profile, live),
+        evaluate(profile, live, start=END - timedelta(days=3)),
+        evaluate(profile, live, version=toy.VERSION + 1),
+        evaluate(replace(profile, model_digest="e" * 64), live),  # a version number that another model had before
+        evaluate(replace(profile, columns=profile.columns[1:]), live),
+    ]
+    assert len({verdict["key"] for verdict in verdicts}) == len(verdicts)
+    assert all(verdict["key"].startswith(f"{END}-v") for verdict in verdicts)
 
 
 def shift(frame, late):

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ def test_a_window_is_scored_with_it(project, monkeypatch):
     texts = ["my card was charged twice", "a debt that is not mine", None]
     records = pd.DataFrame({"id": list("abc"), "text": texts, "received_at": received, **dict.fromkeys(features)})
     monkeypatch.setattr(window, "read_window", lambda *_, **__: (records, {"passed": True}))
-    result = score_window(project, start=START, end=END)
+    result = score_window(project, start=START, end=END, now=datetime.now(UTC))
     assert (result["model_version"], result["records"], result["added"]) == (1, 3, 3)
     assert result["overridden"] == {OVERRIDE["stage"]: OVERRIDE["checks"]}
 

@@ -173,9 +173,7 @@ def test_other_methods_paths_and_encodings_are_refused_with_a_4xx(make_set, meth
         ("OPTIONS", "/readyz", 204, "GET, HEAD, OPTIONS"),
     ],
 )
-def test_paths_and_methods_are_answered_as_such_with_or_without_a_token(
-    make_set, header, method, path, status, allow
-):
+def test_paths_and_methods_are_answered_as_such_with_or_without_a_token(make_set, header, method, path, status, allow):
     with TestClient(make_set().app, headers=header) as client:
         answer = client.request(method, path, follow_redirects=False)
     assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
