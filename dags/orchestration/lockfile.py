@@ -98,7 +98,8 @@ def _unchanged(workspace: Path, stage: str, *, project: Project) -> bool:
             check=False,
         )
     with contextlib.suppress(ValueError):
-        return answer.returncode == 0 and not json.loads(answer.stdout)
+        found = json.loads(answer.stdout)
+        return answer.returncode == 0 and all(changes == ["always changed"] for changes in found.values())
     return False
 
 

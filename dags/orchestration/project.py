@@ -49,7 +49,7 @@ class Project:
             tools=Path(given("TOOLS") or root / ".venv" / "bin"),
             dvc_remote=given("DVC_REMOTE") or str(home / "dvc-remote"),
             prefix=prefix,
-            exported={f"{prefix}_HOME": str(home)},
+            exported={f"{prefix}_HOME": str(home), f"{prefix}_ROOT": str(root)},
             distributed=(given("DISTRIBUTED") or "").lower() in {"1", "true", "yes", "on"},
             alert_address=given("ALERT_ADDRESS"),
             schedules_from=datetime.fromisoformat(since) if (since := given("SCHEDULES_FROM")) else None,

@@ -31,11 +31,14 @@ def set_values(
 ) -> None:
     """Change values in params.yaml when the changed file is valid; otherwise nothing is written."""
     from pipelines.runtime.overrides import parse_override, read_overrides, set_parameters
+    from pipelines.runtime.places import absolute_places
     from pipelines.runtime.results import report
 
     changes = read_overrides(file) if file is not None else {}
     changes |= dict(parse_override(text) for text in values or ())
-    report({"changed": set_parameters(Path.cwd(), changes, environment=os.environ, start=start, end=end)})
+    root = Path.cwd()
+    environment = absolute_places(os.environ, root)
+    report({"changed": set_parameters(root, changes, environment=environment, start=start, end=end)})
 
 
 def list_values(
@@ -55,11 +58,13 @@ def list_values(
 def check_values() -> None:
     """Check all of params.yaml and the domain's file, and that the sources that they name exist."""
     from pipelines.runtime.params import PARAMS_FILE, read_yaml
+    from pipelines.runtime.places import absolute_places
     from pipelines.runtime.results import report
     from pipelines.runtime.sections import check_sections
 
-    content = read_yaml(Path.cwd() / PARAMS_FILE)
-    check_sections(content, root=Path.cwd(), environment=os.environ, moved=list(content))
+    root = Path.cwd()
+    content = read_yaml(root / PARAMS_FILE)
+    check_sections(content, root=root, environment=absolute_places(os.environ, root), moved=list(content))
     report({"valid": True, "sections": len(content)})
 
 

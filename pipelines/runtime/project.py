@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipelines.runtime.errors import ParamsError, StoreError
 from pipelines.runtime.params import PARAMS_FILE, Model, Parameters, ResourceParams
+from pipelines.runtime.places import TRACKING, absolute_places
 from pipelines.runtime.store import Store
 
 MODEL_NAME = r"^[A-Za-z0-9_-]+$"  # it becomes the name of a folder
@@ -28,7 +29,9 @@ class Project:
     parameters: Parameters  # params.yaml and the domain's params.yaml, read once
     state: Path  # state root: registry, history, live state, caches; absolute
     tracking_uri: str  # address of the MLflow store
-    environment: Mapping[str, str]  # variables of the process, as they were when the project was opened
+    environment: Mapping[
+        str, str
+    ]  # variables of the process when the project was opened, relative places made absolute
 
     @classmethod
     def open(cls, root: Path | None = None, environment: Mapping[str, str] | None = None) -> Project:
@@ -37,13 +40,13 @@ class Project:
         Raises ParamsError when a parameter file is missing or broken, StoreError when PERENNIAL_HOME is relative.
         """
         root = (root or Path.cwd()).resolve()
-        variables = dict(os.environ if environment is None else environment)
+        variables = absolute_places(os.environ if environment is None else environment, root)
         state = state_root(root, variables)
         return cls(
             root=root,
             parameters=Parameters.read(root),
             state=state,
-            tracking_uri=variables.get("MLFLOW_TRACKING_URI") or f"sqlite:///{state / 'mlflow.db'}",
+            tracking_uri=variables.get(TRACKING) or f"sqlite:///{state / 'mlflow.db'}",
             environment=variables,
         )
 
@@ -66,12 +69,17 @@ class Project:
     def models_folder(self) -> Path | None:
         """Folder of base models (`PERENNIAL_MODELS`), absolute, or None: installed packages, then the hub."""
         given = self.environment.get("PERENNIAL_MODELS")
-        return (self.root / given).resolve() if given else None
+        return Path(given) if given else None
 
     @property
     def data_folder(self) -> Path:
         """Folder at which relative source paths start: `PERENNIAL_DATA`, else the checkout."""
-        return (self.root / self.environment.get("PERENNIAL_DATA", "")).resolve()
+        return Path(self.environment.get("PERENNIAL_DATA") or self.root)
+
+    @property
+    def replays(self) -> bool:
+        """Whether PERENNIAL_REPLAY asks for the recorded input instead of the source."""
+        return self.environment.get("PERENNIAL_REPLAY", "").lower() in {"1", "true", "yes", "on"}
 
     def section(self, name: str, model: type[Model]) -> Model:
         """Return a section of the parameters as its model; ParamsError lists everything that is wrong with it."""

@@ -39,6 +39,8 @@ FIELDS = (
 )
 OLD_FIELDS = ("consumer_consent_provided", "consumer_disputed")  # gone since June 2026
 
+STATED = ("last_updated", "last_indexed")  # what the service reports about its content as a whole
+
 Row = dict[str, Any]
 
 
@@ -72,6 +74,21 @@ class CfpbSource:
         )
         key = hashlib.sha256(address.encode()).hexdigest()[:12]
         return cls(client, params.page_rows, params.attempts, cache / f"{key}-revision-{revision}")
+
+    def fingerprint(self, *, start: date, end: date) -> dict[str, Any]:
+        """Return how many complaints of the window the service announces, and when it last changed, if it states it."""
+        query = {"date_received_min": start.isoformat(), "date_received_max": (end - timedelta(days=1)).isoformat()}
+        query |= {"no_aggs": "true", "no_highlight": "true", "size": "1"}
+        try:
+            page = self.client.get("search", query)
+            total, relation = _total(page)
+        except IncompleteDay as error:
+            raise InputError(f"{self.client.address}: {error}") from None
+        finally:
+            self.client.close()
+        meta = page.get("_meta") or {}
+        stated = {name: str(meta[name]) for name in STATED if meta.get(name) is not None}
+        return {"rows": total, "relation": relation, **stated}
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
         """Yield one chunk per day, or several for a day that is larger than a chunk."""

@@ -48,6 +48,12 @@ class SqlParams(StageParams):
     query: str | None = Field(
         default=None, description="selects the rows of a window by :start and :end, with ORDER BY"
     )
+    version_column: str | None = Field(
+        default=None,
+        min_length=1,
+        description="column of the query that grows with every change: its maximum and the number of rows identify the "
+        "content; null: every row is read to see whether one has changed",
+    )
 
     @field_validator("query")
     @classmethod
@@ -93,7 +99,7 @@ class SourceParams(StageParams):
 
         try:
             if self.source == "files":
-                folder = root / environment.get("PERENNIAL_DATA", "")
+                folder = Path(environment.get("PERENNIAL_DATA") or root)
                 FilesSource(paths=self.files.paths, encoding=self.files.encoding, root=folder).addresses()
             if self.source == "sql":
                 address_of(self.sql.address_variable, environment)

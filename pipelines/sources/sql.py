@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +17,12 @@ import pyarrow as pa
 from pipelines.records.raw import refuse_duplicated_columns, table_of_columns
 from pipelines.runtime.errors import InputError
 from pipelines.sources.chunk import RawChunk
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection
+
+SECRET = re.compile("pass|pwd|secret|token|key|cred|odbc_connect", re.IGNORECASE)  # names of options with secrets
+FINGERPRINT_ROWS = 10_000  # in memory at once
 
 
 @dataclass(frozen=True)
@@ -23,35 +34,93 @@ class SqlSource:
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
         """Yield chunks as the server streams them; times are read in UTC."""
+        from sqlalchemy import text
+
+        with self._connected() as connection:
+            streaming = connection.execution_options(yield_per=chunk_rows)
+            result = streaming.execute(text(self.query), _bounds(start, end))
+            names = list(result.keys())
+            refuse_duplicated_columns(names, file="ingest.sql.query")
+            first = 1
+            for rows in result.partitions():
+                table = table_of_columns(zip(*rows, strict=True), names=names, file="ingest.sql.query", first=first)
+                yield RawChunk("sql", table, np.arange(first, first + table.num_rows))
+                first += table.num_rows
+            if first == 1:
+                empty = pa.table([pa.array([], pa.large_string()) for _ in names], names=names)
+                yield RawChunk("sql", empty, np.arange(0))
+
+    def place(self, root: Path) -> str:
+        """Return the address without its secrets; a file below `root` is named relative to it."""
+        from sqlalchemy import URL
+
+        url = self._url()
+        database = url.database
+        if database and Path(database).is_relative_to(root):
+            database = Path(database).relative_to(root).as_posix()
+        query = {name: value for name, value in url.query.items() if not SECRET.search(name)}
+        made = URL.create(url.drivername, url.username, None, url.host, url.port, database, query)
+        return made.render_as_string()
+
+    def fingerprint(self, *, start: date, end: date, version_column: str | None) -> dict[str, Any]:
+        """Return what identifies the rows of a window: their number and the largest version, else a digest of all."""
+        if version_column is None:
+            rows, digest = 0, hashlib.sha256()
+            for chunk in self.read(start=start, end=end, chunk_rows=FINGERPRINT_ROWS):
+                rows, buffer = rows + chunk.table.num_rows, pa.BufferOutputStream()
+                with pa.ipc.new_stream(buffer, chunk.table.schema) as stream:
+                    stream.write_table(chunk.table)
+                digest.update(buffer.getvalue())
+            return {"rows": rows, "digest": digest.hexdigest()}
+        from sqlalchemy import text
+
+        with self._connected() as connection:
+            column = connection.dialect.identifier_preparer.quote(version_column)
+            inner = self.query.strip().rstrip(";")
+            counted = text(f"SELECT COUNT(*), MAX({column}) FROM ({inner}) source_rows")  # noqa: S608
+            rows, version = connection.execute(counted, _bounds(start, end)).one()
+            return {"rows": int(rows), "version": None if version is None else str(version)}
+
+    def _url(self) -> URL:
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            return make_url(self.address)
+        except (ArgumentError, ValueError) as error:
+            raise InputError(f"the SQL address is not usable: {_without(self.address, error)}") from None
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Yield a connection that reads times in UTC; InputError when there is none, or when a query fails."""
         from sqlalchemy import create_engine, text
         from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
         from sqlalchemy.pool import NullPool
 
+        url = self._url()
+        if url.get_backend_name() in ("sqlite", "duckdb") and url.database and not _exists(url.database):
+            raise InputError(f"the database file {url.database} does not exist")
         try:
-            engine = create_engine(self.address, poolclass=NullPool)
+            engine = create_engine(url, poolclass=NullPool)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise InputError(f"the SQL address is not usable: {_without(self.address, error)}") from None
-        shown = engine.url.render_as_string(hide_password=True)
         try:
             with engine.connect() as connection:
                 if engine.dialect.name == "postgresql":
                     connection.execute(text("SET TIME ZONE 'UTC'"))
-                bounds = {"start": start.isoformat(), "end": end.isoformat()}
-                streaming = connection.execution_options(yield_per=chunk_rows)
-                result = streaming.execute(text(self.query), bounds)
-                names = list(result.keys())
-                refuse_duplicated_columns(names, file="ingest.sql.query")
-                first = 1
-                for rows in result.partitions():
-                    table = table_of_columns(zip(*rows, strict=True), names=names, file="ingest.sql.query", first=first)
-                    yield RawChunk("sql", table, np.arange(first, first + table.num_rows))
-                    first += table.num_rows
-                if first == 1:
-                    empty = pa.table([pa.array([], pa.large_string()) for _ in names], names=names)
-                    yield RawChunk("sql", empty, np.arange(0))
+                yield connection
         except SQLAlchemyError as error:
             cause = _without(self.address, getattr(error, "orig", None) or error)
+            shown = url.render_as_string(hide_password=True)
             raise InputError(f"{shown}: ingest.sql.query failed: {cause}") from None
+
+
+def _bounds(start: date, end: date) -> dict[str, str]:
+    return {"start": start.isoformat(), "end": end.isoformat()}
+
+
+def _exists(database: str) -> bool:
+    return database.startswith((":memory:", "file::memory:")) or Path(database.removeprefix("file:")).exists()
 
 
 def address_of(variable: str, environment: Mapping[str, str]) -> str:

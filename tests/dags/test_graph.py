@@ -69,7 +69,7 @@ def test_retrain_is_one_line_with_two_parallel_training_stages() -> None:
     import runpy
 
     dag = runpy.run_path(str(ROOT / "dags" / "retrain.py"))["prepare"].dag
-    line = ["prepare", "ingest", "dedupe", "split", "label", "bias_gate", "baseline"]
+    line = ["prepare", "source", "ingest", "dedupe", "split", "label", "bias_gate", "baseline"]
     line += ["evaluate", "promote", "approve", "release", "record", "cleanup"]
     edges = set(itertools.pairwise(line))
     edges |= {("bias_gate", "finetune"), ("finetune", "evaluate")}

@@ -32,15 +32,17 @@ def register(app: typer.Typer) -> None:
 def run(start: Start = None, end: End = None, params: Params = None) -> None:
     """Run the main job: pin the champion, `dvc repro`, carry out the decision, show the summary.
 
-    Exit codes: 0 released or kept, 65 a gate is closed or the decision is to refuse, 64 wrong parameters, 1 a stage
-    failed.
+    Exit codes: 0 released or kept, 65 a gate is closed or the decision is to refuse, 64 wrong parameters, 66 the
+    source cannot be reached, 1 a stage failed.
     """
     from pipelines.live.release import job
     from pipelines.live.release.run import run_all
+    from pipelines.runtime.places import absolute_places
     from pipelines.runtime.project import Project
 
-    began = time.monotonic()
-    for line in job.prepare(Path.cwd(), environment=os.environ, params=params, start=start, end=end):
+    began, root = time.monotonic(), Path.cwd()
+    environment = absolute_places(os.environ, root)
+    for line in job.prepare(root, environment=environment, params=params, start=start, end=end):
         logger.info("params.yaml: %s", line)
     raise typer.Exit(run_all(Project.open(), seconds=lambda: time.monotonic() - began))
 

@@ -16,7 +16,7 @@ from pipelines.live.release.pin import pin
 from pipelines.live.release.registry import Registry
 from pipelines.live.release.summary import closed_gates, show_summary
 from pipelines.reporting.pages import write_pages
-from pipelines.runtime.errors import GateClosed, PerennialError
+from pipelines.runtime.errors import GateClosed, InputError, PerennialError
 from pipelines.runtime.params import read_yaml
 from pipelines.runtime.project import Project
 
@@ -35,7 +35,8 @@ def pin_champion(project: Project) -> int | None:
 
 
 def run_all(project: Project, *, seconds: Any) -> int:
-    """Run the main job and return the exit code: 0, 65 for a closed gate, 1 for a failed stage, else the error's.
+    """Run the main job and return the exit code: 0, 65 for a closed gate, 66 for a source that cannot be reached, 1
+    for a failed stage, else the error's.
 
     `seconds()` returns how long the run has taken so far.
     """
@@ -53,6 +54,8 @@ def run_all(project: Project, *, seconds: Any) -> int:
         logger.warning("the pages were not written: %s", error)
     show_summary(project.store, outcome=outcome, seconds=seconds(), stale=stale)
     if outcome is None:
+        if not (project.store.folder / "source" / "fingerprint.json").exists():
+            return InputError.exit_code  # the source could not be reached
         return GateClosed.exit_code if closed_gates(project.store, stale=stale) else 1
     return GateClosed.exit_code if outcome["action"] == "refuse" else exit_code
 
@@ -66,12 +69,18 @@ def reproduce(root: Path) -> int:
 def stale_stages(root: Path) -> set[str]:
     """Return the stages whose outputs do not belong to the present inputs: what a run that stopped did not reach.
 
-    When DVC does not answer, that is every stage: no summary shows the evidence of another run as that of this one.
+    They are those that DVC calls changed, except a stage that it calls nothing but always changed, and all that read
+    them. When DVC does not answer, that is every stage: no summary shows the evidence of another run as that of this.
     """
+    graph = read_yaml(root / "dvc.yaml").get("stages") or {}
     command = [str(Path(sys.executable).with_name("dvc")), "--cd", str(root), "status", "--json"]
     answer = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     try:
-        return set(json.loads(answer.stdout))
+        stale = {name for name, found in json.loads(answer.stdout).items() if found != ["always changed"]}
     except ValueError:
         logger.warning("the state of the stages is unknown: dvc status failed: %s", answer.stderr.strip()[-500:])
-        return set(read_yaml(root / "dvc.yaml").get("stages") or {})
+        return set(graph)
+    for name, stage in graph.items():  # in the order in which they run
+        if any(dep.split("/")[:2] == ["data", above] for dep in stage.get("deps") or () for above in stale):
+            stale.add(name)
+    return stale

@@ -22,7 +22,7 @@ from pipelines.live.release.summary_tables import (
 )
 from pipelines.runtime.store import Store
 
-STAGES = ("ingest", "dedupe", "split", "label", "bias_gate", "baseline", "finetune", "evaluate", "promote")
+STAGES = ("source", "ingest", "dedupe", "split", "label", "bias_gate", "baseline", "finetune", "evaluate", "promote")
 OUTCOMES = {
     "release": ("released", "green"),
     "keep": ("kept: the champion stays", "yellow"),

@@ -10,13 +10,26 @@ from pipelines.live.release.summary import _numbers
 from pipelines.live.release.summary_tables import LastRun
 from pipelines.runtime.store import Store
 
+GRAPH = """
+stages:
+  source: {cmd: a}
+  ingest: {cmd: b, deps: [data/source/fingerprint.json]}
+  label: {cmd: c, deps: [pipelines, data/ingest/records.parquet]}
+"""
+
 
 @pytest.mark.parametrize(
     ("output", "stale"),
-    [("{}", set()), ('{"label": [{"changed deps": {}}]}', {"label"}), ("", {"ingest", "label"})],
+    [
+        ("{}", set()),
+        ('{"label": [{"changed deps": {}}]}', {"label"}),
+        ('{"source": ["always changed"]}', set()),
+        ('{"source": [{"changed outs": {}}, "always changed"]}', {"source", "ingest", "label"}),
+        ("", {"source", "ingest", "label"}),
+    ],
 )
 def test_stale_stages_are_those_that_dvc_names_or_all(tmp_path, monkeypatch, output, stale):
-    (tmp_path / "dvc.yaml").write_text("stages:\n  ingest: {cmd: a}\n  label: {cmd: b}\n")
+    (tmp_path / "dvc.yaml").write_text(GRAPH)
     answer = SimpleNamespace(stdout=output, stderr="ERROR: locked")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
     assert stale_stages(tmp_path) == stale

@@ -1,0 +1,49 @@
+"""Each variable that names a place means the same folder for every command, wherever it runs."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.runtime.places import absolute_address, absolute_places
+
+BASE = Path("/srv/project")
+
+
+@pytest.mark.parametrize(
+    ("address", "absolute"),
+    [
+        ("sqlite:///crm.db", "sqlite:////srv/project/crm.db"),
+        ("sqlite+pysqlite:///data/crm.db?timeout=5", "sqlite+pysqlite:////srv/project/data/crm.db?timeout=5"),
+        ("sqlite:///file:crm.db?mode=ro&uri=true", "sqlite:///file:/srv/project/crm.db?mode=ro&uri=true"),
+        ("duckdb:///crm.duckdb", "duckdb:////srv/project/crm.duckdb"),
+        *((kept, kept) for kept in ("sqlite:////abs/crm.db", "sqlite:///:memory:", "sqlite://", "sqlite:///")),
+        *((kept, kept) for kept in ("sqlite:///file:/abs/crm.db", "sqlite:///file::memory:?uri=true")),
+        *((kept, kept) for kept in ("postgresql://me:secret@host/db", "sqlite", "", "see sqlite:///crm.db")),
+    ],
+)
+def test_the_file_of_a_database_is_absolute(address, absolute):
+    assert absolute_address(address, BASE) == absolute
+
+
+@pytest.mark.parametrize(
+    ("given", "absolute"),
+    [
+        ("mlruns", "/srv/project/mlruns"),
+        ("./mlruns", "/srv/project/mlruns"),
+        ("file:mlruns", "/srv/project/mlruns"),
+        ("sqlite:///mlflow.db", "sqlite:////srv/project/mlflow.db"),
+        *((kept, kept) for kept in ("http://host:5000", "file:///abs/mlruns", "/abs/mlruns", "databricks")),
+    ],
+)
+def test_the_registry_is_absolute(given, absolute):
+    assert absolute_places({"MLFLOW_TRACKING_URI": given}, BASE)["MLFLOW_TRACKING_URI"] == absolute
+
+
+@pytest.mark.parametrize("name", ["PERENNIAL_DATA", "PERENNIAL_MODELS"])
+def test_folders_start_at_the_project_also_in_a_workspace_of_a_run(name):
+    assert absolute_places({name: "feeds"}, BASE)[name] == "/srv/project/feeds"
+    workspace = {name: "feeds", "PERENNIAL_ROOT": str(BASE), "CRM": "sqlite:///crm.db"}
+    found = absolute_places(workspace, Path("/var/runs/7"))
+    assert (found[name], found["CRM"]) == ("/srv/project/feeds", "sqlite:////srv/project/crm.db")
+    assert absolute_places({name: ""}, BASE)[name] == ""
+    assert absolute_places(found, Path("/elsewhere")) == found
