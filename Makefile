@@ -4,9 +4,16 @@
 .PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify serve score score-export mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics clean drift drift-replay loop
 
 SHELL := /bin/bash
-export PERENNIAL_HOME ?= $(abspath .perennial)
+# The place that `python -m pipelines` finds too, also in a worktree.
+ifeq ($(PERENNIAL_HOME),)
+PERENNIAL_HOME := $(shell python3 scripts/state_root.py)
+endif
+export PERENNIAL_HOME
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+# Text is UTF-8 whatever the locale; no module and no repository of the shell that calls make takes the place of ours.
+export PYTHONUTF8 := 1
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 PY := .venv/bin/python
 AIRFLOW_PY := .venv-airflow/bin/python
 # `make test` leaves out minutes-long runs, image builds and servers that are not installed everywhere: `make test-all`.
@@ -18,7 +25,7 @@ given = $(if $(filter command,$(firstword $(origin $(1)))),"$$$(1)",$(2))
 PYTEST := -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-20s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' Makefile | awk -F':.*?## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 setup: setup-pipeline setup-orchestrator ## Set up both environments, the DVC folders and the pinned champion
 setup-pipeline:

@@ -1,11 +1,12 @@
 """The program `dvc` of the pipeline environment: DVC, with files that survive a kill.
 
-`scripts/setup.sh` installs this file as `.venv/bin/dvc`. It changes DVC in this process only, in three ways:
+`.venv/bin/dvc`, which `scripts/setup.sh` installs, runs this file. It changes DVC in this process only, in four ways:
 
 1. `dvc.lock` and `.dvc/tmp/rwlock` are written next to their place, synced and renamed. DVC empties them first and then
    writes: a kill in between leaves half a file, which every later command refuses.
 2. A zombie, and a process id that now belongs to another program, hold no lock. DVC waits for both.
 3. `python` in a stage's command is the Python of this environment, whether or not the environment was activated.
+4. What DVC remembers about files is in `.dvc/tmp/site/`, not in `/var/tmp/dvc/`, which all users of a machine share.
 
 Reasons and alternatives: docs/decisions/0012-dvc-lock-is-written-whole.md.
 """
@@ -73,12 +74,12 @@ class Processes:
 
 def install() -> None:
     """Change DVC in this process; AttributeError when another version of DVC lacks one of the functions."""
-    from dvc import rwlock
+    from dvc import dirs, rwlock
     from dvc.fs import localfs
     from dvc.stage import run
     from dvc.utils.serialize import _common, _json, _toml, _yaml
 
-    dump, edit, fix = _common._dump_data, rwlock._edit_rwlock, run.fix_env
+    dump, edit, fix, site = _common._dump_data, rwlock._edit_rwlock, run.fix_env, dirs.site_cache_dir
     bin_folder = str(Path(sys.executable).parent)  # not resolved: that of the environment
 
     def dump_data(path: Any, data: Any, dumper: Any, fs: Any = None, **options: Any) -> None:
@@ -89,11 +90,21 @@ def install() -> None:
         fixed: dict[str, str] = fix(env)
         return {**fixed, "PATH": os.pathsep.join(filter(None, [bin_folder, fixed.get("PATH") or os.defpath]))}
 
+    def site_cache_dir(chosen: str | None = None) -> str:
+        here = Path.cwd()
+        repository = next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), None)
+        if chosen or repository is None or "DVC_SITE_CACHE_DIR" in os.environ:
+            return str(site(chosen))
+        folder = repository / ".dvc" / "tmp" / "site"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return str(folder)
+
     for module in (_common, _json, _toml, _yaml):
         module._dump_data = dump_data
     rwlock._edit_rwlock = lambda lock_dir, fs, hardlink: edit(lock_dir, WholeFiles(fs), hardlink)
     rwlock.psutil = Processes(rwlock.psutil)
     run.fix_env = fix_env
+    dirs.site_cache_dir = site_cache_dir
 
 
 def main() -> int:

@@ -12,6 +12,13 @@ case "$what" in
   pipeline|orchestrator|all) ;;
   *) echo "set-up: unknown part '$what': expected pipeline, orchestrator or all" >&2; exit 2 ;;
 esac
+# What cannot work is refused before minutes of installing. An image has no dvc.yaml yet.
+case "$PWD" in *:*|*$'\n'*) echo "set-up: $PWD: a folder name with a colon or a line break cannot be in PATH: rename it" >&2; exit 66 ;; esac
+if [ -f dvc.yaml ] && ! reason="$(git cat-file -e HEAD:./dvc.yaml 2>&1)"; then
+  echo "set-up: $PWD: Git has no commit of this folder ($reason). Clone the repository, or start a history here:" >&2
+  echo "  git init && git add --all && git commit --message 'As downloaded'" >&2
+  exit 66
+fi
 py="$(cat .python-version)"
 
 digest() { cat "$@" | python3 -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])'; }
@@ -30,11 +37,13 @@ build_pipeline() {
     torch_args=(--torch-backend "${TORCH_BACKEND:-auto}")
   fi
   echo "set-up: .venv (pipeline) from requirements/pipeline.txt"
-  [ -x .venv/bin/python ] || uv venv --quiet --python "$py" .venv
+  [ -x .venv/bin/python ] || uv venv --quiet --relocatable --python "$py" .venv
   uv pip install --quiet --python .venv/bin/python --compile-bytecode ${torch_args[@]+"${torch_args[@]}"} \
     -r requirements/pipeline.txt -r requirements/torch.txt
   # A kill at any moment must not leave half a dvc.lock: docs/decisions/0012-dvc-lock-is-written-whole.md.
-  { echo "#!$PWD/.venv/bin/python"; cat scripts/dvc_whole_files.py; } > .venv/bin/dvc.partial
+  mkdir -p .venv/share && cp scripts/dvc_whole_files.py .venv/share/dvc_whole_files.py
+  # Found from where it is: a `#!` line holds no space and no long path, and does not move along.
+  printf '%s\n' '#!/bin/sh' 'exec "${0%/*}/python" "${0%/*}/../share/dvc_whole_files.py" "$@"' > .venv/bin/dvc.partial
   chmod +x .venv/bin/dvc.partial && mv .venv/bin/dvc.partial .venv/bin/dvc
   rm -f .venv/lib/python*/site-packages/dvc_whole_files.{py,pth}
   .venv/bin/python scripts/dvc_plots_page.py .venv/share/dvc-plots.html
@@ -48,12 +57,13 @@ build_orchestrator() {
   ready .venv-airflow "$want" && return
   . scripts/uv.sh
   echo "set-up: .venv-airflow (orchestrator) from requirements/orchestrator.txt"
-  [ -x .venv-airflow/bin/python ] || uv venv --quiet --python "$py" .venv-airflow
+  [ -x .venv-airflow/bin/python ] || uv venv --quiet --relocatable --python "$py" .venv-airflow
   uv pip install --quiet --python .venv-airflow/bin/python --compile-bytecode -r requirements/orchestrator.txt
-  # The triggerer does not look in the dags folder: the orchestration package is made importable for every component.
+  # The triggerer does not look in the dags folder: the orchestration package is made importable for every component,
+  # from next to the environment, wherever that is moved or linked.
   .venv-airflow/bin/python - <<'PY'
 import pathlib, sysconfig
-pathlib.Path(sysconfig.get_path("purelib"), "perennial_dags.pth").write_text(str(pathlib.Path("dags").resolve()) + "\n")
+pathlib.Path(sysconfig.get_path("purelib"), "perennial_dags.pth").write_text("../../../../dags\n")
 PY
   uv pip check --quiet --python .venv-airflow/bin/python
   echo "set-up: airflow $(.venv-airflow/bin/python -c 'from importlib.metadata import version; print(version("apache-airflow"))')"

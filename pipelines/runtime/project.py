@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipelines.runtime.errors import ParamsError, StoreError
+from pipelines.runtime.errors import ParamsError
 from pipelines.runtime.params import PARAMS_FILE, Model, Parameters, ResourceParams
-from pipelines.runtime.places import TRACKING, absolute_places
+from pipelines.runtime.places import TRACKING, absolute_places, sqlite_address
+from pipelines.runtime.state_root import state_root
 from pipelines.runtime.store import Store
 
 MODEL_NAME = r"^[A-Za-z0-9_-]+$"  # it becomes the name of a folder
@@ -46,7 +46,7 @@ class Project:
             root=root,
             parameters=Parameters.read(root),
             state=state,
-            tracking_uri=variables.get(TRACKING) or f"sqlite:///{state / 'mlflow.db'}",
+            tracking_uri=variables.get(TRACKING) or sqlite_address(state / "mlflow.db"),
             environment=variables,
         )
 
@@ -96,19 +96,3 @@ class Project:
                 f"{PARAMS_FILE}: invalid release.model_name = {name!r}: expected letters, digits, '_' and '-'"
             )
         return name
-
-
-def state_root(root: Path, environment: Mapping[str, str]) -> Path:
-    """Return `PERENNIAL_HOME` (absolute), else `.perennial/` of the main checkout, also from one of its worktrees.
-
-    Raises StoreError when PERENNIAL_HOME is relative.
-    """
-    value = environment.get("PERENNIAL_HOME")
-    if value:
-        folder = Path(value)
-        if not folder.is_absolute():
-            raise StoreError(f"invalid PERENNIAL_HOME = {value!r}: expected an absolute path")
-        return folder
-    command = ["git", "-C", str(root), "rev-parse", "--path-format=absolute", "--git-common-dir"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    return (Path(answer.stdout.strip()).parent if answer.returncode == 0 else root) / ".perennial"

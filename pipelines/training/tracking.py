@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pipelines.runtime.places import sqlite_file
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -65,7 +67,7 @@ class MlflowTracking:
             from mlflow import MlflowClient
             from mlflow.entities import Metric, Param
 
-            client = MlflowClient(tracking_uri=uri)
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             found = client.get_experiment_by_name("training")
             experiment = found.experiment_id if found else client.create_experiment("training")
             run_id = client.create_run(experiment, run_name=run_name).info.run_id
@@ -85,7 +87,7 @@ def tracked(project: Project, stage: str, params: BaseModel) -> Iterator[Tracker
     if project.environment.get(SWITCH) == "off":
         yield NoTracking()
         return
-    if project.tracking_uri.startswith("sqlite:"):  # the default store is a file there
+    if sqlite_file(project.tracking_uri):  # the default store is a file there
         project.state.mkdir(parents=True, exist_ok=True)
     tracking = MlflowTracking(stage, params.model_dump(), uri=project.tracking_uri)
     try:

@@ -11,6 +11,7 @@ from pipelines.live.loop.params import Plan
 from pipelines.runtime.errors import InputError, PerennialError
 from pipelines.runtime.overrides import edit_file, set_parameters
 from pipelines.runtime.params import PARAMS_FILE, Parameters
+from pipelines.runtime.programs import git
 
 AUTHOR = ("-c", "user.name=perennial loop", "-c", "user.email=loop@localhost")
 
@@ -62,14 +63,13 @@ def checkout_environment(variables: Mapping[str, str], *, state: Path) -> dict[s
 
 
 def _files(source: Path) -> list[str]:
-    command = ["git", "-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    answer = subprocess.run(command, capture_output=True, check=False)
+    answer = git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if answer.returncode:
         raise InputError(f"{source} is not a Git checkout: run the loop in a clone, it copies what Git tracks")
-    return sorted(set(os.fsdecode(answer.stdout).split("\0")) - {""})
+    return sorted(set(answer.stdout.split("\0")) - {""})
 
 
 def _git(folder: Path, *words: str) -> None:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
+    done = git(folder, *words)
     if done.returncode:
         raise PerennialError(f"git {words[0]} failed in {folder}: {done.stderr.strip()}")

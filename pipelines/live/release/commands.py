@@ -122,12 +122,13 @@ def mlflow(port: Port = 5000) -> None:
     import os
     import sys
 
+    from pipelines.live.release.registry import Registry
     from pipelines.runtime.project import Project
 
     require_free("127.0.0.1", port=port)
     project = Project.open()
-    artifacts = project.state / "artifacts"
-    artifacts.mkdir(parents=True, exist_ok=True)
+    registry = Registry.open(project)
+    registry.relocate()
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", project.tracking_uri]
-    command += ["--default-artifact-root", artifacts.as_uri(), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--default-artifact-root", registry.artifacts.as_uri(), "--host", "127.0.0.1", "--port", str(port)]
     os.execv(command[0], command)  # noqa: S606  an argument list, no shell

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from pipelines.gates.status import override_file
 from pipelines.reporting.pages import PAGES, render_page
 from pipelines.runtime.champion import read_champion
 from pipelines.runtime.errors import InputError
+from pipelines.runtime.programs import git
 from pipelines.runtime.project import Project
 from pipelines.runtime.store import Store, file_digest, folder_digest, to_json
 
@@ -57,16 +57,11 @@ def build_package(target: Path, project: Project, *, decision: dict[str, Any], s
 
 
 def git_commit(root: Path) -> str | None:
-    """Return the commit of the checkout, with `+` when tracked files differ from it; None outside Git."""
-
-    def ask(*words: str) -> str | None:
-        answer = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
-        return answer.stdout.strip() if answer.returncode == 0 else None
-
-    commit = ask("rev-parse", "HEAD")
-    if not commit:
+    """Return the commit of the checkout, with `+` when tracked files differ from it; None where Git has none."""
+    commit = git(root, "rev-parse", "HEAD").stdout.strip()
+    if not commit or git(root, "cat-file", "-e", "HEAD:./dvc.yaml").returncode:
         return None
-    return commit + ("+" if ask("status", "--porcelain", "--untracked-files=no") else "")
+    return commit + ("+" if git(root, "status", "--porcelain", "--untracked-files=no").stdout.strip() else "")
 
 
 def _add_encoder(model: Path, *, models_folder: Path | None) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from pipelines.live.release.package import read_manifest
 from pipelines.live.release.registry import CHAMPION, DIGEST_TAG, Registry
 from pipelines.runtime.champion import CHAMPION_FILE, CHAMPION_FOLDER, PARTS
+from pipelines.runtime.errors import PerennialError
+from pipelines.runtime.programs import dvc, require_history
 from pipelines.runtime.state import write_atomic
 from pipelines.runtime.store import file_digest, folder_digest, to_json
 
@@ -84,5 +84,6 @@ def _track(root: Path) -> None:
     """Add `data/champion/` to DVC, so that a replay elsewhere has it without the registry."""
     if not (root / ".dvc").is_dir():
         return
-    command = [str(Path(sys.executable).with_name("dvc")), "--cd", str(root), "add", "--quiet", str(CHAMPION_FOLDER)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    if dvc(root, "add", "--quiet", str(CHAMPION_FOLDER)).returncode:
+        require_history(root)
+        raise PerennialError(f"`dvc add {CHAMPION_FOLDER}` failed in {root}: its message is above")

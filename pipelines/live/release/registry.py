@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
+import sqlite3
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from urllib.request import url2pathname
 
 from pipelines.live.release.history import user_name
 from pipelines.runtime.errors import InputError, PerennialError
+from pipelines.runtime.places import sqlite_file
 from pipelines.runtime.project import Project
 from pipelines.runtime.store import file_digest
 
@@ -24,6 +27,13 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 DIGEST_TAG, FILES_TAG, CANARY_TAG = "candidate_digest", "files_digest", "canary"
 EXPERIMENT = "perennial-releases"
 MANIFEST = "manifest.json"
+# Where MLflow's database keeps absolute addresses of artifacts.
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 class Registry:
@@ -38,7 +48,9 @@ class Registry:
         self.state = state
         self.uri = tracking_uri
         self.actor = actor or user_name()
-        if tracking_uri.startswith("sqlite:"):
+        self.artifacts = state / "artifacts"
+        self.file = sqlite_file(tracking_uri)
+        if self.file is not None:
             state.mkdir(parents=True, exist_ok=True)
         self.client: MlflowClient = connect(tracking_uri)
 
@@ -130,9 +142,8 @@ class Registry:
 
         try:
             source = self.client.get_model_version(self.model_name, str(version)).source or ""
-            parsed = urlparse(source)
-            if parsed.scheme == "file":
-                folder = Path(url2pathname(parsed.path))
+            if urlparse(source).scheme == "file":
+                folder = self._local(Path(url2pathname(urlparse(source).path)))
             else:
                 target = self.state / "downloads" / f"{self.model_name}-{version}"
                 target.mkdir(parents=True, exist_ok=True)
@@ -140,18 +151,53 @@ class Registry:
         except (MlflowException, OSError) as error:
             raise InputError(f"version {version} of {self.model_name} cannot be fetched: {error}") from error
         if not folder.is_dir():
-            raise InputError(f"version {version} of {self.model_name}: its artifacts are missing ({folder})")
+            raise InputError(
+                f"version {version} of {self.model_name}: its artifacts are missing ({folder}; registered as {source}): "
+                f"copy them there, or move the state root as a whole, with its folder {self.artifacts.name}/"
+            )
         return folder
 
+    @property
+    def _is_own(self) -> bool:
+        """Whether the store is that of the state root; another may be shared with other state roots."""
+        return self.file is not None and self.file.resolve().parent == self.state.resolve()
+
+    def _local(self, folder: Path) -> Path:
+        """Return where the artifacts of a run are now: MLflow keeps the absolute path of the day they were written.
+
+        In the state root's own store that is below its `artifacts/`, wherever the state root was moved or copied to.
+        """
+        *_, parent, run, kind, name = ("", "", "", "", *folder.parts)
+        here = self.artifacts / run / kind / name
+        return here if parent == self.artifacts.name and (self._is_own or here.is_dir()) else folder
+
+    def relocate(self) -> None:
+        """Change the addresses in the state root's own store to where the artifacts are, after a move or a copy.
+
+        Readers find artifacts without it (`model_folder`); MLflow's pages, and what MLflow writes next, do not.
+        """
+        found = self.client.get_experiment_by_name(EXPERIMENT)
+        if found is None or not self._is_own:
+            return
+        old, new = found.artifact_location, self.artifacts.as_uri()
+        if old == new or Path(urlparse(old).path).name != self.artifacts.name:  # or a place that someone chose
+            return
+        with contextlib.closing(sqlite3.connect(str(self.file))) as store, store:
+            for table, column in ADDRESSES:
+                store.execute(
+                    f"update {table} set {column} = ? || substr({column}, ?) where substr({column} || '/', 1, ?) = ?",  # noqa: S608  constants
+                    (new, len(old) + 1, len(old) + 1, f"{old}/"),
+                )
+
     def _experiment(self) -> str:
+        self.relocate()
         found = self.client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
             return str(found.experiment_id)
-        if self.uri.startswith("sqlite:"):
-            folder = self.state / "artifacts"
-            folder.mkdir(parents=True, exist_ok=True)
-            return str(self.client.create_experiment(EXPERIMENT, artifact_location=folder.as_uri()))
-        return str(self.client.create_experiment(EXPERIMENT))
+        if self.file is None:
+            return str(self.client.create_experiment(EXPERIMENT))
+        self.artifacts.mkdir(parents=True, exist_ok=True)
+        return str(self.client.create_experiment(EXPERIMENT, artifact_location=self.artifacts.as_uri()))
 
 
 def connect(uri: str) -> MlflowClient:
@@ -170,7 +216,7 @@ def connect(uri: str) -> MlflowClient:
 
     try:
         mlflow.set_tracking_uri(uri)
-        client = MlflowClient(uri)
+        client = MlflowClient(uri, registry_uri=uri)
         client.search_registered_models(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         message = without_credentials(str(error).splitlines()[0], uri=uri)[:200]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from pipelines.live.release.summary import closed_gates, show_summary
 from pipelines.reporting.pages import write_pages
 from pipelines.runtime.errors import GateClosed, InputError, PerennialError
 from pipelines.runtime.params import read_yaml
+from pipelines.runtime.programs import dvc
 from pipelines.runtime.project import Project
 
 logger = logging.getLogger(__name__)
@@ -62,8 +61,7 @@ def run_all(project: Project, *, seconds: Any) -> int:
 
 def reproduce(root: Path) -> int:
     """Run `dvc repro` in a checkout, its output shown as it comes, and return its exit code."""
-    command = [str(Path(sys.executable).with_name("dvc")), "--cd", str(root), "repro"]
-    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+    return dvc(root, "repro").returncode
 
 
 def stale_stages(root: Path) -> set[str]:
@@ -73,8 +71,7 @@ def stale_stages(root: Path) -> set[str]:
     them. When DVC does not answer, that is every stage: no summary shows the evidence of another run as that of this.
     """
     graph = read_yaml(root / "dvc.yaml").get("stages") or {}
-    command = [str(Path(sys.executable).with_name("dvc")), "--cd", str(root), "status", "--json"]
-    answer = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    answer = dvc(root, "status", "--json", capture_output=True)
     try:
         stale = {name for name, found in json.loads(answer.stdout).items() if found != ["always changed"]}
     except ValueError:

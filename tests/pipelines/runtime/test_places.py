@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runtime.places import absolute_address, absolute_places
+from pipelines.runtime.places import absolute_address, absolute_places, sqlite_address, sqlite_file
 
 BASE = Path("/srv/project")
 
@@ -47,3 +47,24 @@ def test_folders_start_at_the_project_also_in_a_workspace_of_a_run(name):
     assert (found[name], found["CRM"]) == ("/srv/project/feeds", "sqlite:////srv/project/crm.db")
     assert absolute_places({name: ""}, BASE)[name] == ""
     assert absolute_places(found, Path("/elsewhere")) == found
+
+
+NAMES = ["Büro", "c# samples", "a, b", "what?", "50% done", "%41", "名前", "it's", "[x]", "a&b", "$HOME", 'q"q', "k=v"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_sqlite_address_means_one_file_to_sqlalchemy_and_here(tmp_path, name):
+    from sqlalchemy import create_engine, text
+
+    file = tmp_path / name / "mlflow.db"
+    file.parent.mkdir()
+    engine = create_engine(sqlite_address(file))
+    with engine.begin() as connection:
+        connection.execute(text("create table t (a int)"))
+    engine.dispose()
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.db")] == [file.relative_to(tmp_path)]
+    assert sqlite_file(sqlite_address(file)) == file
+    relative = create_engine(absolute_address("sqlite:///mlflow.db", file.parent))
+    with relative.begin() as connection:
+        assert connection.execute(text("select count(*) from t")).scalar() == 0
+    relative.dispose()

@@ -24,8 +24,11 @@ def git(folder: Path, *words: str) -> str:
 @pytest.mark.slow
 def test_a_checkout_holds_the_working_tree_and_leaves_the_original_alone(tmp_path):
     source, target, state = tmp_path / "source", tmp_path / "loop" / "checkout", tmp_path / "loop" / "home"
-    scripts = ("scripts/prepare_checkout.sh", "scripts/hide_run_files.sh")
-    for name in ("params.yaml", *scripts, "pipelines/domains/complaints/params.yaml"):
+    scripts = [
+        f"scripts/{name}" for name in ("prepare_checkout.sh", "hide_run_files.sh", "dvc_places.py", "state_root.py")
+    ]
+    modules = [f"pipelines/runtime/{name}.py" for name in ("state_root", "errors")]
+    for name in ("params.yaml", *scripts, *modules, "pipelines/domains/complaints/params.yaml"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, source / name)
     (source / ".dvc").mkdir()
