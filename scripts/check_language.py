@@ -22,7 +22,7 @@ SUFFIXES = {".py", ".md", ".yaml", ".yml", ".j2", ".html", ".css", ".sh", ".toml
 NAMES = {"Makefile", "run"}
 SKIPPED = ("scripts/check_language.py", "tests/contract/test_language.py", "requirements/*")
 # Strings of these files are simulated or real texts of people; their comments, docstrings and names are checked.
-DATA_FILES = ("*/simulator.py", "*/labeling_functions.py", "*/behaviors.py", "tests/*", "benchmarks/texts.py")
+DATA_FILES = ("*/simulator*", "*/labeling_functions.py", "*/behaviors.py", "tests/*", "benchmarks/texts.py")
 
 UNIT = "(?:day|week|month|year|stage|column|record|row|page|request|domain|file|run|class|label|function|task|text)"
 PLURAL = "(?:rows|records|texts|lines|bytes|hours|minutes|seconds|complaints|requests|weeks|days|columns|tasks|bins)"

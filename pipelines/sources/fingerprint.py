@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines.runtime.errors import InputError
+from pipelines.runtime.imports import imported
 from pipelines.runtime.project import Project
 from pipelines.runtime.state import write_atomic
 from pipelines.runtime.store import file_digest, to_json
@@ -151,17 +153,39 @@ def _remote(system: Any, address: str) -> dict[str, Any]:
 
 
 def _simulator_digest(project: Project) -> str:
-    """Return a digest of the parameters, the seed and every file of the domain whose name begins with `simulator`."""
-    folder, digest = project.domain_folder, hashlib.sha256()
-    found = [path for start in folder.glob("simulator*") for path in (start, *start.rglob("*")) if path.is_file()]
+    """Return a digest of the parameters, the seed and every file of the simulator."""
+    found, digest = _simulator_files(project.domain_folder, root=project.root), hashlib.sha256()
     if not found:
-        raise InputError(f"domain {folder}: simulator.py is missing")
-    for file in sorted(set(found)):
-        if "__pycache__" not in file.parts:
-            digest.update(f"{file.relative_to(folder).as_posix()} {file_digest(file)}\n".encode())
+        raise InputError(f"domain {project.domain_folder}: simulator.py is missing")
+    for file in sorted(found):
+        digest.update(f"{os.path.relpath(file, project.root)} {file_digest(file)}\n".encode())
     values = {"seed": project.resources.seed, "parameters": project.parameters.section("simulator")}
     digest.update(json.dumps(values, sort_keys=True, default=str).encode())
     return digest.hexdigest()
+
+
+def _simulator_files(folder: Path, *, root: Path) -> set[Path]:
+    """Return the domain's files and folders whose names begin with `simulator`, and the modules of domains they import.
+
+    The libraries that they import are dependencies in dvc.yaml already.
+    """
+    found: set[Path] = set()
+    waiting = _named_simulator(folder)
+    while waiting:
+        file = waiting.pop()
+        found.add(file)
+        if file.suffix != ".py" or not file.is_relative_to(root):
+            continue
+        for name in imported(file, root=root):
+            module, library = root.joinpath(*name.split(".")).with_suffix(".py"), name.split(".")[:2]
+            if module.is_file() and module not in found and (library[0] != "pipelines" or library[1] == "domains"):
+                waiting |= {module} | (_named_simulator(module.parent) - found)
+    return found
+
+
+def _named_simulator(folder: Path) -> set[Path]:
+    files = {path for start in folder.glob("simulator*") for path in (start, *start.rglob("*")) if path.is_file()}
+    return {file for file in files if "__pycache__" not in file.parts}
 
 
 def _without_secrets(address: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.domains.complaints.behaviors import WORDINGS
-from pipelines.domains.complaints.simulator import KEY_TERMS
+from pipelines.domains.complaints.simulator_text import KEY_TERMS
 from pipelines.records.behaviors import Behavior, directional, invariance, invariant_pairs, minimum_functionality
 from pipelines.records.domain import Domain
 

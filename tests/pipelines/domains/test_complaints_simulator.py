@@ -11,19 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.domains.complaints.schema import SCHEMA, RawSchema, normalize, to_records
-from pipelines.domains.complaints.simulator import (
-    COLUMNS,
+from pipelines.domains.complaints.simulator import COLUMNS, NARRATIVE, duplicate_pairs, stream
+from pipelines.domains.complaints.simulator_text import (
     GENERIC,
     KEY_TERMS,
     LETTER,
-    NARRATIVE,
     NEW_GENERIC,
     OPENINGS,
     PHRASES,
     SENTENCES,
-    duplicate_pairs,
     jaccard,
-    stream,
 )
 from pipelines.records.phrases import parse
 from pipelines.runtime.errors import ParamsError

@@ -54,7 +54,7 @@ def test_odd_texts_make_no_function_fail(folder: str) -> None:
 @pytest.mark.parametrize(("group", "least"), [("older_american", 0.5), ("servicemember", 0.5)])
 def test_the_words_of_protected_groups_are_known(group: str, least: float) -> None:
     """Of the key terms that a group uses, the shipped functions know nearly all and the biased ones few."""
-    from pipelines.domains.complaints.simulator import KEY_TERMS
+    from pipelines.domains.complaints.simulator_text import KEY_TERMS
 
     terms = [term for wordings in KEY_TERMS.values() for term in wordings[group]]  # type: ignore[index]
 

@@ -196,8 +196,12 @@ def test_the_simulator_is_identified_by_its_files_seed_and_parameters(checkout):
     checkout.params["simulator"] = {"rows": 1}
     checkout.set()
     found.append(identify(checkout)["digest"])
+    (domain / "simulator.py").write_text("from .words import WORDS\n")
+    found.append(identify(checkout)["digest"])
+    (domain / "words.py").write_text("WORDS = 1\n")
+    found.append(identify(checkout)["digest"])
     (domain / "labeling_functions.py").write_text("# of no interest\n")
-    assert len(set(found)) == 4
+    assert len(set(found)) == 6
     assert identify(checkout)["digest"] == found[-1]
 
 
