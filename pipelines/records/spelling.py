@@ -112,7 +112,7 @@ def _spell(value: Any) -> str | None:
     return _spell_time(value)
 
 
-def _spell_number(value: float | np.floating | Decimal) -> str | None:
+def _spell_number(value: Any) -> str | None:
     if pd.isna(value):
         return None
     if value in (np.inf, -np.inf):

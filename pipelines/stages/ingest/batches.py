@@ -15,6 +15,7 @@ from pipelines.records.domain import Domain
 from pipelines.records.validation import Origin
 from pipelines.sources.chunk import CHUNK_BYTES, RawChunk, UnreadableRow
 from pipelines.stages.ingest.quarantine import in_order, rejected_rows, rows_without_text, unreadable_rows
+from pipelines.stages.ingest.versions import VersionColumn
 
 BEFORE, AFTER, WITHOUT_TEXT = "before_window", "after_window", "without_text"
 
@@ -33,7 +34,8 @@ class RowOutcomes:
     """What became of the rows of one batch."""
 
     records: pd.DataFrame  # accepted, canonical
-    origin: pd.DataFrame  # file and row of each of them
+    origin: pd.DataFrame  # file, row, place in the batch and version of each of them
+    withheld: pd.DataFrame  # id, place and version of valid rows outside the window or without text
     lost: pd.DataFrame  # rows for quarantine
     counts: dict[str, int] = field(default_factory=dict)
     redactions: dict[str, int] = field(default_factory=dict)
@@ -57,7 +59,14 @@ def batches(chunks: Iterable[RawChunk], *, chunk_rows: int) -> Iterator[Batch]:
 
 
 def convert_batch(
-    batch: Batch, *, domain: Domain, start: date, end: date, max_text_chars: int, keep_without_text: bool
+    batch: Batch,
+    *,
+    domain: Domain,
+    start: date,
+    end: date,
+    max_text_chars: int,
+    keep_without_text: bool,
+    versions: VersionColumn | None = None,
 ) -> RowOutcomes:
     """Give each row of a batch exactly one outcome: accepted, rejected, without text, or outside the window."""
     since, until = (pd.Timestamp(day, tz="UTC") for day in (start, end))
@@ -76,7 +85,7 @@ def convert_batch(
         batch.table, domain=domain, origin=batch.origin, max_text_chars=max_text_chars, outcomes=outcomes
     )
     files, rows = batch.origin.files, batch.origin.rows
-    left_out, accepted = converted.left_out, converted.records
+    left_out, accepted, places = converted.left_out, converted.records, converted.places
     textless = left_out[left_out["outcome"] == WITHOUT_TEXT]
     lost = pd.concat(
         [
@@ -87,10 +96,13 @@ def convert_batch(
     )
     late = accepted["gold_at"] > until
     accepted[["gold", "gold_at"]] = accepted[["gold", "gold_at"]].mask(late)
+    order = np.zeros(batch.table.num_rows, dtype=np.int64) if versions is None else versions.of(batch)
+    others = left_out.index[left_out["outcome"] != REJECTED].to_numpy(dtype=np.int64)
     n_outcome = {name: int((left_out["outcome"] == name).sum()) for name in (BEFORE, AFTER)}
     return RowOutcomes(
         records=accepted,
-        origin=pd.DataFrame({"file": files[converted.places], "row": rows[converted.places]}),
+        origin=pd.DataFrame({"file": files[places], "row": rows[places], "place": places, "version": order[places]}),
+        withheld=pd.DataFrame({"id": left_out.loc[others, "id"], "place": others, "version": order[others]}),
         lost=in_order(lost, files=files),
         counts={
             "read": batch.table.num_rows + len(batch.unreadable),

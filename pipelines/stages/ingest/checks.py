@@ -48,6 +48,19 @@ def check_rejected(rejected: int, *, rows: int, limit: float) -> Check:
     )
 
 
+def check_reused(reused: int, *, rows: int, limit: float) -> Check:
+    """Check the share of rows that share only their id with the record that replaced them: ids that are used again."""
+    return Check.at_most(
+        "reused_ids",
+        reused / rows if rows else None,
+        limit=limit,
+        rows=rows,
+        min_rows=1,
+        required=False,
+        sentence=f"{reused} of {rows} rows have the id of a later row with another time and another text",
+    )
+
+
 def check_rows(rows: int, *, limit: int, start: date, end: date, outside: int) -> Check:
     """Check that there are enough rows."""
     elsewhere = f"; {outside} more are dated outside it" if outside else ""

@@ -17,6 +17,7 @@ from pipelines.stages.ingest.batches import RowOutcomes, batches, convert_batch
 from pipelines.stages.ingest.checks import LastGood
 from pipelines.stages.ingest.params import IngestParams
 from pipelines.stages.ingest.spool import RowGroups, Spool, quarantine_types, record_types
+from pipelines.stages.ingest.versions import VersionColumn
 from pipelines.stages.ingest.weekly import Profile, RawDigest, add_week
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ def ingest(
     """Write accepted records to `records` and lost rows to `quarantine`; memory does not grow with the rows."""
     types, tally, raw_digest = record_types(domain.schema), Tally(), RawDigest()
     spool = Spool(folder=scratch, types=types, end=params.end)
+    versions = None if params.version_column is None else VersionColumn(params.version_column)
     lost_rows = RowGroups(quarantine, types=quarantine_types())
     chunks = source.read(start=params.start, end=params.end, chunk_rows=params.chunk_rows)
     for number, batch in enumerate(batches(chunks, chunk_rows=params.chunk_rows), start=1):
@@ -87,12 +89,13 @@ def ingest(
             end=params.end,
             max_text_chars=params.max_text_chars,
             keep_without_text=params.keep_without_text,
+            versions=versions,
         )
-        spool.add(result.records, origin=result.origin)
+        spool.add(result.records, origin=result.origin, withheld=result.withheld)
         lost_rows.write_frame(result.lost)
         tally.add(result)
         logger.info("chunk %d: %d rows read, %d accepted so far", number, tally.counts["read"], spool.count)
-    repeats = spool.drop_repeats()
+    repeats = spool.drop_older()
     lost_rows.write_frame(repeats)
     lost_rows.close()
     tally.lose(repeats)
@@ -115,11 +118,11 @@ def check_ingest(
 ) -> Verdict:
     """Return the verdict on what was read, accepted and lost."""
     limits, days, rows = params.limits, profile.day_rows(), profile.rows
-    rejected = tally.counts.get("rejected", 0) + int((repeats["kind"] == "rejected").sum())
     in_window = tally.counts.get("read", 0) - tally.counts.get("outside_window", 0)
     whole = (params.end - params.start).days // 7
     found: list[Check] = [
-        checks.check_rejected(rejected, rows=in_window, limit=limits.max_rejected_share),
+        checks.check_rejected(tally.counts.get("rejected", 0), rows=in_window, limit=limits.max_rejected_share),
+        checks.check_reused(int(repeats["another"].sum()), rows=in_window, limit=limits.max_reused_share),
         checks.check_rows(
             rows,
             limit=limits.min_rows,
@@ -151,7 +154,7 @@ def measure(profile: Profile, *, tally: Tally, repeats: pd.DataFrame, digest: st
     """Return the content of metrics.json: every row read is in exactly one of the counts below `rows`."""
     kinds = repeats["kind"].value_counts()
     counts = {name: tally.counts.get(name, 0) for name in ("read", "outside_window", "rejected", "without_text")}
-    counts["rejected"] += int(kinds.get("rejected", 0))
+    again = {kind: int(kinds.get(kind, 0)) for kind in ("repeated", "revised")}
     groups = {
         name: {
             group: {"accepted": counts_[group], "without_text": tally.groups.get(name, {}).get(group, 0)}
@@ -160,7 +163,7 @@ def measure(profile: Profile, *, tally: Tally, repeats: pd.DataFrame, digest: st
         for name, counts_ in profile.groups.items()
     }
     return {
-        "rows": {**counts, "repeated": int(kinds.get("repeated", 0)), "accepted": profile.rows},
+        "rows": {**counts, **again, "accepted": profile.rows},
         "outside": {name: tally.counts.get(f"{name}_window", 0) for name in ("before", "after")},
         "reasons": tally.reasons,
         "redacted": tally.redactions,

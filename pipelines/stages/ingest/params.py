@@ -26,6 +26,9 @@ class LimitParams(StageParams):
     max_revised_share: float = Field(
         default=0.5, ge=0, le=1, description="changed share of the days known from the last good run"
     )
+    max_reused_share: float = Field(
+        default=0.05, ge=0, le=1, description="share of rows whose id came again with another time and another text"
+    )
     min_week_rows: int = Field(default=30, ge=1, description="rows per week; with fewer its columns are undecided")
     min_weeks: int = Field(default=4, ge=2, description="whole weeks that a usual week is computed from")
 
@@ -42,6 +45,9 @@ class IngestParams(SourceParams):
     model_config = ConfigDict(extra="forbid")
 
     reference: str = Field(description="file with the facts of the last good run")
+    version_column: str | None = Field(
+        default=None, description="column of the source that orders the states of a record; null: files, then rows"
+    )
     chunk_rows: int = Field(default=50_000, ge=1, description="rows in memory at once; changes no byte of the output")
     max_text_chars: int = Field(default=200_000, ge=1, description="characters; a longer text goes to quarantine")
     keep_without_text: bool = Field(

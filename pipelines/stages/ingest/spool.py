@@ -1,7 +1,7 @@
 """Accepted records on disk between two passes, so that any number of rows is put in order in bounded memory.
 
-The first pass writes pieces of about `PIECE_ROWS` rows, each cut into weeks. Ids are compared by 64-bit hashes; where
-two are equal the ids themselves decide. The second pass reads week by week, all pieces, and sorts by (received_at, id).
+The first pass writes pieces of about `PIECE_ROWS` rows, each cut into weeks. Ids are compared by two 64-bit hashes. Of
+the states of a record the newest is kept. The second pass reads week by week, all pieces, and sorts by (received_at, id).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,10 +21,14 @@ import pyarrow.parquet as pq
 from pipelines.records.schema import DomainSchema
 from pipelines.stages.ingest import quarantine
 
+if TYPE_CHECKING:
+    import polars as pl
+
 PIECE_ROWS = 250_000
 PIECE_BYTES = 96 * 2**20
 ROW_GROUP = 65_536
 DAY = 86_400_000_000  # microseconds
+WITHHELD = "the newest state of this record is outside the window or has no text"
 BOOKKEEPING = (("_file", pa.int32()), ("_row", pa.int64()), ("_number", pa.int64()))
 
 
@@ -53,23 +58,29 @@ class Spool:
         self.files: dict[str, int] = {}
         self._waiting: list[pa.Table] = []
         self._pieces: list[tuple[Path, dict[int, int]]] = []  # file, week -> number of its record batch
-        self._hashes: list[np.ndarray] = []
-        self._contents: list[np.ndarray] = []
+        self._states: list[pd.DataFrame] = []  # hash of the id, content, number, version, usable
+        self._next = 0  # number of the next row
         self.count = 0
 
-    def add(self, records: pd.DataFrame, *, origin: pd.DataFrame) -> None:
-        """Take records (canonical) with the file and row that each comes from."""
+    def add(self, records: pd.DataFrame, *, origin: pd.DataFrame, withheld: pd.DataFrame) -> None:
+        """Take records (canonical) with their origin, and the ids of those that are outside the window or empty.
+
+        The order of the source is that of the calls and, within one, of `place`.
+        """
         import polars as pl
 
+        first = self._next
+        if len(withheld):
+            ids = pl.Series(withheld["id"].to_numpy(dtype=object), dtype=pl.String)
+            self._remember(ids, ids.hash(1).to_numpy(), first=first, order=withheld, usable=False)
         if not len(records):
             return
         table = pa.Table.from_pandas(records, schema=self.types, preserve_index=False)
         frame = pl.DataFrame(pl.from_arrow(table))
-        self._hashes.append(frame["id"].hash(0).to_numpy())
-        self._contents.append(frame.hash_rows(0).to_numpy())
+        self._remember(frame["id"], frame.hash_rows(0).to_numpy(), first=first, order=origin, usable=True)
         codes, files = pd.factorize(origin["file"])
         numbers = np.array([self.files.setdefault(str(file), len(self.files)) for file in files])
-        extra = (numbers[codes], origin["row"], np.arange(self.count, self.count + len(records)))
+        extra = (numbers[codes], origin["row"], first + origin["place"])
         for (name, kind), values in zip(BOOKKEEPING, extra, strict=True):
             table = table.append_column(name, pa.array(np.asarray(values), kind))
         self.count += len(records)
@@ -78,21 +89,27 @@ class Spool:
         if rows >= PIECE_ROWS or sum(item.nbytes for item in self._waiting) >= PIECE_BYTES:
             self._flush()
 
-    def drop_repeats(self) -> pd.DataFrame:
-        """Keep the first row of each id in the order of the source; the others, as rows for quarantine."""
+    def drop_older(self) -> pd.DataFrame:
+        """Keep the newest state of each record, by (version, order of the source); the others, as rows for quarantine.
+
+        A state equal to the one before it is `repeated`, one that another state replaced is `revised`. A record whose
+        newest state is withheld is not kept. Column `another` marks revisions that share only the id with what replaced
+        them.
+        """
         self._flush()
-        self._kept = np.ones(self.count, dtype=bool)
-        if not self.count:
+        self._kept = np.ones(self._next, dtype=bool)
+        states = pd.concat(self._states, ignore_index=True) if self._states else pd.DataFrame({"hash": []})
+        self._states.clear()
+        suspects = states[states["hash"].duplicated(keep=False).to_numpy(dtype=bool)]
+        if not len(suspects) or not suspects["usable"].any():
             return _no_rows()
-        hashes, contents = np.concatenate(self._hashes), np.concatenate(self._contents)
-        self._hashes.clear()
-        self._contents.clear()
-        order = np.argsort(hashes, kind="stable")
-        equal = hashes[order][1:] == hashes[order][:-1]
-        suspects = np.unique(np.concatenate([order[1:][equal], order[:-1][equal]]))
-        if not len(suspects):
-            return _no_rows()
-        return self._repeats(suspects, contents=contents)
+        suspects = suspects.sort_values("number", ignore_index=True)
+        rows = self._rows_of(suspects["number"][suspects["usable"]].to_numpy())
+        usable = suspects["usable"].to_numpy()
+        found = rows.drop(columns="number").set_axis(suspects.index[usable]).reindex(suspects.index, fill_value=0)
+        suspects = suspects.join(found)
+        suspects["second"] = suspects["second"].where(usable, suspects["content"])
+        return self._replaced(suspects)
 
     def weeks(self) -> Iterator[pa.Table]:
         """Kept records of one week after the other, sorted by (received_at, id), with column `_file`."""
@@ -120,30 +137,60 @@ class Spool:
                 index[int(weeks[first])] = number
         self._pieces.append((file, index))
 
-    def _repeats(self, suspects: np.ndarray, *, contents: np.ndarray) -> pd.DataFrame:
-        columns = ["id", "_file", "_row", "_number"]
+    def _remember(self, ids: pl.Series, contents: np.ndarray, *, first: int, order: pd.DataFrame, usable: bool) -> None:
+        numbers = first + order["place"].to_numpy(dtype=np.int64)
+        columns = {"hash": ids.hash(0).to_numpy(), "content": contents, "number": numbers}
+        self._states.append(pd.DataFrame({**columns, "version": order["version"].to_numpy(), "usable": usable}))
+        self._next = max(self._next, int(numbers.max()) + 1)
+
+    def _rows_of(self, numbers: np.ndarray) -> pd.DataFrame:
+        """Return id and place of the rows with these numbers, in order, and hashes of what they say."""
+        import polars as pl
+
         found = []
         for file, weeks in self._pieces:
             for batch in weeks.values():
-                piece = pa.Table.from_batches([_batch(file, batch)]).select(columns)
-                found.append(piece.filter(pa.array(np.isin(piece["_number"].to_numpy(), suspects))).to_pandas())
-        rows = pd.concat(found).sort_values("_number", ignore_index=True)
-        repeated = rows["id"].duplicated(keep="first")
-        first = rows[~repeated].set_index("id")["_number"]
-        again = rows[repeated]
-        self._kept[again["_number"].to_numpy()] = False
-        same = contents[again["_number"]] == contents[again["id"].map(first)]
+                piece = pa.Table.from_batches([_batch(file, batch)])
+                piece = piece.filter(pa.array(np.isin(piece["_number"].to_numpy(), numbers)))
+                frame = pl.DataFrame(pl.from_arrow(piece))
+                hashes = {"second": frame["id"].hash(1), "meaning": frame["text"].hash(0)}
+                hashes |= {"time": frame["received_at"].to_physical(), "file": frame["_file"], "row": frame["_row"]}
+                found.append(
+                    pd.DataFrame({"id": piece["id"].to_pandas(), "number": piece["_number"].to_pandas()}).assign(
+                        **{name: column.to_numpy() for name, column in hashes.items()}
+                    )
+                )
+        return pd.concat(found).sort_values("number", ignore_index=True)
+
+    def _replaced(self, states: pd.DataFrame) -> pd.DataFrame:
+        """Drop the states (n) that are not the newest of their record and return them in the order of the source."""
+        keys = ["hash", "second"]
+        states = states.sort_values([*keys, "version", "number"], ignore_index=True)
+        compared = states[[*keys, "usable", "content"]]
+        repeated = (compared == compared.shift()).all(axis=1)
+        run = (~repeated).cumsum()
+        newest = run.groupby([states[key] for key in keys]).transform("max")
+        winner = states[~repeated].set_axis(run[~repeated]).loc[newest].reset_index(drop=True)
+        lost = states["usable"] & (repeated | (run != newest))
+        self._kept[states.loc[lost, "number"].to_numpy()] = False
         names = np.array(list(self.files), dtype=object)
-        return pd.DataFrame(
+        places = "; found in " + pd.Series(names[winner["file"]]) + ", row " + winner["row"].astype("str")
+        revised = np.where(winner["usable"], "a newer state of this record replaced it" + places, WITHHELD)
+        another = (
+            ~repeated & winner["usable"] & (states[["meaning", "time"]] != winner[["meaning", "time"]]).all(axis=1)
+        )
+        table = pd.DataFrame(
             {
-                "file": names[again["_file"]],
-                "row": again["_row"].to_numpy(),
-                "id": again["id"].to_numpy(dtype=object),
-                "kind": np.where(same, "repeated", "rejected"),
-                "reason": np.where(same, "the same record came before", "another record with this id came before"),
+                "file": names[states["file"]],
+                "row": states["row"],
+                "id": states["id"],
+                "kind": np.where(repeated, "repeated", "revised"),
+                "reason": np.where(repeated, "the same record came before", revised),
                 "raw": None,
+                "another": another,
             }
         )
+        return table.assign(number=states["number"])[lost].sort_values("number", ignore_index=True)
 
 
 def week_of(days: np.ndarray, *, end: date) -> np.ndarray:
@@ -189,4 +236,4 @@ def _batch(file: Path, number: int) -> pa.RecordBatch:
 
 
 def _no_rows() -> pd.DataFrame:
-    return pd.DataFrame(columns=list(quarantine.COLUMNS))
+    return pd.DataFrame(columns=[*quarantine.COLUMNS, "another"])

@@ -153,15 +153,6 @@ def test_dates_in_the_future_are_outside_the_window(after_ingest, caplog) -> Non
     assert "2 rows are dated after the window" in caplog.text
 
 
-def test_repeated_ids_keep_the_first_row(after_ingest) -> None:
-    checkout = after_ingest([*tickets(300), ticket(4), ticket(5, words="Another story", day="2024-01-02")])
-    lost = checkout.quarantine()
-    assert lost["kind"].tolist() == ["repeated", "rejected"]
-    assert lost["reason"].tolist() == ["the same record came before", "another record with this id came before"]
-    kept = checkout.records().set_index("id").loc["t00005"]
-    assert kept["text"].startswith("My parcel")
-
-
 def test_a_file_that_ends_inside_a_row(checkout) -> None:
     file = checkout.csv(tickets(300))
     for tail in ('\nt9,2024-01-03,"cut in the mid', "\nt9,2024-01-0", '\nt9,2024-01-03,text,web,1,refund,"y'):
