@@ -156,9 +156,9 @@ class Spool:
                 hashes = {"second": frame["id"].hash(1), "meaning": frame["text"].hash(0)}
                 hashes |= {"time": frame["received_at"].to_physical(), "file": frame["_file"], "row": frame["_row"]}
                 found.append(
-                    pd.DataFrame({"id": piece["id"].to_pandas(), "number": piece["_number"].to_pandas()}).assign(
-                        **{name: column.to_numpy() for name, column in hashes.items()}
-                    )
+                    pd.DataFrame(
+                        {"id": piece["id"].to_pandas().astype(object), "number": piece["_number"].to_pandas()}
+                    ).assign(**{name: column.to_numpy() for name, column in hashes.items()})
                 )
         return pd.concat(found).sort_values("number", ignore_index=True)
 
