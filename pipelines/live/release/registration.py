@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines.live.release.audit import audit_retraining
@@ -53,8 +54,20 @@ def register_candidate(project: Project, registry: Registry, decision: dict[str,
             "preflight": json.dumps(preflight["figures"], sort_keys=True),
             "feedback": json.dumps(feedback, sort_keys=True),
         }
-        version = registry.register(saved, candidate_digest=decision["model_digest"], tags=tags)
+        version = registry.register(
+            saved,
+            candidate_digest=decision["model_digest"],
+            tags=tags,
+            metrics=macro_f1_scores(project.store.read_metrics("evaluate")),
+        )
         logger.info("registered version %s of %s", version, registry.model_name)
         return version, preflight
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def macro_f1_scores(evaluated: Mapping[str, Any]) -> dict[str, float]:
+    """Return the macro-F1 of both candidates and of the reference on each test set, as metrics of an MLflow run."""
+    names = ("baseline", "finetune", "reference")
+    found = {f"{name}_{part}": evaluated[name][part]["macro_f1"] for name in names for part in ("recent", "anchor")}
+    return {f"macro_f1_{name}": value for name, value in found.items() if value is not None}

@@ -9,6 +9,7 @@ import logging
 import os
 import sqlite3
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
@@ -90,8 +91,18 @@ class Registry:
         ]
         return min(found, default=None)
 
-    def register(self, model_folder: Path, *, candidate_digest: str, tags: dict[str, str]) -> int:
-        """Upload a saved model and register it; the version is created only after all of its files are stored."""
+    def register(
+        self,
+        model_folder: Path,
+        *,
+        candidate_digest: str,
+        tags: dict[str, str],
+        metrics: Mapping[str, float] | None = None,
+    ) -> int:
+        """Upload a saved model and register it; the version is created only after all of its files are stored.
+
+        `metrics` are shown with the run that the version comes from.
+        """
         from mlflow.exceptions import MlflowException
 
         try:
@@ -101,6 +112,8 @@ class Registry:
                 raise
         run = self.client.create_run(self._experiment(), run_name=f"release-{candidate_digest[:12]}")
         self.client.log_artifacts(run.info.run_id, str(model_folder), "model")
+        for name, value in (metrics or {}).items():
+            self.client.log_metric(run.info.run_id, name, value)
         self.client.set_terminated(run.info.run_id)
         version = self.client.create_model_version(
             self.model_name,

@@ -51,7 +51,9 @@ def test_two_projects_with_their_own_state_roots_share_nothing(tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "MLmodel").write_text("flavors: {}\n")
-    assert one.register(folder, candidate_digest="d", tags={}) == 1
+    assert one.register(folder, candidate_digest="d", tags={}, metrics={"macro_f1_reference_recent": 0.7}) == 1
+    run = one.client.get_run(one.client.get_model_version("small", "1").run_id)
+    assert run.data.metrics == {"macro_f1_reference_recent": 0.7}
     assert (one.version_of("d"), two.version_of("d")) == (1, None)
     assert one.model_folder(1).is_relative_to(tmp_path / "one" / "artifacts")
 
