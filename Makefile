@@ -95,9 +95,9 @@ graph: setup-pipeline ## Generate the code dependencies in dvc.yaml, and dags/gr
 dag-pages: setup-orchestrator ## Generate dags/README.md from the docstrings of the DAGs
 	@$(AIRFLOW_PY) -m orchestration.pages dags
 airflow: setup ## Start a whole Airflow on http://127.0.0.1:8080; make airflow DB=postgresql://user:password@host/base PORT=8081
-	@$(AIRFLOW_PY) scripts/airflow_local.py --port $(call given,PORT,8080) --db "$${DB:-}"
+	@$(AIRFLOW_PY) scripts/airflow_local.py --port $(call given,PORT,8080) --db $(call given,DB,"")
 airflow-smoke: setup ## Start Airflow, find every DAG, and stop
-	@$(AIRFLOW_PY) scripts/airflow_local.py --smoke --port $(call given,PORT,8080) --db "$${DB:-}"
+	@$(AIRFLOW_PY) scripts/airflow_local.py --smoke --port $(call given,PORT,8080) --db $(call given,DB,"")
 collect: setup ## Remove workspaces and runs past KEEP_DAYS, and their data (DRY=1 only lists them)
 	@$(AIRFLOW_PY) -m orchestration.collect --root . --prefix PERENNIAL --keep-days "$${KEEP_DAYS:-90}" $(if $(DRY),--dry-run)
 

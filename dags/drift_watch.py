@@ -13,9 +13,10 @@ broken feed raises an alert and never retrains; a champion that is worse than it
 breach triggers `retrain` as the run `drift__<key>`, once per cause, within cooldown and compute budget; in all other
 cases that need attention the owner is paged.
 
-**When it fails.** Nothing was triggered. Clear the failed task: the same cause has the same key, so nothing happens
-twice. The cooldown starts only after the trigger; after a crash in between, the task triggers again and finds the
-existing run.
+**When it fails.** Clear the failed task: the same cause has the same key, so nothing happens twice. The cooldown starts
+only when Airflow has the triggered run; after a crash in between, the task triggers again and finds the existing run.
+While `retrain` is paused nothing is triggered, and the owner is paged every day: unpause it, then clear
+`trigger_retrain`.
 """
 
 from datetime import datetime, timedelta
@@ -26,7 +27,15 @@ from orchestration.alerts import on_failure
 from orchestration.graph import add_run
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
-from watching.tasks import DecidedOperator, NotifyOperator, PsiSensor, TriggerRetrainOperator, columns, watch_params
+from watching.tasks import (
+    ConfirmOperator,
+    DecidedOperator,
+    NotifyOperator,
+    PsiSensor,
+    TriggerRetrainOperator,
+    columns,
+    watch_params,
+)
 
 SCHEDULE = CronDataIntervalTimetable("0 5 * * *", timezone="UTC")
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
@@ -60,10 +69,10 @@ with DAG(
     tell = NotifyOperator(task_id="tell", project=PROJECT, trigger_rule="none_failed")
     rollback = DecidedOperator(task_id="rollback", project=PROJECT, action="rollback", arguments=ROLLBACK)
     trigger = TriggerRetrainOperator(task_id="trigger_retrain", trigger_dag_id="retrain", trigger_rule="none_failed")
-    confirm = DecidedOperator(
-        task_id="confirm", project=PROJECT, action="retrain", arguments=CONFIRM, trigger_rule="none_failed"
+    confirm = ConfirmOperator(
+        task_id="confirm", project=PROJECT, trigger_dag_id="retrain", arguments=CONFIRM, trigger_rule="none_failed"
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
     measure >> sensors >> decide >> [rollback, tell]
     rollback >> trigger >> confirm
-    add_run(prepare=prepare, work=[measure], ends=[tell, confirm], cleanup=cleanup)
+    add_run(prepare=prepare, work=[measure], ends=[tell, confirm], cleanup=cleanup, required=[decide])

@@ -8,15 +8,15 @@ trigger form: a git ref, a window, parameter overrides, a reason, and whether a 
 `drift_watch`, after a drift breach. A **backfill** trains and records, and never releases. There is no **catch-up**:
 after an outage only the last missed week runs, because its window includes the others.
 
-**What it produces.** The branch and tag `runs/<run>` in git; data and run cache in the DVC remote. To reproduce the run
-on any machine: `git checkout TAG && dvc repro --pull --allow-missing`. A release emits an event of the asset `champion`
+**What it produces.** In git the branch `runs/<run>` and the tag `runs/<run>.1`; data and run cache in the DVC remote. To
+reproduce the run on any machine: `git checkout TAG && dvc repro --pull --allow-missing`. A release emits an event of the asset `champion`
 with {revision, tag, version, metrics}; schedule other DAGs on it. A rollback emits one too. A task that runs twice may
 emit an event twice.
 
 **When it fails.** A failed gate (a stage with a verdict) is a finding, not a fault: the log ends with the check, its
 value, limit and rows, and three records. Later stages do not run, the champion stays, and the workspace is kept for
 7 days. Faults are retried; afterwards, clear the failed task, and the run continues at its own commit. The owner named
-in `params.yaml` is notified of both.
+in `params.yaml` is notified of both. The last task, `outcome`, is red for a run that failed, was rejected or was stopped.
 """
 
 from datetime import datetime, timedelta
@@ -76,4 +76,4 @@ with DAG(
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7)
     stages.last >> approve >> release >> record
-    add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup)
+    add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup, approval=approve)

@@ -58,4 +58,4 @@ with DAG(
     score = CommandOperator(task_id="score", project=PROJECT, arguments=[*SCORE, *WINDOW, CATCH_UP, VERSION])
     labels = CommandOperator(task_id="labels", project=PROJECT, arguments=[*SCORE, *LABELS])
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
-    add_run(prepare=prepare, work=[score, labels], ends=[score, labels], cleanup=cleanup)
+    add_run(prepare=prepare, work=[score, labels], ends=[score, labels], cleanup=cleanup, required=[score, labels])

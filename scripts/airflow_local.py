@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import ctypes
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -19,17 +20,19 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from airflow_client import Client
-from orchestration.process import end_all
-from orchestration.project import Project
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "dags"), str(ROOT / "scripts")]  # of this checkout, wherever the environment was made
+
+from airflow_client import DIRECT, Client  # noqa: E402
+from orchestration.environment import clean  # noqa: E402
+from orchestration.process import end_all  # noqa: E402
+from orchestration.project import Project, place_in_repository  # noqa: E402
+
 COMPONENTS = {
     "api-server": ["api-server", "--host", "127.0.0.1", "--workers", "1"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
@@ -42,20 +45,27 @@ START_SECONDS = 300.0
 
 
 def settings(home: Path, *, port: int, database: str | None, prefix: str, root: Path) -> dict[str, str]:
-    """Return the environment of every component; secrets are made once and stored in the home, readable by its owner
-    only.
+    """Return the environment of every component: clean, with the settings of this installation and no other's.
+
+    Secrets are made once and stored in the home, readable by its owner only. Airflow's own variables have an effect
+    only with the project's prefix: `PERENNIAL_AIRFLOW__SCHEDULER__...`.
     """
     kept = _secrets(home)
+    top, folder = place_in_repository(root)
     bundle = [
         {
             "name": "dags",
             "classpath": "orchestration.bundle.GitFolderBundle",
-            "kwargs": {"origin": os.environ.get(f"{prefix}_ORIGIN") or str(root), "refresh_interval": 5},
+            "kwargs": {
+                "origin": os.environ.get(f"{prefix}_ORIGIN") or str(top),
+                "subdir": (Path(folder) / "dags").as_posix(),
+                "refresh_interval": 5,
+            },
         }
     ]
     address = f"http://127.0.0.1:{port}"
     given = {
-        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database or f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",
@@ -80,14 +90,20 @@ def settings(home: Path, *, port: int, database: str | None, prefix: str, root: 
         "AIRFLOW_CONN_FS_DEFAULT": '{"conn_type": "fs"}',  # what a FileSensor looks for
         f"{prefix}_ROOT": str(root),
         f"{prefix}_SCHEDULES_FROM": kept["created"],
-        "PYTHONUNBUFFERED": "1",
     }
-    if database:
-        given["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database
-    # Variables of the caller override these: a test or a site may need other intervals.
-    own = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_HOME")}
-    path = f"{root / 'dags'}{os.pathsep}{own['PYTHONPATH']}" if own.get("PYTHONPATH") else str(root / "dags")
-    return {**given, **own, "AIRFLOW_HOME": str(home), "PYTHONPATH": path}
+    own = f"{prefix}_AIRFLOW_"
+    chosen = {name.removeprefix(f"{prefix}_"): value for name, value in os.environ.items() if name.startswith(own)}
+    path = os.pathsep.join(dict.fromkeys((str(root / "dags"), str(ROOT / "dags"))))
+    return {**clean(os.environ), **given, **chosen, "AIRFLOW_HOME": str(home), "PYTHONPATH": path}
+
+
+def ignored(prefix: str) -> str:
+    """Return a sentence about variables of another Airflow in the environment, or ""."""
+    names = sorted(name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFLOW_")))
+    if not names:
+        return ""
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"Ignored settings of another Airflow: {shown}. To set one here: {prefix}_{names[0].lstrip('_')}=..."
 
 
 def _secrets(home: Path) -> dict[str, str]:
@@ -122,6 +138,7 @@ class Airflow:
     def __init__(self, home: Path, *, port: int, database: str | None, prefix: str, root: Path) -> None:
         self.home = home
         self.port = port
+        self.database = database
         self.prefix = prefix
         self.root = root
         self.logs = home / "logs" / "components"
@@ -168,10 +185,34 @@ class Airflow:
     def prepare(self) -> None:
         """Make or migrate the metadata store, and make the pools."""
         self.logs.mkdir(parents=True, exist_ok=True)
+        self.refuse_foreign_database()
         self.command("db", "migrate")
         for name, (slots, text) in POOLS.items():
             if not self.has_pool(name):  # its slots may have been changed by an administrator
                 self.command("pools", "set", name, str(slots), text)
+
+    def refuse_foreign_database(self) -> None:
+        """Remember a database that is empty as this installation's; SystemExit for one that has another's tables."""
+        if not self.database:
+            return
+        from sqlalchemy import create_engine, inspect
+        from sqlalchemy.exc import SQLAlchemyError
+
+        file, name = self.home / "databases.json", hashlib.sha256(self.database.encode()).hexdigest()
+        known = json.loads(file.read_text()) if file.is_file() else {}
+        if name in known:
+            return
+        shown = self.database.rpartition("@")[2]  # without the password
+        try:
+            if tables := inspect(create_engine(self.database)).get_table_names():
+                raise SystemExit(
+                    f"the database {shown} has {len(tables)} tables that this installation did not make "
+                    f"({', '.join(sorted(tables)[:3])}, ...): it is left as it is. Name an empty database in DB; "
+                    f"if it does belong to {self.home}, write {json.dumps({name: shown})} to {file}"
+                )
+        except SQLAlchemyError as error:
+            raise SystemExit(f"the database {shown} cannot be reached: {str(error).splitlines()[0]}") from None
+        _private(file, {**known, name: shown})
 
     def has_pool(self, name: str) -> bool:
         """True when the metadata store has a pool of that name."""
@@ -215,7 +256,7 @@ class Airflow:
     def healthy(self) -> bool:
         """Return True when the api-server answers and has a heartbeat of every other component."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v2/monitor/health", timeout=3) as answer:
+            with DIRECT.open(f"http://127.0.0.1:{self.port}/api/v2/monitor/health", timeout=3) as answer:
                 found = json.load(answer)
         except (OSError, ValueError):
             return False
@@ -284,10 +325,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout whose DAGs run")
     parser.add_argument("--smoke", action="store_true", help="start, check that every DAG is imported, stop")
     given = parser.parse_args(arguments)
+    root = given.root.resolve()
+    if place_in_repository(root)[0] == root and not (root / ".git").exists() and not (root / "HEAD").exists():
+        raise SystemExit(f"{root} is in no git repository: runs need commits. Run: git init && git add . && git commit")
     database = given.db.replace("postgresql://", "postgresql+psycopg2://", 1) if given.db else None
-    airflow = Airflow(
-        given.home.resolve(), port=given.port, database=database, prefix=given.prefix, root=given.root.resolve()
-    )
+    airflow = Airflow(given.home.resolve(), port=given.port, database=database, prefix=given.prefix, root=root)
 
     def interrupted(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
@@ -295,7 +337,8 @@ def main(arguments: list[str] | None = None) -> int:
     # SIGINT too: a shell starts what it puts in the background with SIGINT ignored, and the components inherit that.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
-    print("Airflow: starting (the first time takes half a minute) ...", flush=True)
+    for line in filter(None, (ignored(given.prefix), "Airflow: starting (the first time takes half a minute) ...")):
+        print(line, flush=True)
     try:
         with running(airflow):
             expected = {file.stem for file in (given.root / "dags").glob("*.py")}

@@ -20,10 +20,9 @@ from .workspace import Workspace
 logger = logging.getLogger(__name__)
 
 
-def owner(project: Project, run_id: str | None = None) -> str:
+def owner(project: Project, workspace: Path | None = None) -> str:
     """Return who is responsible for the pipeline: `owner` of the run's own params.yaml, else of the checkout's."""
-    places = [Workspace(project, run_id).path] if run_id else []
-    for folder in (*places, project.root):
+    for folder in filter(None, (workspace, project.root)):
         try:
             found = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8")).get("owner")
         except (OSError, ValueError, AttributeError, yaml.YAMLError):
@@ -33,14 +32,14 @@ def owner(project: Project, run_id: str | None = None) -> str:
     return "unknown (no `owner` in params.yaml)"
 
 
-def send(project: Project, *, message: str, run_id: str | None = None, **more: Any) -> dict[str, Any]:
+def send(project: Project, *, message: str, workspace: Path | None = None, **more: Any) -> dict[str, Any]:
     """Record an alert and send it; a web hook that fails is logged, never raised."""
     alert: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "owner": owner(project, run_id),
+        "owner": owner(project, workspace),
         "message": message,
     }
-    alert |= {"run_id": run_id, **more}
+    alert |= {"workspace": str(workspace) if workspace else None, **more}
     logger.error("ALERT for %s: %s", alert["owner"], message)
     file = project.home / "alerts.jsonl"
     with locked(file.with_name(".alerts.jsonl.lock")), file.open("a", encoding="utf-8") as lines:
@@ -69,7 +68,7 @@ def on_failure(project: Project) -> Callable[[Any], None]:
             run_id=task.run_id,
             dag_id=task.dag_id,
             task_id=task.task_id,
-            workspace=str(Path(Workspace(project, task.run_id).path)),
+            workspace=Workspace(project, task.run_id, dag_id=task.dag_id).path,
         )
 
     return notify_owner

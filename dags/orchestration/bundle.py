@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
 from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 
-from .git import git
+from .git import WorkspaceError, git, refs_of, run
+from .process import write_atomic
 
 
 class GitFolderBundle(BaseDagBundle):
@@ -48,26 +48,35 @@ class GitFolderBundle(BaseDagBundle):
             self._refresh()
 
     def _refresh(self) -> None:
-        git(self._mirror, "fetch", "--quiet", "--no-tags", self.origin, f"+{self.ref}:refs/heads/deployed")
-        self._unpack(git(self._mirror, "rev-parse", "refs/heads/deployed"))
-        pointer = self.base_dir / "newest"
-        partial = self.base_dir / "newest.partial"
-        partial.write_text(git(self._mirror, "rev-parse", "refs/heads/deployed"))
-        partial.replace(pointer)
+        said = refs_of(self._mirror, self.origin)
+        names = (self.ref, f"refs/heads/{self.ref}", f"refs/tags/{self.ref}")
+        commit = next((said[name] for name in names if name in said), None)
+        if commit is None:
+            raise WorkspaceError(f"{self.origin} has no commit under the name {self.ref}: commit the project first")
+        if not self._has(commit):
+            fetch = ["fetch", "--quiet", "--no-tags", "--update-shallow", self.origin]
+            git(self._mirror, *fetch, f"+{self.ref}:refs/heads/deployed")
+            if not self._has(commit):
+                raise WorkspaceError(
+                    f"a fetch from {self.origin} did not bring its commit {commit}; trying again later"
+                )
+        self._unpack(commit)
+        write_atomic(self.base_dir / "newest", commit)
+
+    def _has(self, commit: str) -> bool:
+        return bool(git(self._mirror, "cat-file", "-t", commit, check=False))
 
     def _unpack(self, commit: str) -> None:
         """Write a commit's files into its version folder; the folder appears complete or not at all."""
         target = self.versions_dir / commit
         if target.is_dir():
             return
-        if not git(self._mirror, "cat-file", "-t", commit, check=False):
+        if not self._has(commit):
             refs = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]
-            git(self._mirror, "fetch", "--quiet", self.origin, *refs)
-        answer = subprocess.run(
-            ["git", "-C", str(self._mirror), "archive", "--format=tar", commit, "--", self.subdir],
-            capture_output=True,
-            check=True,
-        )
+            git(self._mirror, "fetch", "--quiet", "--update-shallow", self.origin, *refs)
+        answer = run(self._mirror, "archive", "--format=tar", commit, "--", self.subdir)
+        if answer.returncode:
+            raise WorkspaceError(f"{self.origin} has no folder {self.subdir} in commit {commit[:12]}")
         partial = target.with_name(f"{commit}.partial")
         with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
             archive.extractall(partial, filter="data")

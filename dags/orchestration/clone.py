@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from .git import git
+from .constants import FETCH_TRIES, GIT_SETTINGS
+from .git import WorkspaceError, git, refs_of
 from .process import locked
 from .project import Project
 from .request import RequestError
+
+logger = logging.getLogger(__name__)
 
 
 class Clone:
@@ -32,15 +38,64 @@ class Clone:
         return (self.path / ".git" / "HEAD").is_file()
 
     def update(self, *, keep: Sequence[int] = ()) -> None:
-        """Make the clone where it is missing, then fetch everything from the origin. The caller holds the clone."""
+        """Make the clone where it is missing, then fetch everything from the origin. The caller holds the clone.
+
+        Git ends a fetch from a shallow repository with 0 also where it left a ref at an old commit: what was fetched is
+        compared with what the origin says. Raises WorkspaceError where they differ.
+        """
         if not self.complete:
             self._make(keep=keep)
         self._remove_stale_locks()
         git(self.path, "remote", "set-url", "origin", self.project.origin, keep=keep)
         refs = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]
-        git(self.path, "fetch", "--quiet", "--prune", "--no-tags", "origin", *refs, keep=keep)
-        git(self.path, "fetch", "--quiet", "origin", "HEAD", keep=keep)
-        git(self.path, "update-ref", "refs/remotes/origin/HEAD", "FETCH_HEAD", "--no-deref", keep=keep)
+        fetch = ["fetch", "--quiet", "--update-shallow", "--no-tags", "origin"]
+        for _ in range(FETCH_TRIES):
+            git(self.path, *fetch, "--prune", *refs, keep=keep)
+            git(self.path, *fetch, "HEAD", keep=keep)
+            git(self.path, "update-ref", "refs/remotes/origin/HEAD", "FETCH_HEAD", "--no-deref", keep=keep)
+            if not (stale := self._stale(keep=keep)):
+                return
+        raise WorkspaceError(
+            f"after a fetch from {self.project.origin} these refs are not what it says they are: {', '.join(stale)}. "
+            "If it is a shallow clone: git fetch --unshallow"
+        )
+
+    def _stale(self, *, keep: Sequence[int]) -> list[str]:
+        """Return the origin's refs that this clone has at another commit."""
+        said = refs_of(self.path, "origin", keep=keep)
+        listing = git(self.path, "for-each-ref", "--format=%(refname) %(*objectname) %(objectname)", keep=keep)
+        here = {parts[0]: parts[1] for line in listing.splitlines() if (parts := line.split())}
+        heads, tags = "refs/heads/", "refs/tags/"
+        names = {
+            name: name.replace(heads, "refs/remotes/origin/", 1) for name in said if name.startswith((heads, tags))
+        }
+        names |= {"HEAD": "refs/remotes/origin/HEAD"} if "HEAD" in said else {}
+        return [name for name, ref in names.items() if said[name] != here.get(ref)]
+
+    def push(self, folder: Path, *refs: str, keep: Sequence[int]) -> None:
+        """Push from a worktree to the origin; an origin on this machine runs its own hooks, not those of this user."""
+        own = self._own_git_folder()
+        hooks = shlex.quote(f"core.hooksPath={own / 'hooks'}") if own else ""
+        program = [f"--receive-pack=git -c {hooks} receive-pack"] if own else []
+        git(folder, "push", "--quiet", *program, "origin", *refs, keep=keep)
+
+    def _own_git_folder(self) -> Path | None:
+        """Return the git folder of an origin on this machine; None for a server's."""
+        origin = Path(self.project.origin)
+        if not origin.is_dir():
+            return None
+        return Path(git(origin, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+
+    def remove_stale_push_locks(self, refs: Sequence[str]) -> None:
+        """Remove lock files that a killed push left at an origin on this machine; a server removes its own.
+
+        The refs belong to one run, and the holder of the clone's lock knows that no other push of this run is running.
+        """
+        folder = self._own_git_folder()
+        for left in [folder / f"{ref}.lock" for ref in refs] if folder else []:
+            if left.exists():
+                logger.warning("removed %s, which a killed push left", left)
+                left.unlink(missing_ok=True)
 
     def _make(self, *, keep: Sequence[int]) -> None:
         partial = self.path.with_name("clone.partial")
@@ -49,7 +104,8 @@ class Clone:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         arguments = ["clone", "--quiet", "--no-checkout", "--", self.project.origin, str(partial)]
         git(self.path.parent, *arguments, keep=keep)
-        git(partial, "config", "gc.auto", "0", keep=keep)
+        for name, value in GIT_SETTINGS.items():  # DVC and stages use this clone too
+            git(partial, "config", name, value, keep=keep)
         git(partial, "checkout", "--quiet", "--detach", keep=keep)  # the clone itself occupies no branch
         partial.rename(self.path)
 

@@ -39,12 +39,12 @@ def expired(project: Project, *, days: float, keep: str = "") -> list[str]:
     if not folder.is_dir():
         return []
     folders = [path for path in folder.iterdir() if path.is_dir() and path.name != keep]
-    return sorted(path.name for path in folders if _touched(path) < limit)
+    return sorted(path.name for path in folders if _touched(project, path) < limit)
 
 
-def _touched(path: Path) -> float:
-    times = [path.stat().st_mtime]
-    for inner in (path / "dvc.lock", path / ".dvc" / "tmp", path.parents[1] / "tasks" / path.name):
+def _touched(project: Project, tree: Path) -> float:
+    times, path = [tree.stat().st_mtime], tree / project.folder
+    for inner in (path / "dvc.lock", path / ".dvc" / "tmp", project.runs / "tasks" / tree.name):
         with contextlib.suppress(OSError):
             times.append(inner.stat().st_mtime)
     return max(times)
@@ -81,6 +81,7 @@ def _everything(project: Project) -> Iterator[Path]:
         refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
         git(path, "fetch", "--quiet", "--force", project.origin, *refs)
         git(path, "fetch", "--quiet", "--force", str(Clone(project).path), "+refs/heads/*:refs/heads/local/*")
+        path /= project.folder
         (path / ".dvc" / "config.local").write_text(project.dvc_settings(path), encoding="utf-8")
         yield path
 
@@ -99,7 +100,7 @@ def collect(project: Project, *, keep_days: float, dry_run: bool, checkouts: Seq
             refs = old_runs(project, days=keep_days)
             done += refs
             if refs and not dry_run:
-                git(clone.path, "push", "--quiet", "origin", *(f":{ref}" for ref in refs), keep=[held])
+                clone.push(clone.path, *(f":{ref}" for ref in refs), keep=[held])
                 for ref in refs:
                     git(clone.path, "update-ref", "-d", ref, check=False, keep=[held])
                 clone.update(keep=[held])
@@ -112,7 +113,8 @@ def collect(project: Project, *, keep_days: float, dry_run: bool, checkouts: Seq
 def _collect_data(project: Project, *, dry_run: bool, checkouts: Sequence[Path]) -> str:
     """Let DVC remove from cache and remote what no branch, tag, workspace or checkout refers to."""
     work = project.runs / "work"
-    others = [path for path in (*(work.iterdir() if work.is_dir() else ()), *checkouts) if (path / ".dvc").is_dir()]
+    trees = [tree / project.folder for tree in work.iterdir()] if work.is_dir() else []
+    others = [path for path in (*trees, *checkouts) if (path / ".dvc").is_dir()]
     with _everything(project) as path:
         arguments = [str(project.tools / "dvc"), "--cd", str(path), "gc", "--force", "--cloud"]
         arguments += ["--workspace", "--all-branches", "--all-tags", *(["--dry"] if dry_run else [])]

@@ -14,18 +14,19 @@ PREPARED = "Run-Prepared"  # trailer of the commit that ends `prepare`
 REQUEST = "Run-Request"  # trailer that holds what the run was asked for, as JSON
 RELEASED = "released/"  # tags with this prefix are never collected: past and present champions came from them
 PUSH_TRIES = 8
-GIT_SETTINGS = (
-    *("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgsign=false", "-c", "gc.auto=0"),
-    *("-c", "user.name=orchestration", "-c", "user.email=orchestration@localhost"),
-)
-# Where a repository is, as `git rev-parse --local-env-vars` lists it: that of the process that started Airflow must not
-# reach git here. Settings of the site (GIT_SSH_COMMAND, GIT_ASKPASS, GIT_CONFIG_COUNT, ...) are kept.
-LOCATIONS = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_CEILING_DIRECTORIES GIT_COMMON_DIR GIT_CONFIG GIT_DIR GIT_GRAFT_FILE "
-    "GIT_IMPLICIT_WORK_TREE GIT_INDEX_FILE GIT_INTERNAL_SUPER_PREFIX GIT_NAMESPACE GIT_NO_REPLACE_OBJECTS "
-    "GIT_OBJECT_DIRECTORY GIT_PREFIX GIT_REPLACE_REF_BASE GIT_SHALLOW_FILE GIT_WORK_TREE"
-)
-GIT_LOCATION = frozenset(LOCATIONS.split())
+FETCH_TRIES = 5  # of refs that move while they are fetched
+# What a user's or a system's configuration may hold and a run must not depend on; read after every configuration file.
+GIT_SETTINGS = {
+    **{"user.name": "orchestration", "user.email": "orchestration@localhost"},
+    **{"commit.gpgSign": "false", "tag.gpgSign": "false", "tag.forceSignAnnotated": "false", "push.gpgSign": "false"},
+    **{"core.hooksPath": "/dev/null", "core.fsmonitor": "false", "core.attributesFile": "/dev/null"},
+    **{"core.autocrlf": "false", "core.eol": "lf", "core.safecrlf": "false"},
+    **{"init.templateDir": "", "init.defaultBranch": "main", "init.defaultRefFormat": "files"},
+    **{"clone.defaultRemoteName": "origin", "push.followTags": "false", "safe.bareRepository": "all"},
+    **{"log.showSignature": "false", "grep.patternType": "basic", "color.ui": "false", "core.quotePath": "true"},
+    **{"i18n.commitEncoding": "utf-8", "i18n.logOutputEncoding": "utf-8", "commit.cleanup": "whitespace"},
+    **{"gc.auto": "0", "maintenance.auto": "false"},
+}
 
 # DVC
 GRAPH_FORMAT = 2  # format of the output of scripts/export_graph.py; a graph kept in another format is exported again
@@ -33,8 +34,6 @@ GRAPH_FORMAT = 2  # format of the output of scripts/export_graph.py; a graph kep
 # Commands
 FINAL_EXIT_CODES = (64, 65, 66)  # invalid parameters, closed gate, invalid input: another try cannot change them
 DISK_EXIT_CODE = 74
-# Never passed to a stage: settings and secrets of the orchestrator, and Python settings of its environment.
-WITHHELD = ("AIRFLOW_", "_AIRFLOW_", "__AIRFLOW", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 
 # Limits of what is shown or accepted
 MAX_REQUEST_BYTES, MAX_REQUEST_LEVELS = 50_000, 20  # of overrides: they travel in a commit message

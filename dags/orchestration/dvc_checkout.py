@@ -39,7 +39,8 @@ class DvcCheckout:
     def configure(self) -> None:
         """Point DVC at the shared cache; WorkspaceError when the commit has no `.dvc` folder."""
         if not (self.path / ".dvc").is_dir():
-            raise WorkspaceError(f"the commit in {self.path} has no .dvc folder: it is not a DVC repository")
+            origin = f"{self.project.origin}, folder {self.project.folder}"
+            raise WorkspaceError(f"the commit of {origin} has no .dvc folder: commit the project with its .dvc/config")
         write_atomic(self.path / ".dvc" / "config.local", self.project.dvc_settings(self.path))
 
     def checkout(self) -> None:

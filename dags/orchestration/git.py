@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from .constants import GIT_LOCATION, GIT_SETTINGS
+from .constants import GIT_SETTINGS
+from .environment import clean
+
+SETTINGS = [word for name, value in GIT_SETTINGS.items() for word in ("-c", f"{name}={value}")]
 
 
 class WorkspaceError(RuntimeError):
@@ -19,20 +22,27 @@ def git(folder: Path, *arguments: str, check: bool = True, keep: Sequence[int] =
 
     With `check=False` a failure returns "". The child inherits the descriptors of `keep` (locks that it must hold).
     """
-    answer = subprocess.run(
-        ["git", "-C", str(folder), *GIT_SETTINGS, *arguments],
-        env={**without_git_location(os.environ), "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+    answer = run(folder, *arguments, keep=keep)
+    if answer.returncode and check:
+        error = (answer.stderr or answer.stdout).decode(errors="replace").strip()
+        raise WorkspaceError(f"git {' '.join(arguments)} in {folder}: {error}")
+    return answer.stdout.decode(errors="replace").strip() if not answer.returncode else ""
+
+
+def refs_of(folder: Path, remote: str, *patterns: str, keep: Sequence[int] = ()) -> dict[str, str]:
+    """Return what a remote itself says about its refs: {full name: commit}, an annotated tag as the commit it names."""
+    lines = git(folder, "ls-remote", "--quiet", remote, *patterns, keep=keep).splitlines()
+    found = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
+    return {name: found.get(name + "^{}", commit) for name, commit in found.items() if not name.endswith("^{}")}
+
+
+def run(folder: Path, *arguments: str, keep: Sequence[int] = ()) -> subprocess.CompletedProcess[bytes]:
+    """Run git in a folder, independent of the settings of the user and of this process; return what it answered."""
+    return subprocess.run(
+        ["git", "-C", str(folder), *SETTINGS, *arguments],
+        env=clean(os.environ),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
         check=False,
         pass_fds=tuple(keep),
     )
-    if answer.returncode and check:
-        raise WorkspaceError(f"git {' '.join(arguments)} in {folder}: {(answer.stderr or answer.stdout).strip()}")
-    return answer.stdout.strip() if not answer.returncode else ""
-
-
-def without_git_location(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables without those that name the location of a repository."""
-    return {name: value for name, value in variables.items() if name not in GIT_LOCATION}

@@ -13,7 +13,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from .graph_check import ancestors
-from .operators import CleanupOperator, DvcStageOperator, PrepareOperator
+from .operators import ApproveOperator, CleanupOperator, DvcStageOperator, OutcomeOperator, PrepareOperator
 from .project import Project
 
 Hook = Any  # an operator, a task, a function that makes one, or a list of these
@@ -148,9 +148,18 @@ def add_run(
     work: Sequence[BaseOperator],
     ends: Sequence[BaseOperator],
     cleanup: CleanupOperator,
+    required: Sequence[BaseOperator] | None = None,
+    approval: ApproveOperator | None = None,
 ) -> None:
-    """Put work between its set-up and its teardown: the clean-up runs whatever the outcome of the rest."""
+    """Put work between its set-up and its teardown: the clean-up runs whatever the outcome of the rest.
+
+    The run is a success when the tasks of `required` are (default: the first of `ends`), and when nobody has rejected
+    it in the task `approval`.
+    """
+    names = [task.task_id for task in required or ends[:1]]
+    outcome = OutcomeOperator(task_id="outcome", required=names, approval=approval.task_id if approval else None)
     prepare >> list(work)
-    list(ends) >> cleanup
+    list(ends) >> cleanup >> outcome
     prepare.as_setup()
     cleanup.as_teardown(setups=prepare)
+    outcome.as_teardown(setups=prepare, on_failure_fail_dagrun=True)

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .constants import WITHHELD
-from .git import without_git_location
+from .environment import clean
 
 
 @dataclass(frozen=True)
 class Project:
     """A DVC repository whose runs have workspaces of their own: where everything is, nothing of what it contains."""
 
-    root: Path  # the checkout that contains the DAGs
+    root: Path  # the folder with dvc.yaml and the DAGs: a checkout, or a folder of one
     home: Path  # state root, absolute
     origin: str  # git address from which runs are cloned and to which they are recorded
     tools: Path  # folder with the `dvc` and `python` of the pipeline environment
     dvc_remote: str  # for a repository whose DVC configuration names no default remote
+    folder: str = "."  # of the root in its repository
     prefix: str = "PROJECT"  # of its environment variables
     exported: Mapping[str, str] = field(default_factory=dict)  # more variables of every stage
     distributed: bool = False  # True: tasks of a run may be on several hosts, which share only git and the DVC remote
@@ -42,10 +42,12 @@ class Project:
         home = Path(given("HOME") or root / f".{prefix.lower()}")
         if not home.is_absolute():
             raise ValueError(f"invalid {prefix}_HOME = {str(home)!r}: expected an absolute path")
+        top, folder = place_in_repository(root)
         return cls(
             root=root,
             home=home,
-            origin=given("ORIGIN") or str(root),
+            origin=given("ORIGIN") or str(top),
+            folder=folder,
             tools=Path(given("TOOLS") or root / ".venv" / "bin"),
             dvc_remote=given("DVC_REMOTE") or str(home / "dvc-remote"),
             prefix=prefix,
@@ -90,18 +92,10 @@ class Project:
         return self.home / "dvc-cache"
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return the variables of a command: those of this process without the orchestrator's, tools first on PATH."""
-        variables = without_git_location(os.environ)
-        kept = {name: value for name, value in variables.items() if not name.startswith(WITHHELD)}
-        return {
-            **kept,
-            **self.exported,
-            "PATH": f"{self.tools}{os.pathsep}{kept.get('PATH', os.defpath)}",
-            "DVC_NO_ANALYTICS": "1",
-            "PYTHONUNBUFFERED": "1",
-            "GIT_TERMINAL_PROMPT": "0",
-            **more,
-        }
+        """Return the variables of a command: a clean environment with the project's own, tools first on PATH."""
+        kept = clean(os.environ)
+        path = f"{self.tools}{os.pathsep}{kept.get('PATH', os.defpath)}"
+        return {**kept, **self.exported, "PATH": path, **more}
 
     def dvc_settings(self, workspace: Path) -> str:
         """Return the text of a workspace's `.dvc/config.local`: the shared cache, and a remote if the project has
@@ -118,3 +112,11 @@ class Project:
             remote = ["['remote \"runs\"']", f"    url = {self.dvc_remote}"]
         lines += ["[cache]", f"    dir = {self.cache}", f'    type = "{links}"', *remote]
         return "\n".join(lines) + "\n"
+
+
+def place_in_repository(root: Path) -> tuple[Path, str]:
+    """Return the top folder of the git repository that contains a folder, and the folder's place in it."""
+    for top in (root, *root.parents):
+        if (top / ".git").exists():  # a file in a worktree and in a submodule
+            return top, root.relative_to(top).as_posix()
+    return root, "."

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from . import lockfile
 from .constants import PUSH_TRIES, RELEASED
-from .git import WorkspaceError, git
+from .git import WorkspaceError, git, refs_of
 from .process import write_atomic
 from .workspace import Workspace
-
-logger = logging.getLogger(__name__)
 
 
 def order_stages(workspace: Workspace) -> str:
@@ -27,7 +26,7 @@ def order_stages(workspace: Workspace) -> str:
         path = workspace.path / file
         if not path.is_file():
             continue
-        before = git(workspace.path, "show", f"{made.get('base', 'HEAD')}:{file}", check=False)
+        before = git(workspace.path, "show", f"{made.get('base', 'HEAD')}:./{file}", check=False)
         text = path.read_text(encoding="utf-8")
         ordered = lockfile.in_order(text, order=order, before=before or None)
         if ordered != text:
@@ -36,17 +35,17 @@ def order_stages(workspace: Workspace) -> str:
 
 
 def push(workspace: Workspace, *, promoted: bool) -> str:
-    """Push the run's branch, then its tag; return the tag. A tag never moves: a run that continued gets another one.
+    """Push the run's branch, then its tag; return the tag. A tag never moves: a run that continued gets the next one.
 
     The tag comes last, in a push of its own: git moves the refs of one push one by one, so a kill can separate them,
     and the tag of a run promises that all the rest of the run is there.
     """
     with workspace.clone.locked() as held:
         head = workspace.tree.head
-        number, tag = 1, workspace.branch
-        while (found := _commit_of_tag(workspace, tag)) not in {"", head}:
-            number += 1
-            tag = f"{workspace.branch}.{number}"
+        for number in itertools.count(1):
+            tag = f"{workspace.branch}.{number}"  # never the branch's own name, which git would find instead
+            if (found := _commit_of_tag(workspace, tag)) in {"", head}:
+                break
         if not found:
             git(workspace.path, "tag", tag, head, keep=[held])
         first = [f"refs/heads/{workspace.branch}"]
@@ -55,25 +54,17 @@ def push(workspace: Workspace, *, promoted: bool) -> str:
             git(workspace.path, "tag", "--force", name, head, keep=[held])
             first.append(f"refs/tags/{name}")
         for refs in (first, [f"refs/tags/{tag}"]):
-            _remove_stale_locks(workspace, refs)
-            git(workspace.path, "push", "--quiet", "--atomic", "origin", *(f"{ref}:{ref}" for ref in refs), keep=[held])
+            workspace.clone.remove_stale_push_locks(refs)
+            workspace.clone.push(workspace.path, "--atomic", *(f"{ref}:{ref}" for ref in refs), keep=[held])
+            _read_back(workspace, refs, head, keep=[held])
     return tag
 
 
-def _remove_stale_locks(workspace: Workspace, refs: list[str]) -> None:
-    """Remove lock files that a killed push left at an origin on this machine.
-
-    The refs belong to this run, and the holder of the clone's lock knows that no other push of this run is running.
-    """
-    origin = Path(workspace.project.origin)
-    if not origin.is_dir():
-        return  # a server's own process outlives ours, and removes its locks
-    folder = Path(git(origin, "rev-parse", "--path-format=absolute", "--git-common-dir"))
-    for ref in refs:
-        left = folder / f"{ref}.lock"
-        if left.exists():
-            logger.warning("removed %s, which a killed push left", left)
-            left.unlink(missing_ok=True)
+def _read_back(workspace: Workspace, refs: Sequence[str], head: str, *, keep: Sequence[int]) -> None:
+    """Ask the origin itself what it recorded; WorkspaceError where that is another commit than the one pushed."""
+    said = refs_of(workspace.path, "origin", *refs, keep=keep)
+    if wrong := [f"{ref} is {said.get(ref, 'missing')}" for ref in refs if said.get(ref) != head]:
+        raise WorkspaceError(f"{head} was pushed to {workspace.project.origin}, and there {', '.join(wrong)}")
 
 
 def _commit_of_tag(workspace: Workspace, tag: str) -> str:
@@ -101,7 +92,8 @@ def share(workspace: Workspace, *, stage: str | None = None, log: logging.Logger
         try:
             with workspace.clone.locked() as held:
                 refs = f"refs/heads/{workspace.branch}:refs/heads/{workspace.branch}"
-                git(workspace.path, "push", "--quiet", "origin", refs, keep=[held])
+                workspace.clone.push(workspace.path, refs, keep=[held])
+                _read_back(workspace, [f"refs/heads/{workspace.branch}"], workspace.tree.head, keep=[held])
             return workspace.tree.head
         except WorkspaceError as error:
             if stage is None or not any(word in str(error) for word in ("rejected", "fetch first", "non-fast-forward")):

@@ -22,32 +22,35 @@ from .shell import Shell
 from .worktree import Worktree
 
 
-def slug(run_id: str) -> str:
-    """Return a name for files, branches and tags: readable, and unique by a digest of the whole run id."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", run_id).strip("-")[:60].strip("-") or "run"
-    return f"{plain}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+def slug(run_id: str, dag_id: str) -> str:
+    """Return a name for files, branches and tags: readable, and unique by a digest. Run ids are unique per DAG only."""
+    run, dag = (re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:60].strip("-") or "run" for text in (run_id, dag_id))
+    return f"{run}-{dag}-{hashlib.sha256(f'{dag_id}/{run_id}'.encode()).hexdigest()[:8]}"
 
 
 class Workspace:
-    """The working copy of one run; `actor` is the person or program that started the run."""
+    """The working copy of one run of one DAG; `actor` is the person or program that started the run."""
 
-    def __init__(self, project: Project, run_id: str, *, actor: str | None = None, name: str | None = None) -> None:
+    def __init__(
+        self, project: Project, run_id: str, *, dag_id: str, actor: str | None = None, name: str | None = None
+    ) -> None:
         self.project = project
         self.run_id = run_id
-        self.slug = name or slug(run_id)
-        self.path = project.runs / "work" / self.slug
+        self.slug = name or slug(run_id, dag_id)
+        tree = project.runs / "work" / self.slug
+        self.path = tree / project.folder
         self.tasks = project.runs / "tasks" / self.slug
         self.branch = f"runs/{self.slug}"
         self.clone = Clone(project)
-        self.tree = Worktree(self.clone, path=self.path, branch=self.branch)
+        self.tree = Worktree(self.clone, path=tree, branch=self.branch)
         variables = {project.actor_variable: actor} if actor else {}
         self.shell = Shell(project, self.path, variables=variables)
         self.dvc = DvcCheckout(self.shell, tasks=self.tasks)
 
     @classmethod
     def named(cls, project: Project, name: str) -> Workspace:
-        """Return the workspace with that folder name; the id of its run is not known."""
-        return cls(project, name, name=name)
+        """Return the workspace with that folder name; the ids of its DAG and run are not known."""
+        return cls(project, name, dag_id="", name=name)
 
     def mark(self, task: str = "") -> str:
         """Return the mark of a task's processes, or the prefix of the marks of all tasks of this run."""
@@ -75,7 +78,7 @@ class Workspace:
 
     @property
     def _making_lock(self) -> Path:
-        return self.path.with_name(f"{self.slug}.making.lock")
+        return self.tree.path.with_name(f"{self.slug}.making.lock")
 
     def prepared(self) -> dict[str, Any] | None:
         """Return what `prepare` recorded in its last commit, or None when it has not finished."""
@@ -89,18 +92,19 @@ class Workspace:
     def record_preparation(self, request: Mapping[str, Any], paths: Sequence[str]) -> None:
         """Commit the prepared files together with what the run was asked for."""
         line = json.dumps(request, sort_keys=True, default=str, ensure_ascii=True)
-        subject = f"run {self.run_id}: prepared"
+        subject = f"run {self.run_id} of {request.get('dag_id')}: prepared"
         self.commit(f"{subject}\n\n{PREPARED}: {self.slug}\n{REQUEST}: {line}", paths, empty=True)
 
     def commit(self, message: str, paths: Sequence[str], *, empty: bool = False) -> str:
         """Commit the named files and nothing else; return the head."""
         with self.locked() as held:
-            return self.tree.commit(message, paths, empty=empty, keep=[held])
+            named = [str(Path(self.project.folder, path)) for path in paths]
+            return self.tree.commit(message, named, empty=empty, keep=[held])
 
     def committed_entry(self, stage: str) -> dict[str, Any] | None:
         """Return the stage's entry in the lock file of the run's last commit, or None."""
         file, name = lockfile.address(stage)
-        return lockfile.parse(git(self.path, "show", f"HEAD:{file}", check=False)).get(name)
+        return lockfile.parse(git(self.path, "show", f"HEAD:./{file}", check=False)).get(name)
 
     def remove(self, *, forget: bool) -> None:
         """Remove the workspace; with `forget` the local branch too, when the origin has it or nothing is lost.

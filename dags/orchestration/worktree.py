@@ -44,7 +44,7 @@ class Worktree:
             text = (self.path / ".git").read_text(encoding="utf-8")
         except OSError:
             return None
-        return Path(text.removeprefix("gitdir: ").strip()) / "whole"
+        return self.path / text.removeprefix("gitdir: ").strip() / "whole"  # relative with `worktree.useRelativePaths`
 
     def mark_complete(self) -> None:
         """Record that everything in the worktree is in place."""

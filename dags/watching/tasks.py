@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Param, task
-from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 from orchestration.alerts import send
 from orchestration.operators import CommandOperator
 from orchestration.project import Project
@@ -118,6 +118,7 @@ class TriggerRetrainOperator(BaseOperator):
         decision = context["ti"].xcom_pull(task_ids="decide")
         if not decision["retrain"]:
             raise AirflowSkipException(f"the decision is {decision['action']}")
+        refuse_if_paused(context, self.trigger_dag_id)
         raise DagRunTriggerException(
             trigger_dag_id=self.trigger_dag_id,
             dag_run_id=f"drift__{decision['key']}",
@@ -130,6 +131,37 @@ class TriggerRetrainOperator(BaseOperator):
             failed_states=[],
             poke_interval=0,
             deferrable=False,
+        )
+
+
+class ConfirmOperator(DecidedOperator):
+    """Record that the retraining was triggered, which starts the cooldown, once Airflow itself has the run."""
+
+    def __init__(self, *, trigger_dag_id: str, **rest: Any) -> None:
+        super().__init__(action="retrain", **rest)
+        self.trigger_dag_id = trigger_dag_id
+
+    def execute(self, context: Any) -> Any:
+        """Read the triggered run back; AirflowFailException when it failed or waits for a DAG that is paused."""
+        decision = context["ti"].xcom_pull(task_ids="decide")
+        if decision["retrain"]:
+            run_id = f"drift__{decision['key']}"
+            state = str(context["ti"].get_dagrun_state(dag_id=self.trigger_dag_id, run_id=run_id))
+            if state == "failed":
+                raise AirflowFailException(
+                    f"the retraining {run_id} has failed: clear its failed task, then clear this task"
+                )
+            if state == "queued":
+                refuse_if_paused(context, self.trigger_dag_id)
+        return super().execute(context)
+
+
+def refuse_if_paused(context: Any, dag_id: str) -> None:
+    """AirflowFailException when a DAG is paused: Airflow would create a run of it, and nothing would ever start it."""
+    if context["ti"].get_dag(dag_id).is_paused:
+        raise AirflowFailException(
+            f"page: a retraining is due and the DAG {dag_id} is paused: unpause it, then clear this task. "
+            "The cooldown has not started"
         )
 
 

@@ -142,7 +142,7 @@ def test_killed_in_a_stage(light, project, tmp_path: Path) -> None:
     for stage in flow.stages:
         if stage in victims:
             task = start(light, "chaos", stage)
-            mark = Workspace(project, "chaos").mark(stage)
+            mark = Workspace(project, "chaos", dag_id="flow").mark(stage)
             kill(victims[stage], task, mark, random.Random(stage).uniform(0.0, 0.9))
             flow.do(flow.stages[stage])  # the retry, at once: what the dead try left may still be writing
             output, _ = task.communicate()
@@ -163,7 +163,7 @@ def test_killed_in_every_stage(light, project, tmp_path: Path, stage: str, victi
     for name in order[: order.index(stage)]:
         flow.do(flow.stages[name])
     task = start(light, "chaos", stage)
-    mark = Workspace(project, "chaos").mark(stage)
+    mark = Workspace(project, "chaos", dag_id="flow").mark(stage)
     kill(victim, task, mark, random.Random(f"{stage}{victim}{turn}").uniform(0.0, 1.5))
     made = flow.do(flow.stages[stage])
     task.kill()
@@ -200,14 +200,14 @@ def test_killed_while_it_prepares(light, project, tmp_path: Path, moments: tuple
     conf = {"overrides": {"ingest.rows": 11}}
     for number, moment in enumerate(moments):
         run = f"prepares-{moment}"
-        workspace = Workspace(project, run)
+        workspace = Workspace(project, run, dag_id="flow")
         task = start(light, run, "prepare", conf=conf)
         wait_for(half_made(light, workspace)[moment], task)
         os.kill(task.pid, signal.SIGKILL) if number % 2 else os.killpg(task.pid, signal.SIGKILL)
         flow = Flow(project, run, conf)
         flow.do(flow.prepare, tries=1)
         task.communicate()
-    folders = [Workspace(project, f"prepares-{moment}").path for moment in moments]
+    folders = [Workspace(project, f"prepares-{moment}", dag_id="flow").path for moment in moments]
     assert len({git(folder, "rev-parse", "HEAD^{tree}") for folder in folders}) == 1
     assert {git(folder, "status", "--porcelain", "--untracked-files=no") for folder in folders} == {""}
     finish(light, flow, tmp_path / "undisturbed", left=len(moments) - 1)
@@ -216,7 +216,7 @@ def test_killed_while_it_prepares(light, project, tmp_path: Path, moments: tuple
 def test_a_worktree_that_a_killed_git_left_half_made_and_locked_is_made_again(light, project) -> None:
     flow = Flow(project, "half")
     flow.do(flow.prepare)
-    workspace = Workspace(project, "half")
+    workspace = Workspace(project, "half", dag_id="flow")
     kept = light.home / "runs" / "clone" / ".git" / "worktrees" / workspace.slug
     (kept / "locked").write_text("initializing")
     (kept / "whole").unlink()
@@ -230,11 +230,11 @@ def test_tasks_that_miss_the_workspace_at_once_make_it_once(light, project) -> N
     flow = Flow(project, "at-once", SLOW)
     flow.do(flow.prepare)
     flow.do(flow.stages["ingest"])
-    shutil.rmtree(Workspace(project, "at-once").path)
+    shutil.rmtree(Workspace(project, "at-once", dag_id="flow").path)
     with ThreadPoolExecutor(3) as pool:
         made = [pool.submit(flow.do, flow.stages[name], 1) for name in ("split@en", "split@de", "gate")]
         assert {result.result()["outcome"] for result in made} == {"changed"}
-    lock = git(Workspace(project, "at-once").path, "show", "HEAD:dvc.lock")
+    lock = git(Workspace(project, "at-once", dag_id="flow").path, "show", "HEAD:dvc.lock")
     assert lock.count("cmd:") == 4
 
 
@@ -255,7 +255,7 @@ def test_a_fetch_leaves_the_ref_lock_of_another_runs_commit_alone(light, project
 def test_a_stage_that_outlives_its_task_is_ended_with_it(light, project) -> None:
     flow = Flow(project, "timed-out", {"overrides": {"pace": 30}})
     flow.do(flow.prepare)
-    mark = Workspace(project, "timed-out").mark("ingest")
+    mark = Workspace(project, "timed-out", dag_id="flow").mark("ingest")
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(flow.do, flow.stages["ingest"], 1)
         while len(marked(mark)) < 2 and not made.done():  # dvc, and the stage below it
@@ -297,7 +297,7 @@ def test_killed_between_registration_and_alias_there_is_one_version(done, moment
     light, project = done
     flow = Flow(project, "done")
     task = start(light, "done", "release", LIGHT_RELEASE_PAUSE="1.0")
-    mark = Workspace(project, "done").mark("release")
+    mark = Workspace(project, "done", dag_id="flow").mark("release")
     registry = light.home / "registry" / "registry.json"
     wait_for(lambda: registry.exists() and bool(json.loads(registry.read_text())["versions"]), task)
     time.sleep(moment)
@@ -320,7 +320,7 @@ def test_killed_while_record_pushes(done, tmp_path: Path, moment: float) -> None
     flow = Flow(project, "done")
     flow.do(flow.release)
     task = start(light, "done", "record", LIGHT_RESULTS=json.dumps({"release": flow.results["release"]}))
-    mark = Workspace(project, "done").mark("record")
+    mark = Workspace(project, "done", dag_id="flow").mark("record")
     command_of(mark)
     time.sleep(moment)
     os.killpg(task.pid, signal.SIGKILL)
@@ -337,8 +337,8 @@ def test_a_push_that_was_killed_leaves_no_lock_behind(done, tmp_path: Path) -> N
     light, project = done
     flow = Flow(project, "done")
     flow.do(flow.release)
-    refs, name = light.origin / ".git" / "refs", slug("done")
-    for left in (f"heads/runs/{name}.lock", f"tags/runs/{name}.lock", f"tags/released/{name}.lock"):
+    refs, name = light.origin / ".git" / "refs", slug("done", "flow")
+    for left in (f"heads/runs/{name}.lock", f"tags/runs/{name}.1.lock", f"tags/released/{name}.1.lock"):
         (refs / left).parent.mkdir(parents=True, exist_ok=True)
         (refs / left).write_text("")
     end(light, flow, tmp_path / "undisturbed")
@@ -348,7 +348,7 @@ def test_a_push_that_was_killed_leaves_no_lock_behind(done, tmp_path: Path) -> N
 def test_locks_of_dead_processes_do_not_block(light, project, tmp_path: Path) -> None:
     flow = Flow(project, "locks")
     flow.do(flow.prepare)
-    workspace = Workspace(project, "locks")
+    workspace = Workspace(project, "locks", dag_id="flow")
     folder = workspace.path / ".dvc" / "tmp"
     folder.mkdir(exist_ok=True)
     (folder / "lock").write_text("  99999999\n")
@@ -369,9 +369,9 @@ def test_a_missing_workspace_comes_back(light, project, tmp_path: Path) -> None:
     flow = Flow(project, "missing")
     flow.do(flow.prepare)
     flow.do(flow.stages["ingest"])
-    shutil.rmtree(Workspace(project, "missing").path)
+    shutil.rmtree(Workspace(project, "missing", dag_id="flow").path)
     made = flow.do(flow.stages["gate"], tries=1)
-    assert (made["outcome"], made["commit"]) == ("changed", Workspace(project, "missing").tree.head)
+    assert (made["outcome"], made["commit"]) == ("changed", Workspace(project, "missing", dag_id="flow").tree.head)
     shutil.rmtree(light.home / "runs" / "tasks")
     finish(light, flow, tmp_path / "undisturbed")
 
@@ -380,7 +380,7 @@ def test_inputs_that_are_nowhere_stop_a_stage_with_a_clear_message(light, projec
     flow = Flow(project, "lost")
     flow.do(flow.prepare)
     flow.do(flow.stages["ingest"])
-    workspace = Workspace(project, "lost")
+    workspace = Workspace(project, "lost", dag_id="flow")
     shutil.rmtree(light.home / "dvc-cache")
     (workspace.path / "data" / "ingest" / "rows.txt").unlink()
     with pytest.raises(Exception, match=r"rows\.txt|ingest"):
@@ -409,7 +409,7 @@ def test_a_full_disk_is_reported_and_the_next_try_continues(light, project, tmp_
         assert flow.do(flow.stages["ingest"])["outcome"] == "changed"
         flow.do_stages()
         flow.do(flow.release)
-        assert flow.do(flow.record)["tag"] == f"runs/{slug('full')}"
+        assert flow.do(flow.record)["tag"] == f"runs/{slug('full', 'flow')}.1"
     finally:
         subprocess.run(["umount", "--lazy", str(home)], check=True)
 

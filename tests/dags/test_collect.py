@@ -76,7 +76,7 @@ def check_collection(
     assert {number for number, digest in digests.items() if stored(light, digest)} == released
     left = light.tags()
     assert {f"released/old-{number}" for number in released} <= set(left)
-    assert {tag, f"released/{slug('present')}"} <= set(left)
+    assert {tag, f"released/{slug('present', 'flow')}.1"} <= set(left)
     assert len([name for name in left if name.startswith("runs/old")]) == len(released)
     for name in [tag, *(f"released/old-{number}" for number in released)]:
         folder = tmp_path / f"check-{name.replace('/', '-')}"
@@ -105,7 +105,7 @@ def test_a_failed_runs_workspace_goes_when_its_time_is_up_and_comes_back_when_as
     flow.do(flow.prepare)
     flow.do(flow.stages["ingest"])
     flow.do(flow.cleanup)
-    workspace = Workspace(project, "failed")
+    workspace = Workspace(project, "failed", dag_id="flow")
     assert workspace.tree.exists
     assert expired(project, days=7) == []
     past = time.time() - 8 * 86400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pendulum
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException, TaskDeferred
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 from orchestration.operators import CommandOperator
@@ -44,6 +45,16 @@ class Pulled:
     def __init__(self, **decision) -> None:
         quiet = {"retrain": False, "rollback": False, "page": False, "alert": False, "action": "nothing", "key": None}
         self.decision = {**quiet, "reason": "it drifted {sic}", "request": None, **decision}
+
+    is_paused, state = False, "running"  # of `retrain`, and of its run
+
+    def get_dag(self, dag_id: str) -> Pulled:
+        assert dag_id == "retrain"
+        return self
+
+    def get_dagrun_state(self, *, dag_id: str, run_id: str) -> str:
+        assert (dag_id, run_id) == ("retrain", f"drift__{self.decision['key']}")
+        return self.state
 
     def xcom_pull(self, *, task_ids: str):
         assert task_ids == "decide"
@@ -123,6 +134,34 @@ def test_key_and_reason_reach_the_commands(watch, monkeypatch: pytest.MonkeyPatc
         task.execute({"ti": decided})
     assert ran[0][-2:] == ["--key=abc", "--run-id=drift__abc"]
     assert ran[1][-1] == "--reason={key} $(rm -rf /)"  # one argument, whatever it contains
+
+
+def test_nothing_is_triggered_or_confirmed_while_retrain_is_paused(watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CommandOperator, "execute", lambda self, context: pytest.fail("the cooldown has begun"))
+    paused = Pulled(retrain=True, key="abc", request={})
+    paused.is_paused, paused.state = True, "queued"
+    trigger = tasks.TriggerRetrainOperator(task_id="paused", trigger_dag_id="retrain")
+    confirm = tasks.ConfirmOperator(task_id="c1", project=watch.PROJECT, trigger_dag_id="retrain", arguments=["x"])
+    for task in (trigger, confirm):
+        with pytest.raises(AirflowFailException, match="retrain is paused"):
+            task.execute({"ti": paused})
+    assert paused.decision["retrain"] and watch.confirm.on_failure_callback, "its owner is paged"
+
+
+@pytest.mark.parametrize(
+    "state, confirmed", [("queued", True), ("running", True), ("success", True), ("failed", False)]
+)
+def test_only_a_run_that_airflow_has_begins_the_cooldown(
+    watch, monkeypatch: pytest.MonkeyPatch, state: str, confirmed: bool
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(CommandOperator, "execute", lambda self, context: ran.append(self.arguments))
+    task = tasks.ConfirmOperator(task_id=f"c-{state}", project=watch.PROJECT, trigger_dag_id="retrain", arguments=["x"])
+    triggered = Pulled(retrain=True, key="abc")
+    triggered.state = state
+    with contextlib.nullcontext() if confirmed else pytest.raises(AirflowFailException, match="has failed"):
+        task.execute({"ti": triggered})
+    assert bool(ran) == confirmed
 
 
 @pytest.mark.parametrize("kind", ["alert", "page"])

@@ -73,7 +73,7 @@ def test_retrain_is_one_line_with_two_parallel_training_stages() -> None:
     line += ["evaluate", "promote", "approve", "release", "record", "cleanup"]
     edges = set(itertools.pairwise(line))
     edges |= {("bias_gate", "finetune"), ("finetune", "evaluate")}
-    edges |= {("prepare", "cleanup")}  # a set-up and its teardown
+    edges |= {("prepare", "cleanup"), ("prepare", "outcome"), ("cleanup", "outcome")}  # a set-up and its teardowns
     assert {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids} == edges
 
 

@@ -36,11 +36,11 @@ def test_stages_of_one_run_on_two_hosts(light, project, tmp_path: Path) -> None:
     one.do(one.record)
     one.do(one.cleanup)
     two.do(two.cleanup)
-    lock = git(light.origin, "show", f"runs/{slug('hosts')}:dvc.lock")
+    lock = git(light.origin, "show", f"runs/{slug('hosts', 'flow')}:dvc.lock")
     assert not (home / "registry").exists()
     plain = tmp_path / "plain"
     git(tmp_path, "clone", "--quiet", str(light.origin), str(plain))
-    git(plain, "checkout", "--quiet", f"tags/runs/{slug('hosts')}")
+    git(plain, "checkout", "--quiet", f"tags/runs/{slug('hosts', 'flow')}.1")
     (plain / "dvc.lock").unlink()
     light.tool("dvc", "repro", folder=plain)
     assert (plain / "dvc.lock").read_text().strip().splitlines() == lock.splitlines()

@@ -66,8 +66,8 @@ def test_the_same_candidate_twice_is_one_version_and_only_a_release_is_an_event(
     assert second.events == {}
     assert len(light.registry()["versions"]) == 1
     assert {first.results["record"]["tag"], made["tag"]} <= set(light.tags())
-    assert f"released/{slug('one')}" in light.tags()
-    assert f"released/{slug('two')}" not in light.tags()
+    assert f"released/{slug('one', 'flow')}.1" in light.tags()
+    assert f"released/{slug('two', 'flow')}.1" not in light.tags()
     lock = [yaml.safe_load(git(light.origin, "show", f"{tag}:dvc.lock"))["stages"] for tag in (first_tag, made["tag"])]
     assert {name for name in lock[0] if lock[0][name] != lock[1][name]} == {"promote"}, "its champion is another one"
 
@@ -81,7 +81,7 @@ def test_a_closed_gate_is_red_at_once_shows_its_evidence_and_stops_the_run(light
     assert message.count("record: ") == 3
     assert flow.xcoms["gate", "gate"]["checks"][0]["limit"] == 10
     assert "merge" not in flow.results
-    workspace = Workspace(project, "closed")
+    workspace = Workspace(project, "closed", dag_id="flow")
     assert workspace.tree.exists, "the workspace of a stopped run is kept"
     committed = git(workspace.path, "ls-files").splitlines()
     assert {"data/gate/verdict.json", "data/pages/gate.html"} <= set(committed), "evidence and its page are committed"
@@ -130,7 +130,7 @@ def test_a_refused_stage_after_an_open_gate_is_final_and_a_fault_is_not(light, p
 
 def window_of(flow: Flow) -> tuple[str, str]:
     """The window in the committed parameter file of a run."""
-    params = yaml.safe_load(git(Workspace(flow.project, flow.run_id).path, "show", "HEAD:params.yaml"))
+    params = yaml.safe_load(git(Workspace(flow.project, flow.run_id, dag_id="flow").path, "show", "HEAD:params.yaml"))
     return params["ingest"]["start"], params["ingest"]["end"]
 
 
@@ -161,7 +161,7 @@ def test_a_cleaned_up_run_comes_back_at_its_commit(light, project, tmp_path: Pat
     shutil.rmtree(light.home / "runs")  # another host, or a lost disk
     later = Flow(project, "again", {"overrides": {"ingest.seed": 5}})
     later.do(later.prepare)
-    workspace = Workspace(project, "again")
+    workspace = Workspace(project, "again", dag_id="flow")
     assert workspace.tree.head == commit
     assert later.do(later.stages["merge"])["outcome"] == "unchanged"
     later.do_stages()
@@ -196,7 +196,7 @@ def test_an_unknown_or_invalid_ref_changes_nothing(light, project, ref: str, tmp
     flow = Flow(project, "refused", {"ref": ref})
     with pytest.raises(AirflowFailException, match="ref = "):
         flow.do(flow.prepare)
-    assert not Workspace(project, "refused").tree.exists
+    assert not Workspace(project, "refused", dag_id="flow").tree.exists
     assert not list(tmp_path.rglob("owned"))
 
 
@@ -207,7 +207,7 @@ def test_run_ids_and_overrides_are_never_shell(light, project, tmp_path: Path) -
     )
     flow.do(flow.prepare)
     flow.do(flow.stages["ingest"])
-    workspace = Workspace(project, evil)
+    workspace = Workspace(project, evil, dag_id="flow")
     assert workspace.path.parent == light.home / "runs" / "work"
     assert not list(tmp_path.rglob("owned"))
     assert yaml.safe_load((workspace.path / "params.yaml").read_text())["owner"].startswith("$(touch owned)")
@@ -240,7 +240,7 @@ def test_a_command_knows_who_started_its_run_and_its_asset_event_carries_its_res
 def test_a_person_who_approves_sees_what_the_run_was_asked_for_and_what_is_left_out(light, project) -> None:
     flow = Flow(project, "asked", {"overrides": {"owner": "a|b `c`"}, "end": "2025-02-10"})
     flow.do(flow.prepare)
-    workspace = Workspace(project, "asked")
+    workspace = Workspace(project, "asked", dag_id="flow")
     (workspace.path / "long.json").write_text(json.dumps({"text": "x" * 7000}))
     given = {"decision": ("d", "a", "b"), "show": ["long.json"], "gate": ["python", "project.py", "gate"]}
     ask = ApproveOperator(task_id="ask", subject="?", project=project, **given)
@@ -297,7 +297,9 @@ def test_the_first_line_of_a_failure_is_the_last_line_of_the_command(light, proj
         task.execute(flow.context("back"))
     first = str(caught.value).splitlines()[0]
     assert first == "back: python ended with exit code 1: the source is gone: check the address"
-    (Workspace(project, "words").path / "stage.py").write_text("raise SystemExit('no rows in the window')")
+    (Workspace(project, "words", dag_id="flow").path / "stage.py").write_text(
+        "raise SystemExit('no rows in the window')"
+    )
     with pytest.raises(AirflowException, match=r"^ingest: dvc ended with exit code 1: no rows in the window\n"):
         flow.do(flow.stages["ingest"], tries=1)
 
@@ -306,7 +308,7 @@ def test_overrides_that_the_project_refuses_fail_at_once_with_its_message(light,
     flow = Flow(project, "unknown", {"overrides": {"ingest.rowz": 5}})
     with pytest.raises(AirflowFailException, match=r"exit code 64: light: unknown parameter ingest\.rowz"):
         flow.do(flow.prepare)
-    assert Workspace(project, "unknown").prepared() is None
+    assert Workspace(project, "unknown", dag_id="flow").prepared() is None
 
 
 def test_a_ref_is_resolved_while_no_other_run_fetches(light, project, monkeypatch) -> None:
@@ -341,7 +343,9 @@ def test_two_runs_at_once_with_different_parameters_do_not_disturb_each_other(li
         output, _ = process.communicate()
         assert process.returncode == 0, output[-3000:]
     models = {
-        git(light.origin, "show", f"runs/{slug(f'seed{seed}')}:dvc.lock").split("data/merge/model")[1].split("size")[0]
+        git(light.origin, "show", f"runs/{slug(f'seed{seed}', 'flow')}:dvc.lock")
+        .split("data/merge/model")[1]
+        .split("size")[0]
         for seed in runs
     }
     assert len(models) == 2

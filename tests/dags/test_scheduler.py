@@ -20,19 +20,19 @@ from orchestration.workspace import slug
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.enable_socket, pytest.mark.timeout(1800)]
 
 QUICK = {
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "1",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
+    "LIGHT_AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "LIGHT_AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "LIGHT_AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "1",
+    "LIGHT_AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
+    "LIGHT_AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "LIGHT_AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
 }
 
 
 def start(light: LightRepository, monkeypatch: pytest.MonkeyPatch, *, database: str | None = None) -> Airflow:
     """An Airflow for the light repository; nothing is started yet."""
     for name, value in {**light.environment, **QUICK}.items():
-        if name.startswith("LIGHT_") or name in QUICK:
+        if name.startswith("LIGHT_"):
             monkeypatch.setenv(name, value)
     return Airflow(light.airflow, port=free_port(), database=database, prefix="LIGHT", root=light.origin)
 
@@ -99,7 +99,7 @@ def test_a_closed_gate_is_red_without_a_retry_and_names_the_owner(up) -> None:
     assert client.wait("light", run, seconds=300) == "failed"
     states = client.states("light", run)
     assert (states["gate"], states["merge"], states["record"]) == ("failed", "upstream_failed", "upstream_failed")
-    assert states["cleanup"] == "success"
+    assert (states["cleanup"], states["outcome"]) == ("success", "failed")
     task = client.call("GET", f"/api/v2/dags/light/dagRuns/{run}/taskInstances/gate")
     assert task["try_number"] == 1
     shown = client.call("GET", f"/api/v2/dags/light/dagRuns/{run}/taskInstances/gate/xcomEntries/gate")["value"]
@@ -118,10 +118,23 @@ def test_a_person_may_reject_a_release(up) -> None:
     before = _versions(light)
     run = client.trigger("light", {"approval": True, "overrides": {"ingest.rows": 46}, "reason": "please check"})
     _answer(up, run, "Reject")
-    assert client.wait("light", run, seconds=120) == "success", client.why("light", run)
+    assert client.wait("light", run, seconds=120) == "failed", "a run's state is what happened"
     states = client.states("light", run)
     assert (states["release"], states["record"]) == ("skipped", "success"), "a rejected run is recorded too"
+    assert states["outcome"] == "failed"
     assert _versions(light) == before
+
+
+def test_a_run_that_a_person_marks_as_failed_is_a_failure(up) -> None:
+    _, _, client = up
+    run = client.trigger("light", {"overrides": {"ingest.rows": 47, "pace": 3.0}})
+    until = time.monotonic() + 120
+    while client.states("light", run).get("ingest") != "running":
+        assert time.monotonic() < until, client.states("light", run)
+        time.sleep(0.2)
+    client.call("PATCH", f"/api/v2/dags/light/dagRuns/{run}", {"state": "failed"})
+    assert client.wait("light", run, seconds=120) == "failed", client.states("light", run)
+    assert client.states("light", run)["cleanup"] == "success"
 
 
 def _answer(up, run: str, answer: str) -> None:
@@ -237,7 +250,7 @@ def _parent(pid: int) -> int:
 def _begin(light: LightRepository, client: Client, run: str) -> tuple[list[int], int]:
     """Start a run and wait until its first stage works: the processes of its command, and that of its task."""
     client.trigger("light", {"overrides": {"pace": 1.0, "ingest.seed": len(run)}}, run_id=run)
-    mark = f"{light.home}#{slug(run)}/ingest"
+    mark = f"{light.home}#{slug(run, 'light')}/ingest"
     until = time.monotonic() + 120
     while time.monotonic() < until:
         if (commands := marked(mark)) and client.states("light", run).get("ingest") == "running":
@@ -250,9 +263,9 @@ def assert_undisturbed(light: LightRepository, client: Client, run: str, folder:
     """The run ends well, and what it recorded is what an undisturbed `dvc repro` gives."""
     assert client.wait("light", run, seconds=300) == "success", client.why("light", run)
     assert light.registry()["champion"] == len(light.registry()["versions"]) == versions
-    assert not marked(f"{light.home}#{slug(run)}", prefix=True)
+    assert not marked(f"{light.home}#{slug(run, 'light')}", prefix=True)
     git(folder.parent, "clone", "--quiet", str(light.origin), str(folder))
-    git(folder, "checkout", "--quiet", f"runs/{slug(run)}")
+    git(folder, "checkout", "--quiet", f"runs/{slug(run, 'light')}")
     expected = (folder / "dvc.lock").read_text()
     (folder / "dvc.lock").unlink()
     light.tool("dvc", "repro", folder=folder)

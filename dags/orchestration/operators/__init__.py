@@ -3,7 +3,7 @@
 from .approve import ApproveOperator
 from .base import WorkspaceOperator
 from .command import CommandOperator, ReleaseOperator
-from .finish import CleanupOperator, RecordOperator
+from .finish import CleanupOperator, OutcomeOperator, RecordOperator
 from .prepare import PrepareOperator
 from .stage import DvcStageOperator, VerdictLink
 
@@ -12,6 +12,7 @@ __all__ = [
     "CleanupOperator",
     "CommandOperator",
     "DvcStageOperator",
+    "OutcomeOperator",
     "PrepareOperator",
     "RecordOperator",
     "ReleaseOperator",

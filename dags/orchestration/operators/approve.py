@@ -44,7 +44,8 @@ class ApproveOperator(ApprovalOperator):
         if not context["params"].get("approval") or run_type(context) == "backfill":
             self.log.info("this run needs no approval")
             return None
-        workspace = Workspace(self.project, context["dag_run"].run_id)
+        run = context["dag_run"]
+        workspace = Workspace(self.project, run.run_id, dag_id=run.dag_id)
         workspace.restore()
         file, key, wanted = self.decision
         decision = read_object(workspace.path / file) or {}

@@ -34,7 +34,8 @@ class WorkspaceOperator(BaseOperator):
 
     def workspace(self, context: Any) -> Workspace:
         """Return the workspace of the context's run."""
-        return Workspace(self.project, context["dag_run"].run_id, actor=actor(context))
+        run = context["dag_run"]
+        return Workspace(self.project, run.run_id, dag_id=run.dag_id, actor=actor(context))
 
     def take_over(self, workspace: Workspace, name: str) -> Command:
         """Return the command of that name in this run, after everything that an earlier try left has ended."""

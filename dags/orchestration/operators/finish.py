@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import Asset, AssetAlias
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Asset, AssetAlias, BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from orchestration import collect, record
 from orchestration.command import read_object
@@ -15,6 +16,8 @@ from orchestration.process import end_all
 from orchestration.workspace import Workspace
 
 from .base import WorkspaceOperator
+
+NOTHING_TO_DO = "nothing_to_do"  # XCom of a task that skipped itself; one that a person skipped has none
 
 
 class RecordOperator(WorkspaceOperator):
@@ -45,6 +48,7 @@ class RecordOperator(WorkspaceOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Push everything; every step may run again."""
         if self.after and not any(context["ti"].xcom_pull(task_ids=task) for task in self.after):
+            context["ti"].xcom_push(key=NOTHING_TO_DO, value=True)
             raise AirflowSkipException(f"{', '.join(self.after)} did not run: there is nothing to record")
         workspace = self.workspace(context)
         workspace.restore()
@@ -62,6 +66,35 @@ class RecordOperator(WorkspaceOperator):
             extra = {name: made[name] for name in ("revision", "tag", "version")} | {"metrics": metrics}
             context["outlet_events"][self.alias].add(self.asset, extra=extra)
         return made
+
+
+class OutcomeOperator(BaseOperator):
+    """State how the run ended; red unless every task of `required` succeeded and nobody rejected the release.
+
+    The last teardown: it runs also when a person marks the run as failed, which skips every other task that waits, so
+    that the run would count as a success.
+    """
+
+    def __init__(self, *, required: Sequence[str], approval: str | None = None, **rest: Any) -> None:
+        super().__init__(retries=0, on_failure_callback=None, **rest)  # the task that failed has notified the owner
+        self.required = list(required)
+        self.approval = approval
+
+    def execute(self, context: Any) -> str:
+        """Return the outcome; AirflowFailException when the run failed, was stopped or was rejected."""
+        ti, run = context["ti"], context["dag_run"]
+        found = ti.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+        own = {self.task_id, *self.upstream_task_ids}  # a workspace that could not be removed changes no outcome
+        states = {task: state for task, state in found.items() if task not in own}
+        if failed := sorted(task for task, state in states.items() if state == "failed"):
+            raise AirflowFailException(f"failed: {', '.join(failed)}")
+        answer = ti.xcom_pull(task_ids=self.approval) if self.approval else None
+        if answer and ApprovalOperator.REJECT in answer["chosen_options"]:
+            raise AirflowFailException(f"rejected by {(answer.get('responded_by_user') or {}).get('name')}")
+        for task in self.required:
+            if states.get(task) != "success" and not ti.xcom_pull(task_ids=task, key=NOTHING_TO_DO):
+                raise AirflowFailException(f"stopped before {task}: {states.get(task) or 'it did not start'}")
+        return "ended as it should"
 
 
 class CleanupOperator(WorkspaceOperator):

@@ -61,7 +61,7 @@ with DAG(
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7)
     stages.last >> approve >> release >> record
-    add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup)
+    add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup, approval=approve)
 
 with DAG("light_rollback", schedule=None, start_date=datetime(2026, 1, 5), params={"reason": "none"}):
     prepare = PrepareOperator(task_id="prepare", project=PROJECT)

@@ -54,4 +54,4 @@ with DAG(
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
     sensors >> decide >> go >> trigger >> confirm
-    add_run(prepare=prepare, work=[sensors], ends=[confirm], cleanup=cleanup)
+    add_run(prepare=prepare, work=[sensors], ends=[confirm], cleanup=cleanup, required=[decide])
