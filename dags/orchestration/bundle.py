@@ -48,9 +48,9 @@ class GitFolderBundle(BaseDagBundle):
             self._refresh()
 
     def _refresh(self) -> None:
-        said = refs_of(self._mirror, self.origin)
+        reported = refs_of(self._mirror, self.origin)
         names = (self.ref, f"refs/heads/{self.ref}", f"refs/tags/{self.ref}")
-        commit = next((said[name] for name in names if name in said), None)
+        commit = next((reported[name] for name in names if name in reported), None)
         if commit is None:
             raise WorkspaceError(f"{self.origin} has no commit under the name {self.ref}: commit the project first")
         if not self._has(commit):

@@ -41,7 +41,7 @@ class Clone:
         """Make the clone where it is missing, then fetch everything from the origin. The caller holds the clone.
 
         Git ends a fetch from a shallow repository with 0 also where it left a ref at an old commit: what was fetched is
-        compared with what the origin says. Raises WorkspaceError where they differ.
+        compared with what the origin reports. Raises WorkspaceError where they differ.
         """
         if not self.complete:
             self._make(keep=keep)
@@ -56,21 +56,21 @@ class Clone:
             if not (stale := self._stale(keep=keep)):
                 return
         raise WorkspaceError(
-            f"after a fetch from {self.project.origin} these refs are not what it says they are: {', '.join(stale)}. "
+            f"after a fetch from {self.project.origin} these refs are not what it reports: {', '.join(stale)}. "
             "If it is a shallow clone: git fetch --unshallow"
         )
 
     def _stale(self, *, keep: Sequence[int]) -> list[str]:
         """Return the origin's refs that this clone has at another commit."""
-        said = refs_of(self.path, "origin", keep=keep)
+        reported = refs_of(self.path, "origin", keep=keep)
         listing = git(self.path, "for-each-ref", "--format=%(refname) %(*objectname) %(objectname)", keep=keep)
         here = {parts[0]: parts[1] for line in listing.splitlines() if (parts := line.split())}
         heads, tags = "refs/heads/", "refs/tags/"
         names = {
-            name: name.replace(heads, "refs/remotes/origin/", 1) for name in said if name.startswith((heads, tags))
+            name: name.replace(heads, "refs/remotes/origin/", 1) for name in reported if name.startswith((heads, tags))
         }
-        names |= {"HEAD": "refs/remotes/origin/HEAD"} if "HEAD" in said else {}
-        return [name for name, ref in names.items() if said[name] != here.get(ref)]
+        names |= {"HEAD": "refs/remotes/origin/HEAD"} if "HEAD" in reported else {}
+        return [name for name, ref in names.items() if reported[name] != here.get(ref)]
 
     def push(self, folder: Path, *refs: str, keep: Sequence[int]) -> None:
         """Push from a worktree to the origin; an origin on this machine runs its own hooks, not those of this user."""

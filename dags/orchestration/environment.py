@@ -28,7 +28,7 @@ STATED = {
     "GIT_EDITOR": "true",
     "GIT_PAGER": "cat",
     "GIT_TERMINAL_PROMPT": "0",
-    "GIT_LITERAL_PATHSPECS": "1",  # a file named `a[1].json` is no pattern
+    "GIT_LITERAL_PATHSPECS": "1",  # a file named `a[1].json` is a name, never a pattern
     "DVC_NO_ANALYTICS": "1",
 }
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -30,7 +30,7 @@ def git(folder: Path, *arguments: str, check: bool = True, keep: Sequence[int] =
 
 
 def refs_of(folder: Path, remote: str, *patterns: str, keep: Sequence[int] = ()) -> dict[str, str]:
-    """Return what a remote itself says about its refs: {full name: commit}, an annotated tag as the commit it names."""
+    """Return the refs that a remote reports: {full name: commit}, an annotated tag as the commit it names."""
     lines = git(folder, "ls-remote", "--quiet", remote, *patterns, keep=keep).splitlines()
     found = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
     return {name: found.get(name + "^{}", commit) for name, commit in found.items() if not name.endswith("^{}")}

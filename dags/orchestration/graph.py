@@ -153,7 +153,7 @@ def add_run(
 ) -> None:
     """Put work between its set-up and its teardown: the clean-up runs whatever the outcome of the rest.
 
-    The run is a success when the tasks of `required` are (default: the first of `ends`), and when nobody has rejected
+    The run is a success when the tasks of `required` are (default: the first of `ends`), and when no person has rejected
     it in the task `approval`.
     """
     names = [task.task_id for task in required or ends[:1]]

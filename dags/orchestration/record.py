@@ -62,8 +62,8 @@ def push(workspace: Workspace, *, promoted: bool) -> str:
 
 def _read_back(workspace: Workspace, refs: Sequence[str], head: str, *, keep: Sequence[int]) -> None:
     """Ask the origin itself what it recorded; WorkspaceError where that is another commit than the one pushed."""
-    said = refs_of(workspace.path, "origin", *refs, keep=keep)
-    if wrong := [f"{ref} is {said.get(ref, 'missing')}" for ref in refs if said.get(ref) != head]:
+    reported = refs_of(workspace.path, "origin", *refs, keep=keep)
+    if wrong := [f"{ref} is {reported.get(ref, 'missing')}" for ref in refs if reported.get(ref) != head]:
         raise WorkspaceError(f"{head} was pushed to {workspace.project.origin}, and there {', '.join(wrong)}")
 
 

@@ -157,7 +157,7 @@ class ConfirmOperator(DecidedOperator):
 
 
 def refuse_if_paused(context: Any, dag_id: str) -> None:
-    """AirflowFailException when a DAG is paused: Airflow would create a run of it, and nothing would ever start it."""
+    """AirflowFailException when a DAG is paused: Airflow would create a run that nothing starts."""
     if context["ti"].get_dag(dag_id).is_paused:
         raise AirflowFailException(
             f"page: a retraining is due and the DAG {dag_id} is paused: unpause it, then clear this task. "

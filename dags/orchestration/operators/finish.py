@@ -69,7 +69,7 @@ class RecordOperator(WorkspaceOperator):
 
 
 class OutcomeOperator(BaseOperator):
-    """State how the run ended; red unless every task of `required` succeeded and nobody rejected the release.
+    """State how the run ended; red unless every task of `required` succeeded and no person rejected the release.
 
     The last teardown: it runs also when a person marks the run as failed, which skips every other task that waits, so
     that the run would count as a success.
