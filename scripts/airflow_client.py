@@ -6,6 +6,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # for the loopback interface: never by a proxy
@@ -77,6 +78,25 @@ class Client:
                 return state
             time.sleep(0.5)
         raise TimeoutError(f"{dag} {run_id} did not end in {seconds:.0f} s: {self.states(dag, run_id)}")
+
+    def dag_ids(self) -> list[str]:
+        """Return the ids of all DAGs."""
+        return sorted(dag["dag_id"] for dag in self.call("GET", "/api/v2/dags?limit=100")["dags"])
+
+    def import_errors(self, files: set[str], *, seconds: float = 120) -> dict[str, str]:
+        """Wait until every file has a DAG or an import error; return the last line of each error, by file.
+
+        A file with neither after that time (its DAG may be made by a condition) is returned as one that defines none.
+        """
+        until, read = time.monotonic() + seconds, set[str]()
+        errors: dict[str, str] = {}
+        while time.monotonic() < until and not files <= read:
+            found = self.call("GET", "/api/v2/importErrors")["import_errors"]
+            errors = {Path(item["filename"]).name: item["stack_trace"].strip().splitlines()[-1] for item in found}
+            dags = self.call("GET", "/api/v2/dags?limit=100")["dags"]
+            read = set(errors) | {Path(dag["relative_fileloc"] or "").name for dag in dags}
+            time.sleep(0.5)
+        return errors | dict.fromkeys(files - read, f"no DAG was found in {seconds:.0f} s")
 
     def dags(self, expected: set[str], *, seconds: float = 120) -> None:
         """Wait until the named DAGs exist; RuntimeError when a DAG file has an import error."""
