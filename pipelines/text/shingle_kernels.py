@@ -16,8 +16,20 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.caching import UserProvidedCacheLocator
 
 config: Any = numba.config
+
+
+class CacheByContent(UserProvidedCacheLocator):
+    """Find compiled code by the content of this file, not by its place: every Airflow run has a folder of its own."""
+
+    def __init__(self, function: Any, file: str) -> None:
+        super().__init__(function, file)
+        self._cache_path = str(Path(config.CACHE_DIR) / self.get_source_stamp().hex()[:16])
+
+
+config.CACHE_LOCATOR_CLASSES = f"{__name__}.CacheByContent"
 
 
 def _compile(function: Any) -> Any:

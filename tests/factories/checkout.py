@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,8 @@ class Checkout:
                 shutil.copy(ROOT / name, self.root / name)
         for domain in ("pipelines/domains/complaints", "tests/domains/complaints_biased"):
             self.edit(f"{domain}/params.yaml", lambda params: params["simulator"].update(rows_per_day=ROWS_PER_DAY))
+        params = self.root / "params.yaml"  # comments stay; one thread, since tests share the cores
+        params.write_text(re.sub(r"(?m)^  threads: \d+", "  threads: 1", params.read_text(encoding="utf-8")))
         overlay = yaml.safe_load(OVERLAY.read_text(encoding="utf-8"))
         overlay["base_model"] = write_tiny_base_model(self.models)
         self.overlay.write_text(yaml.safe_dump(overlay), encoding="utf-8")
@@ -72,11 +75,8 @@ class Checkout:
         mine = {name: value for name, value in os.environ.items() if not name.startswith(("PERENNIAL", "MLFLOW"))}
         mine["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{mine['PATH']}"
         mine |= {"PERENNIAL_HOME": str(self.home), "PERENNIAL_MODELS": str(self.models), "HF_HUB_OFFLINE": "1"}
-        return (
-            mine
-            | {"DVC_NO_ANALYTICS": "1", "COLUMNS": "160", "NUMBA_CACHE_DIR": str(self.home.parent / "numba")}
-            | more
-        )
+        mine |= {"NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(ROOT / ".perennial" / "numba-cache"))}
+        return mine | {"DVC_NO_ANALYTICS": "1", "COLUMNS": "160"} | more
 
     def command(self, *words: str) -> list[str]:
         """A command with this environment's Python in front when it names a module."""
