@@ -31,9 +31,17 @@ def table_of_columns(columns: Iterable[Sequence[Any]], *, names: Sequence[str], 
     return pa.table([pa.array(cells, pa.large_string()) for cells in spelled], names=list(names))
 
 
-def refuse_duplicated_columns(names: Iterable[str], *, file: str) -> None:
-    """Raise InputError when a column name occurs more than once: it is not known which one is meant."""
+def refuse_columns(names: Iterable[str], *, file: str) -> None:
+    """Raise InputError when a column name occurs more than once, since it is not known which one is meant, or holds a
+    null character.
+    """
     names = list(names)
+    null = next((name for name in names if "\0" in name), None)
+    if null is not None:
+        raise InputError(
+            f"{file}: column {null!r} has a null character in its name: rename the column; in a text file, check "
+            "ingest.files.encoding, for example utf-16"
+        )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(
@@ -65,7 +73,7 @@ def strings_of_frame(frame: pd.DataFrame, *, file: str) -> pa.Table:
     import pyarrow as pa
 
     names = list(map(str, frame.columns))
-    refuse_duplicated_columns(names, file=file)
+    refuse_columns(names, file=file)
     columns = []
     for place, name in enumerate(names):
         cells = frame.iloc[:, place]

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ import pyarrow as pa
 from pipelines.records.spelling import cell_of
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import write_atomic
+from pipelines.sources.accounting import Ledger
 from pipelines.sources.chunk import RawChunk
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class CfpbSource:
     page_rows: int
     attempts: int
     cache: Path
+    ledger: Ledger = field(default_factory=Ledger, compare=False)
 
     @classmethod
     def polite(cls, *, address: str, params: CfpbParams, cache: Path, revision: int) -> CfpbSource:
@@ -93,7 +95,8 @@ class CfpbSource:
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
         """Yield one chunk per day, or several for a day that is larger than a chunk."""
         try:
-            yield from self._days(start=start, end=end, chunk_rows=chunk_rows)
+            self.ledger.clear()
+            yield from self.ledger.watched(self._days(start=start, end=end, chunk_rows=chunk_rows))
         finally:
             self.client.close()
 
@@ -101,7 +104,10 @@ class CfpbSource:
         seen: set[str] = set()
         for offset in range((end - start).days):
             day = start + timedelta(days=offset)
-            rows = [row for row in self.day(day) if row["complaint_id"] not in seen]
+            found = self.day(day)  # as many as the service states, or an error
+            rows = [row for row in found if row["complaint_id"] not in seen]
+            account = self.ledger.of(f"cfpb/{day}")
+            account.stated, account.repeated = len(found), len(found) - len(rows)
             seen.update(row["complaint_id"] for row in rows)
             names = [*FIELDS, *(name for name in OLD_FIELDS if any(name in row for row in rows))]
             for first in range(0, max(len(rows), 1), chunk_rows):
@@ -148,7 +154,10 @@ class CfpbSource:
         page = self.client.get("search", {**query, "size": str(self.page_rows)})
         total, relation = _total(page)
         if total > MAX_PAGED or relation != "eq":
-            return _unique(_rows(self.client.get("export", {**query, "format": "json"})))
+            exported = _unique(_rows(self.client.get("export", {**query, "format": "json"})))
+            if len(exported) < total:
+                raise IncompleteDay(f"the export holds {len(exported)} of {total} complaints")
+            return exported
         rows: dict[str, Row] = {}
         number = 1
         while True:

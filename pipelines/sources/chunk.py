@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from datetime import date
-
-    import numpy as np
-    import pyarrow as pa
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 # A chunk also ends at this many bytes, so that long texts do not let memory grow.
 CHUNK_BYTES = 32 * 2**20
+RAW_CHARS = 1000  # of an unreadable row that quarantine shows
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,44 @@ class RawChunk:
     unreadable: tuple[UnreadableRow, ...] = ()
 
 
-class Source(Protocol):
-    """Anything that yields the raw rows of a half-open window of UTC days; rows outside the window are filtered
-    later.
-    """
+class Gathered:
+    """Rows gathered until there are enough of them for a chunk."""
 
-    def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
-        """Yield chunks of at most `chunk_rows` rows, always in the same order."""
-        ...
+    def __init__(self, file: str, header: list[str]) -> None:
+        self.file, self.header = file, header
+        self._clear()
+
+    def _clear(self) -> None:
+        self.rows: list[list[str]] = []
+        self.numbers: list[int] = []
+        self.unreadable: list[UnreadableRow] = []
+        self.size = 0
+
+    def add(self, number: int, row: list[str]) -> None:
+        """Take a row of cells; an empty one becomes null."""
+        self.rows.append(row)
+        self.numbers.append(number)
+        self.size += sum(map(len, row))
+
+    def refuse(self, number: int, reason: str, raw: str) -> None:
+        """Take a row that could not be split into cells."""
+        self.unreadable.append(UnreadableRow(number, reason, raw[:RAW_CHARS]))
+
+    def full(self, chunk_rows: int) -> bool:
+        """Return whether there are enough rows for a chunk."""
+        return len(self.rows) >= chunk_rows or self.size >= CHUNK_BYTES or len(self.unreadable) >= chunk_rows
+
+    def take(self) -> RawChunk:
+        """Return what was gathered, and start again."""
+        columns = zip(*self.rows, strict=True) if self.rows else ([] for _ in self.header)
+        table = pa.table([_nulls_for_blanks(cells) for cells in columns], names=self.header)
+        chunk = RawChunk(self.file, table, np.array(self.numbers, dtype=np.int64), tuple(self.unreadable))
+        self._clear()
+        return chunk
+
+
+def _nulls_for_blanks(cells: Sequence[str]) -> pa.Array:
+    """Return cells as an array, null where they are empty."""
+    column = pa.array(cells, pa.large_string())
+    empty = pc.equal(column, "")
+    return pc.if_else(empty, pa.scalar(None, pa.large_string()), column) if pc.any(empty).as_py() else column

@@ -21,6 +21,17 @@ class FilesParams(StageParams):
         description="addresses or globs; relative ones start at PERENNIAL_DATA (default: the repository root)",
     )
     encoding: str = Field(default="utf-8", description="of CSV and JSON lines")
+    delimiter: str | None = Field(
+        default=None, min_length=1, max_length=1, description="between the cells of CSV; null: detected"
+    )
+    quote: str | None = Field(
+        default=None,
+        max_length=1,
+        description="around cells of CSV; empty: quotes are plain characters; null: detected",
+    )
+    escape: str | None = Field(
+        default=None, max_length=1, description="before a quote or delimiter in CSV; empty: none; null: detected"
+    )
 
 
 class CfpbParams(StageParams):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines.records.raw import refuse_duplicated_columns, table_of_columns
+from pipelines.records.raw import refuse_columns, table_of_columns
 from pipelines.runtime.errors import InputError
+from pipelines.sources.accounting import Ledger
 from pipelines.sources.chunk import RawChunk
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
+
+logger = logging.getLogger(__name__)
 
 SECRET = re.compile("pass|pwd|secret|token|key|cred|odbc_connect", re.IGNORECASE)  # names of options with secrets
 FINGERPRINT_ROWS = 10_000  # in memory at once
@@ -31,16 +35,22 @@ class SqlSource:
 
     address: str = field(repr=False)  # may hold a password
     query: str
+    ledger: Ledger = field(default_factory=Ledger, compare=False)
 
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
-        """Yield chunks as the server streams them; times are read in UTC."""
+        """Yield chunks as the server streams them, then ask it for the number of rows; times are read in UTC."""
+        self.ledger.clear()
+        yield from self.ledger.watched(self._chunks(start=start, end=end, chunk_rows=chunk_rows))
+        self._count(start=start, end=end)
+
+    def _chunks(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
         from sqlalchemy import text
 
         with self._connected() as connection:
             streaming = connection.execution_options(yield_per=chunk_rows)
             result = streaming.execute(text(self.query), _bounds(start, end))
             names = list(result.keys())
-            refuse_duplicated_columns(names, file="ingest.sql.query")
+            refuse_columns(names, file="ingest.sql.query")
             first = 1
             for rows in result.partitions():
                 table = table_of_columns(zip(*rows, strict=True), names=names, file="ingest.sql.query", first=first)
@@ -66,7 +76,7 @@ class SqlSource:
         """Return what identifies the rows of a window: their number and the largest version, else a digest of all."""
         if version_column is None:
             rows, digest = 0, hashlib.sha256()
-            for chunk in self.read(start=start, end=end, chunk_rows=FINGERPRINT_ROWS):
+            for chunk in self._chunks(start=start, end=end, chunk_rows=FINGERPRINT_ROWS):
                 rows, buffer = rows + chunk.table.num_rows, pa.BufferOutputStream()
                 with pa.ipc.new_stream(buffer, chunk.table.schema) as stream:
                     stream.write_table(chunk.table)
@@ -113,6 +123,19 @@ class SqlSource:
             cause = _without(self.address, getattr(error, "orig", None) or error)
             shown = url.render_as_string(hide_password=True)
             raise InputError(f"{shown}: ingest.sql.query failed: {cause}") from None
+
+    def _count(self, *, start: date, end: date) -> None:
+        """Let the server count the rows of the query; one that cannot (ORDER BY in a subquery) is reported."""
+        from sqlalchemy import text
+
+        account, inner = self.ledger.of("sql"), self.query.strip().rstrip(";")
+        count = text(f"SELECT COUNT(*) FROM ({inner}\n) source_rows")  # noqa: S608
+        try:
+            with self._connected() as connection:
+                account.stated = int(connection.execute(count, _bounds(start, end)).scalar_one())
+        except InputError as error:
+            account.stated, account.notes["not_counted"] = account.rows, str(error)
+            logger.warning("the database did not count the rows of the query: %s", error)
 
 
 def _bounds(start: date, end: date) -> dict[str, str]:

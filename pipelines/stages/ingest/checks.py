@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from pipelines.gates.verdict import Check
+from pipelines.sources.accounting import SHOWN, Ledger
 from pipelines.stages.ingest.weekly import Profile, Week
 from pipelines.stats.intervals import wilson
 
@@ -32,6 +33,36 @@ def read_last_good(content: Mapping[str, Any]) -> LastGood:
         columns=tuple(content.get("columns", ())),
         days=dict(content.get("days", {})),
     )
+
+
+def check_accounting(ledger: Ledger, *, outcomes: Mapping[str, int], lost: float, long: float) -> list[Check]:
+    """Check that everything that went in came out: lines and rows of each file, and each row's outcome.
+
+    `outcomes` holds the rows read and what became of them; `lost` and `long` are limits.
+    """
+    read, lines = outcomes["read"], ledger.sum("stated")
+    became = sum(n for name, n in outcomes.items() if name != "read")
+    handed = ledger.sum("rows") + ledger.sum("unreadable")
+    unexplained = ledger.unexplained()
+    if not read == became == handed:
+        unexplained.append(f"{handed} rows were handed over, {read} were read, {became} have an outcome")
+    characters, suspicious = ledger.characters(), ledger.sum("suspicious_lines")
+    named = ", ".join(f"{n} {kind}" for kind, n in characters.items()) or "none"
+    return [
+        Check.equals(
+            "conservation", len(unexplained), limit=0, rows=read, min_rows=0, required=True,
+            sentence=unexplained[0] if unexplained else f"all {lines} lines and rows that went in are accounted for",
+            details={"unexplained": unexplained[:SHOWN]},
+        ),
+        Check.at_most(
+            "lost_characters", sum(characters.values()) / max(read, 1), limit=lost, rows=read, min_rows=0, required=True,
+            sentence=f"characters removed or replaced: {named}; is ingest.files.encoding right?",
+        ),
+        Check.at_most(
+            "long_rows", suspicious / max(lines, 1), limit=long, rows=read, min_rows=0, required=True,
+            sentence=f"{suspicious} of {lines} lines are in very long rows of files whose rows span one line",
+        ),
+    ]  # fmt: skip
 
 
 def check_rejected(rejected: int, *, rows: int, limit: float) -> Check:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.records.domain import Domain
-from pipelines.sources.chunk import Source
+from pipelines.sources.opening import Source
 from pipelines.stages.ingest import checks
 from pipelines.stages.ingest.batches import RowOutcomes, batches, convert_batch
 from pipelines.stages.ingest.checks import LastGood
@@ -105,22 +105,30 @@ def ingest(
         add_week(profile, week, schema=domain.schema, end=params.end, files=files)
         accepted.write(week)
     accepted.close()
-    verdict = check_ingest(profile, params=params, last_good=last_good, tally=tally, repeats=repeats)
     metrics = measure(
         profile, tally=tally, repeats=repeats, digest=raw_digest.hex(), n_labels=len(domain.schema.labels)
     )
+    metrics["accounting"] = source.ledger.to_dict()
+    accounting = checks.check_accounting(
+        source.ledger,
+        outcomes=metrics["rows"],
+        lost=params.limits.max_lost_characters,
+        long=params.limits.max_long_rows,
+    )
+    rest = check_ingest(profile, params=params, last_good=last_good, tally=tally, repeats=repeats)
+    verdict = Verdict.of("ingest", [*accounting, *rest], shown_records=tally.shown)
     _log(metrics, verdict)
     return Ingested(per_day=_per_day(profile), metrics=metrics, verdict=verdict)
 
 
 def check_ingest(
     profile: Profile, *, params: IngestParams, last_good: LastGood, tally: Tally, repeats: pd.DataFrame
-) -> Verdict:
-    """Return the verdict on what was read, accepted and lost."""
+) -> list[Check]:
+    """Return the checks of what was read, accepted and lost."""
     limits, days, rows = params.limits, profile.day_rows(), profile.rows
     in_window = tally.counts.get("read", 0) - tally.counts.get("outside_window", 0)
     whole = (params.end - params.start).days // 7
-    found: list[Check] = [
+    return [
         checks.check_rejected(tally.counts.get("rejected", 0), rows=in_window, limit=limits.max_rejected_share),
         checks.check_reused(int(repeats["another"].sum()), rows=in_window, limit=limits.max_reused_share),
         checks.check_rows(
@@ -147,7 +155,6 @@ def check_ingest(
             profile, last_good=last_good, volume=limits.volume, max_revised_share=limits.max_revised_share
         ),
     ]
-    return Verdict.of("ingest", found, shown_records=tally.shown)
 
 
 def measure(profile: Profile, *, tally: Tally, repeats: pd.DataFrame, digest: str, n_labels: int) -> dict[str, Any]:

@@ -29,6 +29,12 @@ class LimitParams(StageParams):
     max_reused_share: float = Field(
         default=0.05, ge=0, le=1, description="share of rows whose id came again with another time and another text"
     )
+    max_lost_characters: float = Field(
+        default=0.1, ge=0, description="characters per row that decoding replaces or conversion removes"
+    )
+    max_long_rows: float = Field(
+        default=0.01, ge=0, le=1, description="share of the lines that a few very long rows span: a stray quote"
+    )
     min_week_rows: int = Field(default=30, ge=1, description="rows per week; with fewer its columns are undecided")
     min_weeks: int = Field(default=4, ge=2, description="whole weeks that a usual week is computed from")
 

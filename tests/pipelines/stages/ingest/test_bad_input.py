@@ -40,6 +40,7 @@ def test_a_header_without_rows_is_a_closed_gate(checkout) -> None:
     (checkout.folder / "in" / "tickets.csv").write_text("ticket,day,words,channel,price,label,senior\n")
     checkout.run()
     assert checkout.outcomes() == {
+        "conservation": "passed", "lost_characters": "passed", "long_rows": "passed",
         "rejected_share": "failed", "rows": "failed", "stale_days": "failed", "volume": "undecided",
         "null_rise": "undecided", "scale": "undecided", "lost_columns": "failed", "gold_classes": "undecided",
         "passed": False,
@@ -379,8 +380,16 @@ def test_columns_that_differ_only_in_case(checkout) -> None:
 
 
 def test_fields_separated_by_semicolons(checkout) -> None:
-    put(checkout, "tickets.csv", b"ticket;day;words\n1;2024-01-01;hello\n")
-    assert "fields seem to be separated by ';'" in refusal(checkout)
+    checkout.csv(tickets())
+    checkout.run()
+    wanted = checkout.bytes()["records.parquet"]
+    pd.DataFrame(tickets()).to_csv(checkout.folder / "in" / "tickets.csv", sep=";", index=False)
+    checkout.run()
+    assert checkout.bytes()["records.parquet"] == wanted
+    assert checkout.metrics()["accounting"]["files"][0]["notes"]["dialect"]["delimiter"] == ";"
+    checkout.set(files={"delimiter": ","})
+    with pytest.raises(InputError, match="column 'ticket' is missing; fields seem to be separated by ';'"):
+        checkout.run()
 
 
 def test_blanks_around_an_id_are_no_part_of_it(after_ingest) -> None:
