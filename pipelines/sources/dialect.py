@@ -55,7 +55,7 @@ def detect(lines: Sequence[str], *, stated: Dialect, name: str) -> Dialect:
             Dialect(*values)
             for values in product(
                 [stated.delimiter] if stated.delimiter else DELIMITERS,
-                ['"', "'"] if stated.quote is None else [stated.quote],
+                _quotes("".join(sample)) if stated.quote is None else [stated.quote],
                 ["", "\\"] if stated.escape is None else [stated.escape],
                 [False, True],
             )
@@ -65,6 +65,12 @@ def detect(lines: Sequence[str], *, stated: Dialect, name: str) -> Dialect:
         raise InputError(f"{name}: ingest.files.delimiter, quote and escape do not fit together: {error}") from error
     best = max(range(len(candidates)), key=lambda at: (scores[at][0] > 1, round(scores[at][1], 3), -at))
     return candidates[best] if scores[best][0] > 1 else usual
+
+
+def _quotes(text: str) -> list[str]:
+    """Return the quotes that may be meant: single ones only where more cells begin with them than with double ones."""
+    begins = {quote: len(re.findall(rf"(?:^|[,;\t|\x01]){quote}", text, re.MULTILINE)) for quote in ('"', "'")}
+    return ['"', "'"] if begins["'"] > begins['"'] else ['"']
 
 
 def _score(lines: Sequence[str], dialect: Dialect) -> tuple[int, float]:

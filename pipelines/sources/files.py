@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pyarrow as pa
 
@@ -17,7 +16,7 @@ from pipelines.sources.chunk import RawChunk
 from pipelines.sources.delimited import read_csv
 from pipelines.sources.dialect import Dialect
 from pipelines.sources.json_lines import json_keys, read_json_lines
-from pipelines.sources.listing import Found, list_files
+from pipelines.sources.listing import Found, folder_columns, list_files
 from pipelines.sources.parquet import read_parquet
 from pipelines.sources.text import COMPRESSIONS, Text, opened, unreadable
 
@@ -41,20 +40,19 @@ class FilesSource:
     def read(self, *, start: date, end: date, chunk_rows: int) -> Iterator[RawChunk]:
         """Yield chunks file by file."""
         self.ledger.clear()
-        files, left_out = list_files(self.paths, root=self.root)
-        self.ledger.left_out += left_out
-        for item in left_out:
-            logger.warning("%s is not read: %s", item.file, item.reason)
-        for file in files:
-            account = self.ledger.of(file.name)
+        for file in self.addresses():
+            account, columns = self.ledger.of(file.name), folder_columns(file.address, self.root)
             for chunk in self.ledger.watched(self._chunks(file, account, chunk_rows)):
-                yield _with_folders(chunk, file.columns)
+                yield _with_folders(chunk, columns)
             if "dialect" in account.notes:
                 logger.info("%s: dialect %s", file.name, account.notes["dialect"])
 
-    def addresses(self) -> list[tuple[str, Any, str]]:
+    def addresses(self) -> list[Found]:
         """Return (name to show, file system, address) of every file, each once, sorted by name."""
-        return [(file.name, file.system, file.address) for file in list_files(self.paths, root=self.root)[0]]
+        files, self.ledger.left_out[:] = list_files(self.paths, root=self.root)
+        for item in self.ledger.left_out:
+            logger.warning("%s is not read: %s", item.file, item.reason)
+        return files
 
     def _chunks(self, file: Found, account: Account, chunk_rows: int) -> Iterator[RawChunk]:
         try:

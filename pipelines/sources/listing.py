@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from pipelines.runtime.errors import InputError
@@ -21,14 +20,12 @@ OFFICE = ("Thumbs.db", "desktop.ini")
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
-@dataclass(frozen=True)
-class Found:
-    """A file to read: the name to show, where it is, and the columns that its folders `key=value` add."""
+class Found(NamedTuple):
+    """A file to read: the name to show and where it is."""
 
     name: str
     system: Any  # an fsspec file system
     address: str
-    columns: dict[str, str | None]
 
     @property
     def path(self) -> str:
@@ -63,7 +60,7 @@ def list_files(patterns: Sequence[str], *, root: Path) -> tuple[list[Found], lis
                 + only
             )
     names = _names(found, root=root)
-    files = [Found(names[at], system, at, _folder_columns(at, root)) for at, (system, _) in found.items()]
+    files = [Found(names[at], system, at) for at, (system, _) in found.items()]
     return sorted(files, key=lambda item: item.name), sorted(left_out.values(), key=lambda item: item.file)
 
 
@@ -188,7 +185,7 @@ def _unsigned(address: str) -> str:
     return address.split("?", maxsplit=1)[0] if address.startswith(("http://", "https://")) else address
 
 
-def _folder_columns(address: str, root: Path) -> dict[str, str | None]:
+def folder_columns(address: str, root: Path) -> dict[str, str | None]:
     """Return the keys and values of folders named `key=value`, as Hive and Spark write them."""
     path = Path(urlsplit(address).path if "://" in address else address)
     folders = (path.relative_to(root) if path.is_relative_to(root) else path).parts[:-1]

@@ -17,7 +17,7 @@ from pipelines.sources.text import unreadable
 
 
 def read_parquet(file: Found, account: Account, *, chunk_rows: int) -> Iterator[RawChunk]:
-    """Yield the rows of a Parquet file; a row with bytes that are no text is unreadable."""
+    """Yield the rows of a Parquet file; a row with bytes that are not text is unreadable."""
     name, first = file.name, 1
     try:
         with file.system.open(file.address, "rb") as stream:
