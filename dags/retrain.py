@@ -9,9 +9,9 @@ trigger form: a git ref, a window, parameter overrides, a reason, and whether a 
 after an outage only the last missed week runs, because its window includes the others.
 
 **What it produces.** In git the branch `runs/<run>` and the tag `runs/<run>.1`; data and run cache in the DVC remote. To
-reproduce the run on any machine: `git checkout TAG && dvc repro --pull --allow-missing`. A release emits an event of
-the asset `champion` with {revision, tag, version, metrics}; schedule other DAGs on it. A rollback emits one too. A task
-that runs twice may emit an event twice.
+reproduce the run on any machine: `git checkout TAG && PERENNIAL_REPLAY=1 dvc repro --pull --allow-missing`. A release
+emits an event of the asset `champion` with {revision, tag, version, metrics}; schedule other DAGs on it. A rollback
+emits one too. A task that runs twice may emit an event twice.
 
 **When it fails.** A failed gate (a stage with a verdict) is a finding, not a fault: the log ends with the check, its
 value, limit and rows, and three records. Later stages do not run, the champion stays, and the workspace is kept for

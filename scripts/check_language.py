@@ -20,7 +20,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 SUFFIXES = {".py", ".md", ".yaml", ".yml", ".j2", ".html", ".css", ".sh", ".toml", ".sql"}
 NAMES = {"Makefile", "run"}
-SKIPPED = ("scripts/check_language.py", "tests/contract/test_language.py", "requirements/*")
+SKIPPED = ("scripts/check_language.py", "tests/contract/test_language.py", "requirements/*", "*/simulator.yaml")
 # Strings of these files are simulated or real texts of people; their comments, docstrings and names are checked.
 DATA_FILES = ("*/simulator*", "*/labeling_functions.py", "*/behaviors.py", "tests/*", "benchmarks/texts.py")
 

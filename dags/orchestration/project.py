@@ -32,13 +32,18 @@ class Project:
     def from_environment(cls, prefix: str, *, root: Path) -> Project:
         """Read `<PREFIX>_HOME`, `_ROOT`, `_ORIGIN`, `_TOOLS`, `_DVC_REMOTE`, `_DISTRIBUTED` and the others below.
 
-        Raises ValueError when `<PREFIX>_HOME` is relative.
+        Relative places start at the checkout. Raises ValueError when `<PREFIX>_HOME` is relative.
         """
 
         def given(name: str) -> str | None:
             return os.environ.get(f"{prefix}_{name}") or None
 
-        root = Path(given("ROOT") or root).resolve()
+        def place(name: str) -> str | None:
+            """Return a path as absolute, from the checkout on, and any other address as it is."""
+            value = given(name)
+            return value and (value if ":" in value.split("/")[0] else str(root / value))
+
+        root = (root / (given("ROOT") or "")).resolve()
         home = Path(given("HOME") or root / f".{prefix.lower()}")
         if not home.is_absolute():
             raise ValueError(f"invalid {prefix}_HOME = {str(home)!r}: expected an absolute path")
@@ -46,10 +51,10 @@ class Project:
         return cls(
             root=root,
             home=home,
-            origin=given("ORIGIN") or str(top),
+            origin=place("ORIGIN") or str(top),
             folder=folder,
-            tools=Path(given("TOOLS") or root / ".venv" / "bin"),
-            dvc_remote=given("DVC_REMOTE") or str(home / "dvc-remote"),
+            tools=Path(place("TOOLS") or root / ".venv" / "bin"),
+            dvc_remote=place("DVC_REMOTE") or str(home / "dvc-remote"),
             prefix=prefix,
             exported={f"{prefix}_HOME": str(home), f"{prefix}_ROOT": str(root)},
             distributed=(given("DISTRIBUTED") or "").lower() in {"1", "true", "yes", "on"},

@@ -143,6 +143,11 @@ class Checkout:
         return dict(sorted(found.items()))
 
 
+def stages_run(answer: subprocess.CompletedProcess[str]) -> list[str]:
+    """Names of the stages that a `dvc repro` ran; `source` is always the first."""
+    return re.findall(r"^Running stage '([^']+)'", answer.stdout, re.MULTILINE)
+
+
 def output_of(answer: subprocess.CompletedProcess[str]) -> str:
     """Both streams of a command, for the message of an assertion."""
     return f"exit code {answer.returncode}\n{answer.stdout[-6000:]}\n{answer.stderr[-6000:]}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pipelines.records.schema import DomainSchema
 
-EVIDENCE = ("metrics.json", "verdict.json", "decision.json", "functions.csv")
+EVIDENCE = ("fingerprint.json", "metrics.json", "verdict.json", "decision.json", "functions.csv")
 
 
 def build_package(target: Path, project: Project, *, decision: dict[str, Any], schema: DomainSchema) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def run_all(project: Project, *, seconds: Any) -> int:
         write_pages(project.store, stale=stale)
     except PerennialError as error:  # a run ends as it ended, with its pages or without
         logger.warning("the pages were not written: %s", error)
-    show_summary(project.store, outcome=outcome, seconds=seconds(), stale=stale)
+    show_summary(project.store, outcome=outcome, seconds=seconds(), stale=stale, replayed=project.replays)
     if outcome is None:
         if not (project.store.folder / "source" / "fingerprint.json").exists():
             return InputError.exit_code  # the source could not be reached

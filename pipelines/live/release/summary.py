@@ -34,14 +34,24 @@ OUTCOMES = {
 
 
 def show_summary(
-    store: Store, *, outcome: dict[str, Any] | None, seconds: float | None, stale: Collection[str] = ()
+    store: Store,
+    *,
+    outcome: dict[str, Any] | None,
+    seconds: float | None,
+    stale: Collection[str] = (),
+    replayed: bool = False,
 ) -> None:
-    """Print the summary of the outputs in `store`, except those of `stale` stages, which the last run did not reach."""
+    """Print the summary of the outputs in `store`, except those of `stale` stages, which the last run did not reach.
+
+    `replayed`: the run took its recorded input, and its source was not read.
+    """
     console = Console(highlight=False, soft_wrap=False)
     read = LastRun(store, stale)
     console.print()
     console.rule("[bold]Rows", align="left", style="dim")
     console.print(rows_table(read))
+    if replayed:
+        console.print("  recorded input: the source was not reached (PERENNIAL_REPLAY)")
     console.rule("[bold]Label quality", align="left", style="dim")
     console.print(labels_line(read))
     console.rule("[bold]Gates", align="left", style="dim")

@@ -63,7 +63,7 @@ def rows_table(read: LastRun) -> Table:
             f"{_count(rows[key])} {key.replace('_', ' ')}" for key in sorted(rows) if key not in ("read", "accepted")
         ]
         hidden = sum(ingest.get("redacted", {}).values())
-        table.add_row("read from the source", _count(rows["read"]), "")
+        table.add_row("read from the source", _count(rows["read"]), ingest.get("source", {}).get("description", ""))
         table.add_row(
             "accepted", _count(rows["accepted"]), f"{', '.join(gone)}; {_count(hidden)} personal details redacted"
         )

@@ -98,8 +98,10 @@ def _predict(
 
 
 def _lineage(store: Store, *, domain_folder: Path, models: dict[str, str]) -> list[tuple[str, str]]:
-    """Return the name and the digest of each input that the evidence rests on."""
-    found = [("Raw input, as ingest read it", str(store.read_metrics("ingest").get("raw_digest")))]
+    """Return the name and the digest of each input, and the source, that the evidence rests on."""
+    read = store.read_metrics("ingest")
+    found = [("Source", str(read["source"]["description"]))] if "source" in read else []
+    found.append(("Raw input, as ingest read it", str(read.get("raw_digest"))))
     found.append(("Split records", file_digest(store.path("split", "records.parquet"))))
     found += [(f"Domain {name}", file_digest(domain_folder / name)) for name in ("schema.py", "behaviors.py")]
     for name, digest in models.items():
