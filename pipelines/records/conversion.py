@@ -65,7 +65,7 @@ def to_records(
     decided = np.where(reasons == "", ACCEPTED, REJECTED) if outcomes is None else outcomes(records, reasons)
     rejected |= {int(places[row]): str(reasons[row]) for row in np.flatnonzero(decided == REJECTED)}
     good = decided == ACCEPTED
-    accepted, redactions = _redacted(records[good].reset_index(drop=True))
+    accepted, redactions = _redacted(records[good].reset_index(drop=True), schema=domain.schema)
     left_out = records[~good].set_axis(places[~good]).assign(outcome=decided[~good])
     return Converted(accepted, places[good], rejected, left_out, redactions)
 
@@ -88,7 +88,8 @@ def to_live_records(records: pd.DataFrame, *, domain: Domain) -> pd.DataFrame:
         if feature.name not in frame:
             frame[feature.name] = None
         frame[feature.name] = frame[feature.name].astype("string" if feature.kind == "category" else "float64")
-    frame["text"] = pd.Series(redact(texts)[0].to_list(), dtype="string")
+    safe, _ = redact(texts, languages=domain.schema.languages, regions=domain.schema.regions)
+    frame["text"] = pd.Series(safe.to_list(), dtype="string")
     return frame
 
 
@@ -127,10 +128,10 @@ def _reasons(records: pd.DataFrame, *, schema: DomainSchema, max_text_chars: int
     return np.select(list(cases.values()), list(cases), default="")
 
 
-def _redacted(records: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def _redacted(records: pd.DataFrame, *, schema: DomainSchema) -> tuple[pd.DataFrame, dict[str, int]]:
     import polars as pl
 
-    texts, counts = redact(_polars(records["text"]))
+    texts, counts = redact(_polars(records["text"]), languages=schema.languages, regions=schema.regions)
     if any(counts.values()):
         records["text"] = pd.array(texts.to_arrow(compat_level=pl.CompatLevel.oldest()).to_pandas(), dtype="string")
     return records, counts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pipelines.records.languages import check_codes
 from pipelines.runtime.errors import InputError
 
 
@@ -39,9 +40,13 @@ class DomainSchema:
     gold_delay_days: int
     required_columns: tuple[str, ...]
     requires_text: bool
+    languages: tuple[str, ...] = ()  # of the texts, ISO 639; () is any: which formats of numbers are redacted
+    regions: tuple[str, ...] = ()  # ISO 3166; () is those of the languages
 
     def __post_init__(self) -> None:
         """Raise InputError for a schema that contradicts itself."""
+        if self.languages or self.regions:
+            check_codes(self.name, languages=self.languages, regions=self.regions)
         names = [*(item.name for item in self.features), *(item.name for item in self.protected)]
         taken = {
             *("id", "text", "received_at", "entity", "gold", "gold_at", "part", "weight", "weak_label", "n_votes"),

@@ -43,6 +43,8 @@ SCHEMA = DomainSchema(
     gold_delay_days=28,  # companies answer within 15 days, a product team confirms the route within four weeks
     required_columns=("complaint_id", "date_received", "product", "narrative"),
     requires_text=True,
+    languages=("en",),
+    regions=("US",),
 )
 
 COLUMNS = (

@@ -6,11 +6,10 @@ import time
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.records import redaction
-from pipelines.records.redaction import clean, passes_luhn, redact
+from pipelines.records.redaction import clean, redact
 
 
 def one(text: str) -> str:
@@ -59,7 +58,7 @@ def test_what_is_no_personal_data_stays(text: str) -> None:
 
 def test_kinds_are_counted() -> None:
     _, counts = redact(pl.Series(["a@b.cd and 123-45-6789", "4111111111111111 e@f.gh", None]))
-    assert counts == {"email": 2, "card": 1, "ssn": 1, "phone": 0, "account": 0}
+    assert counts == {"email": 2, "card": 1, "ssn": 1, "id": 0, "phone": 0, "account": 0}
 
 
 def test_sixteen_digits_without_the_check_digit_are_no_card() -> None:
@@ -85,11 +84,6 @@ def test_redactions_and_amounts_of_the_database_stay(words: list[str]) -> None:
         assert after.count(kept) == text.count(kept)
 
 
-@given(st.text(alphabet="0123456789", min_size=1, max_size=18))
-def test_one_check_digit_makes_any_number_pass_luhn(digits: str) -> None:
-    assert sum(passes_luhn(digits + check) for check in "0123456789") == 1
-
-
 def test_cleaning_keeps_what_people_wrote() -> None:
     assert clean(pl.Series(["a\r\nb\rc\x00\x1b\u2028d\te\u0301<br>", None])).to_list() == ["a\nb\nc\nd\té<br>", None]
 
@@ -102,25 +96,3 @@ def test_no_text_makes_it_slow(unit: str) -> None:
     began = time.perf_counter()
     one(text)
     assert time.perf_counter() - began < 2.0
-
-
-PIECES = [
-    "card 4111 1111 1111 1111",
-    "a@b.example.org",
-    "123-45-6789",
-    "account 12345",
-    "212-555-0187",
-    "987654321012",
-    "no",
-]
-
-
-@settings(deadline=None)
-@given(st.lists(st.lists(st.sampled_from(PIECES) | st.text(max_size=8), max_size=4).map(" ".join), max_size=5))
-def test_few_texts_are_redacted_as_many_are(texts):
-    few = redact(pl.Series(texts, dtype=pl.String))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(redaction, "FEW", -1)
-        many = redact(pl.Series(texts, dtype=pl.String))
-    assert few[0].to_list() == many[0].to_list()
-    assert few[1] == many[1]
