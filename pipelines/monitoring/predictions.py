@@ -1,11 +1,16 @@
 """Predictions and late labels on disk: one schema for scoring and serving, one folder per day, each row once.
 
+The domain's features are in columns `category.NAME` and `number.NAME`, so that no feature collides with a column of the
+project, and one whose type changed is another column. `features` lists the columns that a row was logged with: a null in
+any other column says nothing about the record. Schema version 1 had plain names; such rows are read as version 2.
+
 Every function takes `live`, the live folder of a model (`live_state.live_folder`).
 """
 
 from __future__ import annotations
 
 import io
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -18,11 +23,12 @@ from pipelines.runtime.state import locked, write_atomic
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipelines.records.schema import DomainSchema
+    from pipelines.records.schema import DomainSchema, Feature
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+KINDS = ("category", "number")
 ROLES = ("champion", "shadow", "canary")
 KEY = ["record_id", "model_version", "role"]
 FIXED = [
@@ -36,6 +42,7 @@ FIXED = [
     "label",
     "confidence",
     "text_length",
+    "features",
 ]
 
 
@@ -49,26 +56,44 @@ def labels_folder(live: Path) -> Path:
     return live / "labels"
 
 
+def feature_column(feature: Feature) -> str:
+    """Return the column of a feature."""
+    return f"{feature.kind}.{feature.name}"
+
+
+def is_feature(column: str) -> bool:
+    """Return whether a column is a feature's."""
+    return column.partition(".")[0] in KINDS and "." in column
+
+
 def columns_of(schema: DomainSchema) -> list[str]:
     """Return the columns of a prediction row: the fixed ones, then the domain's features."""
-    names = [feature.name for feature in schema.features]
-    return [*FIXED, *(name for name in names if name not in FIXED)]
+    return [*FIXED, *map(feature_column, schema.features)]
 
 
-def as_predictions(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:
-    """Return the frame with exactly the schema's columns and types; InputError names what is missing or wrong."""
-    wanted = columns_of(schema)
+def logged_with(columns: Sequence[str]) -> str:
+    """Return the value of column `features` for rows with these feature columns."""
+    return json.dumps(sorted(columns), ensure_ascii=False)
+
+
+def as_predictions(frame: pd.DataFrame, *, schema: DomainSchema | None = None) -> pd.DataFrame:
+    """Return the frame with exactly the log's columns and types; InputError names what is missing or wrong.
+
+    With a `schema`, every feature of the domain must be there.
+    """
+    frame = in_namespaces(frame, schema=schema)
+    features = columns_of(schema)[len(FIXED) :] if schema else [name for name in frame.columns if is_feature(name)]
+    wanted = [*FIXED, *features]
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise InputError(f"predictions lack the column(s) {', '.join(missing)}")
     typed = frame[wanted].copy()
-    numbers = {feature.name for feature in schema.features if feature.kind == "number"}
     for name in wanted:
         if name in ("received_at", "served_at"):
             typed[name] = typed[name].astype("datetime64[us, UTC]")
         elif name in ("schema_version", "model_version", "text_length"):
             typed[name] = typed[name].astype("int64")
-        elif name == "confidence" or name in numbers:
+        elif name == "confidence" or name.startswith("number."):
             typed[name] = typed[name].astype("float64")
         else:
             typed[name] = typed[name].astype("string")
@@ -79,6 +104,27 @@ def as_predictions(frame: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame
     if unknown:
         raise InputError(f"predictions: invalid role {unknown[0]!r}: expected one of {', '.join(ROLES)}")
     return typed
+
+
+def in_namespaces(frame: pd.DataFrame, *, schema: DomainSchema | None = None) -> pd.DataFrame:
+    """Return rows of any schema version as rows of the present one.
+
+    With a `schema`, only columns that it declares are features; without one the type of a column decides. Where a
+    feature of version 1 had the name of a fixed column, only the fixed column was kept.
+    """
+    import pandas as pd
+
+    if "features" in frame.columns and "schema_version" in frame.columns and (frame["schema_version"] > 1).all():
+        return frame
+    declared = {item.name: item.kind for item in schema.features} if schema else {}
+    renamed = {}
+    for name in frame.columns:
+        if name not in FIXED and (schema is None or name in declared):
+            numeric = pd.api.types.is_numeric_dtype(frame[name])
+            renamed[name] = f"{declared.get(str(name)) or ('number' if numeric else 'category')}.{name}"
+    return frame.rename(columns=renamed).assign(
+        features=logged_with([*renamed.values()]), schema_version=SCHEMA_VERSION
+    )
 
 
 def add_predictions(live: Path, frame: pd.DataFrame) -> int:
@@ -97,6 +143,7 @@ def read_predictions(
     frame = _read(predictions_folder(live), start=start, end=end)
     if frame.empty:
         return frame
+    frame["features"] = frame["features"].astype("category")  # few values, many rows
     keep = frame["role"].isin(list(roles))
     if model_version is not None:
         keep &= frame["model_version"] == model_version
@@ -142,7 +189,7 @@ def _add(frame: pd.DataFrame, *, folder: Path, stamp: str, key: list[str]) -> in
     for day, given in frame.groupby(frame[stamp].dt.date, sort=True):
         file = day_folder(folder, day) / "part.parquet"
         with locked(file):
-            known = pd.read_parquet(file) if file.exists() else given.iloc[:0]
+            known = _rows_of(file) if file.exists() else given.iloc[:0]
             rows = given.drop_duplicates(key, keep="first")
             old = pd.MultiIndex.from_frame(known[key]) if len(known) else None
             new = rows if old is None else rows[~pd.MultiIndex.from_frame(rows[key]).isin(old)]
@@ -168,10 +215,18 @@ def _read(folder: Path, *, start: date, end: date) -> pd.DataFrame:
     frames = []
     for file in _files(folder, start=start, end=end):
         try:
-            frames.append(pd.read_parquet(file))
+            frames.append(_rows_of(file))
         except (OSError, ValueError) as error:
             raise InputError(f"{file} is not readable: {error}; remove it and write that day again") from error
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _rows_of(file: Path) -> pd.DataFrame:
+    """Return the rows of a day; predictions of any schema version as rows of the present one."""
+    import pandas as pd
+
+    frame = pd.read_parquet(file)
+    return in_namespaces(frame) if "model_version" in frame.columns else frame
 
 
 def _files(folder: Path, *, start: date, end: date) -> Iterator[Path]:

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipelines.profile.performance import performance_of
-from pipelines.profile.profile import CONFIDENCE, PREDICTED, SKETCH_LEVELS, TEXT_LENGTH, Column, Profile
+from pipelines.profile.profile import (
+    CONFIDENCE,
+    PREDICTED,
+    SKETCH_LEVELS,
+    TEXT_LENGTH,
+    Column,
+    Profile,
+    name_of_feature,
+)
 from pipelines.profile.text_measure import (
     OUT_OF_VOCABULARY,
     Matrix,
@@ -67,19 +75,19 @@ def build_profile(
     inside = (days >= 0) & (days < n_days)
     if not inside.any():
         raise InputError(f"no row of the reference was received from {start} to {end}")
-    frame = reference.assign(**{TEXT_LENGTH: _lengths(reference)})
-    numbers = [*dict.fromkeys([*numbers, TEXT_LENGTH])] if "text" in reference.columns else list(numbers)
-    kinds: list[tuple[str, Kind]] = [
-        *((name, "category") for name in categories),
-        *((name, "number") for name in numbers),
+    kinds: list[tuple[str, pd.Series[Any], Kind]] = [
+        *((name_of_feature(name), reference[name], "category") for name in categories),
+        *((name_of_feature(name), reference[name], "number") for name in numbers),
     ]
+    if "text" in reference.columns:
+        kinds.append((TEXT_LENGTH, reference["text"].fillna("").str.len(), "number"))  # as predictions log it
     columns = [
-        _freeze(frame[name], name=name, kind=kind, source="input", days=days, n_days=n_days, params=params)
-        for name, kind in kinds
+        _freeze(values, name=name, kind=kind, source="input", days=days, n_days=n_days, params=params)
+        for name, values, kind in kinds
     ]
-    text, measured = _measure_text(frame, embeddings=embeddings, embedded=embedded, params=params)
+    text, measured = _measure_text(reference, embeddings=embeddings, embedded=embedded, params=params)
     for name in measured.columns:
-        rows = np.arange(len(frame)) if name == OUT_OF_VOCABULARY or embedded is None else embedded
+        rows = np.arange(len(reference)) if name == OUT_OF_VOCABULARY or embedded is None else embedded
         columns.append(
             _freeze(
                 measured[name].iloc[rows],
@@ -145,15 +153,6 @@ def _prediction_columns(
             confidence, name=CONFIDENCE, kind="number", source="prediction", days=days, n_days=n_days, params=params
         ),
     ]
-
-
-def _lengths(frame: pd.DataFrame) -> pd.Series[Any]:
-    """Return `text_length` as predictions log it, computed here if the frame does not have it."""
-    if TEXT_LENGTH in frame.columns:
-        return frame[TEXT_LENGTH]
-    if "text" in frame.columns:
-        return frame["text"].fillna("").str.len()
-    return pd.Series(np.nan, index=frame.index)
 
 
 def _measure_text(

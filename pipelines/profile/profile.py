@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.profile.performance import Performance
-from pipelines.profile.text_measure import TextMeasure, write_parquet
+from pipelines.profile.text_measure import OUT_OF_VOCABULARY, TextMeasure, write_parquet
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import write_atomic
 from pipelines.stats.histogram import Bins, Counts, Kind
@@ -20,7 +20,19 @@ from pipelines.stats.histogram import Bins, Counts, Kind
 FORMAT = 1
 PREDICTED, CONFIDENCE, TEXT_LENGTH = "predicted_class", "confidence", "text_length"
 SKETCH_LEVELS = 1001  # quantiles kept per number: the error of a Kolmogorov-Smirnov distance is at most 0.001
+OWN = (PREDICTED, CONFIDENCE, TEXT_LENGTH, OUT_OF_VOCABULARY)  # columns that the project measures, and embedding_...
+FEATURE = "feature."  # before the name of a feature that is named like one of them
 FILES = ("counts.parquet", "sketches.parquet", "vocabulary.parquet", "directions.parquet")
+
+
+def is_own(name: str) -> bool:
+    """Return whether a column of a profile is the project's own rather than a feature of the domain."""
+    return name in OWN or name.startswith("embedding_")
+
+
+def name_of_feature(feature: str) -> str:
+    """Return the name of a feature's column in a profile: no two columns have one name, whatever features are named."""
+    return FEATURE + feature if is_own(feature) or feature.startswith(FEATURE) else feature
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,11 @@ class Column:
     def name(self) -> str:
         """Return the column's name."""
         return self.bins.name
+
+    @property
+    def feature(self) -> str | None:
+        """Return the name of the domain's feature that the column is about; None for the project's own columns."""
+        return None if is_own(self.name) else self.name.removeprefix(FEATURE)
 
     @property
     def kind(self) -> Kind:

@@ -57,7 +57,8 @@ def training_set(
     all the probability. With `balanced`, every label has the same total weight. Raises InputError when there are no
     training rows or all have one label.
     """
-    joined = records[records["part"] == "train"].merge(labeled, on="id", validate="one_to_one")
+    train = records[records["part"] == "train"]
+    joined = train[["id"]].merge(labeled, on="id", validate="one_to_one")  # a feature may be named like any column
     joined = joined[joined["training_label"].notna()].merge(weights[["id", "weight"]], on="id", validate="one_to_one")
     if joined.empty:
         raise InputError(
@@ -81,7 +82,7 @@ def training_set(
         row_weights = row_weights * class_weights(targets, row_weights)
     gold_rows = records[(records["part"] == "validation") & records["gold"].notna()].reset_index(drop=True)
     return TrainingSet(
-        train=joined.reset_index(drop=True),
+        train=train[train["id"].isin(joined["id"])].reset_index(drop=True),
         targets=targets,
         weights=row_weights / row_weights.mean(),
         validation=gold_rows,

@@ -184,7 +184,7 @@ def kill(process: subprocess.Popen) -> None:
 def line(number, **changed):
     """Return a valid line of the prediction log, with changed fields."""
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "request_id": f"q{number}",
         "record_id": f"r{number}",
         "received_at": f"2026-01-{5 + number % 3:02d}T10:00:00.000001+00:00",
@@ -194,11 +194,13 @@ def line(number, **changed):
         "label": "mortgage",
         "confidence": 0.75,
         "text_length": 12,
-        "state": "CA",
-        "channel": None,
-        "company": None,
-        "n_words": 3.0,
-        "amount": None,
+        "features": {
+            "category.state": "CA",
+            "category.channel": None,
+            "category.company": None,
+            "number.n_words": 3.0,
+            "number.amount": None,
+        },
         **changed,
     }
 

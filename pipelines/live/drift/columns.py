@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.live.drift.alarms import OPTIMISTIC_P, Flags, alerts, find_breaches, weeks_in_a_row
-from pipelines.live.drift.live import Live
+from pipelines.live.drift.live import GONE, Live
 from pipelines.live.drift.metrics import chi_square, kolmogorov_smirnov
 from pipelines.live.drift.params import AlarmParams
 from pipelines.live.drift.weeks import LEAST_WEEKS, RANK_WEEKS, Scored, score_live, undecided_week
@@ -64,7 +64,7 @@ def measure_columns(
             found[column.name] = _facts(column, measured, index, live=live, params=params)
     for column in profile.columns:
         if column.name not in found:
-            found[column.name] = _unmeasured(column, why="it is not in the predictions of these days")
+            found[column.name] = _unmeasured(column, why=live.unlogged.get(column.name, GONE))
     return {column.name: found[column.name] for column in profile.columns}
 
 
@@ -147,6 +147,8 @@ def _facts(column: Column, measured: Measured, index: int, *, live: Live, params
     week, ref = measured.weeks[0][index, :bins], measured.reference[index, :bins]
     method = now.method if measured.enough[0, index] else "undecided"
     rows, in_a_row = int(week.sum()), int(measured.in_a_row[index])
+    recent = live.days >= live.n_days - 7  # rows of another version of the domain may be without a feature
+    lacking = int((recent & ~live.measured[column.name]).sum()) if column.feature is not None else 0
     alert, breach = bool(measured.alert[index]), bool(measured.breach[index])
     enough = measured.enough[::-1, index]  # the oldest week first, as in `history`
     history = measured.distances[:, index]
@@ -155,8 +157,9 @@ def _facts(column: Column, measured: Measured, index: int, *, live: Live, params
         "source": column.source,
         "outcome": "breach" if breach else "alert" if alert else "undecided" if method == "undecided" else "steady",
         "method": method,
-        "why": _why(method, rows=rows, n_weeks=now.n_weeks, min_rows=params.min_rows),
+        "why": _why(method, rows=rows, n_weeks=now.n_weeks, min_rows=params.min_rows, lacking=lacking),
         "rows": rows,
+        "rows_without_it": lacking,
         "reference_rows": int(ref.sum()),
         "n_weeks": now.n_weeks,
         "psi": _number(now.psi[index]),
@@ -259,7 +262,10 @@ def _unmeasured(column: Column, *, why: str) -> dict[str, Any]:
     }
 
 
-def _why(method: str, *, rows: int, n_weeks: int, min_rows: int) -> str:
+def _why(method: str, *, rows: int, n_weeks: int, min_rows: int, lacking: int) -> str:
+    if lacking:
+        rest = _why(method, rows=rows, n_weeks=n_weeks, min_rows=min_rows, lacking=0)
+        return f"{rest}; {lacking} rows of the week are not comparable: logged without it, or as another type"
     if method == "rank":
         return f"ranked among {n_weeks} weeks"
     if method == "optimistic":

@@ -1,5 +1,6 @@
 """Live rows as counts by day over the bins of a profile, and the columns that are missing."""
 
+import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -8,8 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.profile.profile import PREDICTED, Profile
+from pipelines.monitoring.predictions import in_namespaces
+from pipelines.profile.profile import PREDICTED, Column, Profile
+from pipelines.profile.text_measure import OUT_OF_VOCABULARY
 from pipelines.stats.histogram import count_days, day_numbers
+
+Mask = NDArray[np.bool_]
+GONE = "it is not in the predictions of these days"
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,10 @@ class Live:
     n_days: int
     rows: NDArray[np.int64]  # rows by day
     counts: dict[str, NDArray[np.int64]]  # column -> (days, bins); without columns that are not logged
-    own: NDArray[np.bool_]  # rows that the profile's model answered
-    unlogged: tuple[str, ...]  # columns of the profile that the rows do not have at all
+    own: Mask  # rows that the profile's model answered
+    names: dict[str, str]  # column of the profile -> column of the frame
+    measured: dict[str, Mask]  # column -> rows that have it; a row of another version of the domain may not
+    unlogged: dict[str, str]  # columns of the profile that no row has -> why
 
     @property
     def end(self) -> date:
@@ -31,11 +39,9 @@ class Live:
         return self.first_day + timedelta(days=self.n_days)
 
     def values(self, name: str, *, first: int, last: int) -> "pd.Series[Any]":
-        """Return the values of a column on the days `first <= day < last`."""
+        """Return the values of a column of the profile on the days `first <= day < last`, of the rows that have it."""
         inside = (self.days >= first) & (self.days < last)
-        if name == PREDICTED:
-            name = "label"
-        return self.frame.loc[inside & (self.own if name in ("label", "confidence") else True), name]
+        return self.frame.loc[inside & self.measured[name], self.names[name]]
 
 
 def count_live(
@@ -53,7 +59,9 @@ def count_live(
     the rows that this version answered. `texts` are measured columns by `record_id` (see `profile.text_measure`).
     """
     first_day = end - timedelta(days=n_days)
-    frame = one_row_per_record(predictions, model_version=model_version)
+    frame = one_row_per_record(
+        in_namespaces(predictions) if len(predictions) else predictions, model_version=model_version
+    )
     if texts is not None and len(frame):
         frame = frame.merge(texts.drop_duplicates("record_id"), on="record_id", how="left", validate="1:1")
     if frame.empty:
@@ -64,17 +72,16 @@ def count_live(
         inside = (days >= 0) & (days < n_days)
         frame, days = frame[inside].reset_index(drop=True), days[inside]
     own = (frame["model_version"] == model_version).to_numpy(dtype=bool)
-    counts, unlogged = {}, []
+    names = {column.name: column_of(column) for column in profile.columns}
+    measured = {column.name: _measured(frame, column, own=own) for column in profile.columns}
+    counts, unlogged = {}, {}
     for column in profile.columns:
-        name = "label" if column.name == PREDICTED else column.name
-        if name not in frame.columns:
+        name, rows = names[column.name], measured[column.name]
+        if name not in frame.columns or (column.feature is not None and not rows.any()):
             if len(frame):
-                unlogged.append(column.name)
+                unlogged[column.name] = _why_unlogged(frame, column, own=own)
             continue
-        measured = own if column.source == "prediction" else None
-        if column.source == "text":  # measured on a sample of the texts: a row without a value was not measured
-            measured = frame[name].notna().to_numpy(dtype=bool) if column.name != "out_of_vocabulary" else None
-        counts[column.name] = count_days(frame[name], bins=column.bins, days=days, n_days=n_days, measured=measured)
+        counts[column.name] = count_days(frame[name], bins=column.bins, days=days, n_days=n_days, measured=rows)
     return Live(
         frame=frame,
         first_day=first_day,
@@ -83,8 +90,42 @@ def count_live(
         rows=np.bincount(days, minlength=n_days).astype(np.int64),
         counts=counts,
         own=own,
-        unlogged=tuple(unlogged),
+        names=names,
+        measured=measured,
+        unlogged=unlogged,
     )
+
+
+def column_of(column: Column) -> str:
+    """Return the column of predictions, or of measured texts, that a column of a profile is compared with."""
+    if column.feature is not None:
+        return f"{column.kind}.{column.feature}"
+    return "label" if column.name == PREDICTED else column.name
+
+
+def _measured(frame: pd.DataFrame, column: Column, *, own: Mask) -> Mask:
+    """Return the rows that have a column: the value of any other row is unknown rather than missing."""
+    name = column_of(column)
+    if name not in frame.columns:
+        return np.zeros(len(frame), dtype=bool)
+    if column.source == "prediction":
+        return own
+    if column.source == "text" and column.name != OUT_OF_VOCABULARY:  # a sample of the texts is embedded
+        return frame[name].notna().to_numpy(dtype=bool)
+    if column.feature is None:
+        return np.ones(len(frame), dtype=bool)
+    sets = frame["features"].astype("category")
+    return np.array([name in json.loads(item) for item in sets.cat.categories], dtype=bool)[sets.cat.codes]
+
+
+def _why_unlogged(frame: pd.DataFrame, column: Column, *, own: Mask) -> str:
+    """Return why no row has a column: GONE, or that the rows are of another version of the domain."""
+    other = f"{'number' if column.kind == 'category' else 'category'}.{column.feature}"
+    if other in frame.columns:
+        return f"not comparable: these days' predictions have it as a {other.partition('.')[0]}"
+    if column.feature is not None and not own.any():
+        return "not comparable: these days' predictions are of an earlier version of the domain, without it"
+    return GONE
 
 
 def one_row_per_record(predictions: pd.DataFrame, *, model_version: int) -> pd.DataFrame:

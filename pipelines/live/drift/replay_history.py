@@ -132,14 +132,16 @@ def stored(
     import pyarrow.parquet as pq
     from pandas.api.types import is_numeric_dtype
 
+    from pipelines.monitoring.predictions import feature_column
     from pipelines.records.domain import Domain
 
     try:
         present = pq.ParquetFile(file).schema_arrow.names
     except (OSError, ValueError) as error:
         raise InputError(f"{file} is not readable as parquet: {error}") from None
-    features = [feature.name for feature in Domain(project.domain_folder).schema.features]
-    wanted = columns.split(",") if columns else [name for name in (*features, "text_length") if name in present]
+    features = Domain(project.domain_folder).schema.features
+    known = [name for item in features for name in (item.name, feature_column(item))]  # of records, of predictions
+    wanted = columns.split(",") if columns else [name for name in (*known, "text_length") if name in present]
     missing = [name for name in (time_column, *wanted) if name not in present]
     if missing or not wanted:
         raise InputError(

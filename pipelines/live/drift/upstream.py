@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.gates.verdict import Check
-from pipelines.live.drift.live import Live
+from pipelines.live.drift.live import GONE, Live
 from pipelines.live.drift.params import UpstreamParams
 from pipelines.profile.profile import SKETCH_LEVELS, Profile
 from pipelines.stats.histogram import to_numbers
@@ -28,7 +28,7 @@ def upstream_checks(
     which it began is not as full as others.
     """
     n_rows = int(live.rows[-7:].sum())
-    gone = sorted(name for name in live.unlogged if profile.column(name).source == "input")
+    gone = sorted(n for n, why in live.unlogged.items() if why == GONE and profile.column(n).source == "input")
     rises = missing_rises(profile, live, min_rows=min_rows)
     factors = unit_factors(profile, live, min_rows=min_rows, max_unit_factor=params.max_unit_factor)
     worst = max(rises, key=lambda name: (rises[name], name), default=None)
@@ -143,7 +143,7 @@ def unit_factors(profile: Profile, live: Live, *, min_rows: int, max_unit_factor
         if column.name not in live.counts:
             continue
         before = np.quantile(column.sketch, LEVELS, method="inverted_cdf")
-        numbers = to_numbers(live.frame[column.name])
+        numbers = to_numbers(live.frame[live.names[column.name]])
         recent = range(max(0, live.n_days - RECENT_DAYS), live.n_days)
         periods = [live.days >= live.n_days - 7, *(live.days == day for day in recent)]
         for inside in periods:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
@@ -13,11 +13,13 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.monitoring.predictions import SCHEMA_VERSION
+from pipelines.monitoring.predictions import SCHEMA_VERSION, feature_column, logged_with
 from pipelines.runtime.errors import PerennialError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pipelines.records.schema import Feature
 
 _predictor: Any = None
 
@@ -55,12 +57,20 @@ def score(
 
 
 def as_rows(
-    records: pd.DataFrame, answers: pd.DataFrame, *, model_version: int, served_at: datetime, features: list[str]
+    records: pd.DataFrame,
+    answers: pd.DataFrame,
+    *,
+    model_version: int,
+    served_at: datetime,
+    features: Sequence[Feature],
 ) -> pd.DataFrame:
     """Return prediction rows; the request id is a digest of record and version, so a second run gives the same."""
     import pandas as pd
 
-    rows = records[["id", "received_at", *features]].rename(columns={"id": "record_id"}).reset_index(drop=True)
+    rows = pd.DataFrame({"record_id": records["id"], "received_at": records["received_at"]}).reset_index(drop=True)
+    for feature in features:
+        rows[feature_column(feature)] = records[feature.name].to_numpy()
+    rows["features"] = logged_with([feature_column(feature) for feature in features])
     rows["text_length"] = records["text"].fillna("").str.len().to_numpy()
     rows["label"], rows["confidence"] = answers["label"].to_numpy(), answers["confidence"].to_numpy()
     rows["model_version"], rows["role"], rows["schema_version"] = model_version, "champion", SCHEMA_VERSION
@@ -81,12 +91,12 @@ def _begin(model: Path, exports: Path, threads: int) -> None:
         os._exit(1)  # after kill -9 of the parent a worker would wait for its next partition forever
 
     threading.Thread(target=follow, daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # of this worker, whose entry point this is; torch reads it on import
     _load(model, exports, threads)
 
 
 def _load(model: Path, exports: Path, threads: int) -> None:
     global _predictor  # noqa: PLW0603  one predictor per worker process, loaded once
-    os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
     from pipelines.live.score.export import passed_export

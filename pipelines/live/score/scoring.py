@@ -56,7 +56,7 @@ def score_window(
         records = _without_answered(records, live, first=first, start=start)
     if records.empty:
         logger.warning("the window [%s, %s) holds no record: nothing was scored", start, end)
-    features, added = [item.name for item in schema.features], 0
+    added = 0
     parts = partitions.cut(records, rows=params.partition_rows)
     answers = partitions.score(
         parts,
@@ -67,7 +67,7 @@ def score_window(
     )
     with advancing("scoring", total=len(records)) as advance:
         for part, answer in zip(parts, answers, strict=True):
-            rows = partitions.as_rows(part, answer, model_version=version, served_at=now, features=features)
+            rows = partitions.as_rows(part, answer, model_version=version, served_at=now, features=schema.features)
             added += predictions.add_predictions(live, predictions.as_predictions(rows, schema=schema))
             advance(len(part))
     logger.info("%d records, %d new predictions by version %d in %s", len(records), added, version, live)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipelines.live.serve.canary import is_canary
-from pipelines.monitoring.predictions import SCHEMA_VERSION
+from pipelines.monitoring.predictions import SCHEMA_VERSION, feature_column
 from pipelines.records.conversion import to_live_records
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ class Answerer:
 
     def _seen(self, frame: pd.DataFrame) -> list[Row]:
         """Return the fields of the log that do not depend on the model that answers."""
-        features = [feature.name for feature in self._domain.schema.features]
-        columns = {name: _cells(frame[name]) for name in features}
+        columns = {feature_column(item): _cells(frame[item.name]) for item in self._domain.schema.features}
         names, received = frame["id"].astype(str).tolist(), frame["received_at"].tolist()
         lengths, now = frame["text"].str.len().tolist(), _iso(self._clock())
         return [
@@ -138,7 +137,7 @@ class Answerer:
                 "received_at": _iso(received[place]),
                 "served_at": now,
                 "text_length": int(lengths[place]),
-                **{name: values[place] for name, values in columns.items()},
+                "features": {name: values[place] for name, values in columns.items()},
             }
             for place in range(len(frame))
         ]

@@ -81,7 +81,7 @@ class Endpoint:
         }
 
     def _record(self, record: Any) -> LiveRecord:
-        values: Row = record.model_dump()
+        values: Row = record.model_dump(by_alias=True)
         values["id"] = values["id"] or uuid.uuid4().hex
         values["received_at"] = values["received_at"] or self.clock()
         return LiveRecord(values)

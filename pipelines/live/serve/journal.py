@@ -116,7 +116,6 @@ def compact(folder: Path, *, schema: DomainSchema, live: Path) -> dict[str, int]
     import pandas as pd
 
     counts = {"segments": 0, "rows": 0, "added": 0, "broken": 0}
-    columns = predictions.columns_of(schema)
     with locked(folder / "compaction"):
         for file in sorted(folder.glob("*.jsonl")):
             if _is_written(file):
@@ -128,7 +127,7 @@ def compact(folder: Path, *, schema: DomainSchema, live: Path) -> dict[str, int]
                 write_atomic(aside, "".join(broken).encode())
                 logger.warning("%s: %d broken line(s), set aside in %s", file.name, len(broken), aside)
             if rows:
-                frame = predictions.as_predictions(pd.DataFrame(rows, columns=columns), schema=schema)
+                frame = predictions.as_predictions(pd.DataFrame(rows))
                 counts["rows"] += len(frame)
                 counts["added"] += predictions.add_predictions(live, frame)
             file.unlink()
@@ -151,28 +150,53 @@ def _is_number(value: Any) -> bool:
 FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("request_id", "record_id", "label"), (_is_name, "a string, not empty")),
     **dict.fromkeys(("model_version", "text_length"), (_is_count, "an integer from 0")),
-    "schema_version": (lambda value: value == predictions.SCHEMA_VERSION, str(predictions.SCHEMA_VERSION)),
+    "schema_version": (lambda value: value in (1, predictions.SCHEMA_VERSION), f"1 or {predictions.SCHEMA_VERSION}"),
+    "features": (lambda value: isinstance(value, dict), "an object"),
     "role": (lambda value: value in predictions.ROLES, f"one of {', '.join(predictions.ROLES)}"),
     "confidence": (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"),
 }
 
 
 def check_line(row: Any, *, schema: DomainSchema) -> dict[str, Any]:
-    """Return the line's values, times in UTC; raise ValueError for the first field that is missing or invalid."""
+    """Return the line as a row of predictions, times in UTC; ValueError for the first field that is missing or invalid.
+
+    A line states the types of its features, so one that another version of the domain logged is valid. In version 1 the
+    features were fields like the others; the type of one that is null is the one that `schema` declares.
+    """
     if not isinstance(row, dict):
         raise ValueError(f"invalid line of type {type(row).__name__}: expected an object")
-    for name in predictions.columns_of(schema):
+    if row.get("schema_version") == 1:
+        row = {**row, "features": _of_version_1(row, schema=schema)}
+    for name in predictions.FIXED:
         if name not in row:
             raise ValueError(f"missing field {name}")
     for name, (is_valid, expected) in FIELDS.items():
         if not is_valid(row[name]):
             raise ValueError(f"invalid {name} = {row[name]!r}: expected {expected}")
-    for feature in schema.features:
-        value = row[feature.name]
-        valid = isinstance(value, str) if feature.kind == "category" else _is_number(value)
-        if value is not None and not valid:
-            raise ValueError(f"invalid {feature.name} = {value!r}: expected a {feature.kind} or null")
-    return {**row, "received_at": _time(row, "received_at"), "served_at": _time(row, "served_at")}
+    for name, value in row["features"].items():
+        kind = name.partition(".")[0]
+        if not predictions.is_feature(name):
+            raise ValueError(f"invalid feature {name!r}: expected category.NAME or number.NAME")
+        if value is not None and not (isinstance(value, str) if kind == "category" else _is_number(value)):
+            raise ValueError(f"invalid {name} = {value!r}: expected a {kind} or null")
+    return {
+        **{name: row[name] for name in predictions.FIXED},
+        **row["features"],
+        "schema_version": predictions.SCHEMA_VERSION,
+        "features": predictions.logged_with([*row["features"]]),
+        "received_at": _time(row, "received_at"),
+        "served_at": _time(row, "served_at"),
+    }
+
+
+def _of_version_1(row: dict[str, Any], *, schema: DomainSchema) -> dict[str, Any]:
+    declared = {feature.name: feature.kind for feature in schema.features}
+    features = {}
+    for name, value in row.items():
+        kind = declared.get(name) if value is None else "category" if isinstance(value, str) else "number"
+        if name not in predictions.FIXED and kind:
+            features[f"{kind}.{name}"] = value
+    return features
 
 
 def _read(file: Path, *, schema: DomainSchema) -> tuple[list[dict[str, Any]], list[str]]:

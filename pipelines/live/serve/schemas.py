@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,12 +98,11 @@ def request_model(schema: DomainSchema, *, params: ServeParams, clock: Callable[
         "id": (name | None, Field(None, description="the id that late labels refer to; default: a random one")),
         "received_at": (moment | None, Field(None, description="with a time zone; default: now")),
     }
-    for feature in schema.features:
+    for place, feature in enumerate(schema.features):  # a feature may have any name, an attribute of a model may not
         kind = category if feature.kind == "category" else number
-        fields[feature.name] = (
-            kind | None,
-            Field(None, description="null where unknown; features that follow from the text are computed from it"),
-        )
+        what = "null where unknown; features that follow from the text are computed from it"
+        fields[f"feature_{place}"] = (kind | None, Field(None, alias=feature.name, description=what))
+    names = {feature.name for feature in schema.features}
     record = create_model("Record", __base__=Strict, __doc__="One record.", **fields)
     batch = create_model(
         "Records",
@@ -121,12 +120,14 @@ def request_model(schema: DomainSchema, *, params: ServeParams, clock: Callable[
     )
     return Annotated[
         Annotated[record, Tag("record")] | Annotated[batch, Tag("records")] | Annotated[raw, Tag("raw")],
-        Discriminator(kind_of),
+        Discriminator(lambda body: kind_of(body, features=names)),
     ]
 
 
-def kind_of(body: Any) -> str:
-    """Return which kind of body a request has: "records", "raw" or "record"."""
+def kind_of(body: Any, *, features: Collection[str] = ()) -> str:
+    """Return which kind of body a request has: "records", "raw" or "record"; a feature may have one of these names."""
     if isinstance(body, dict):
-        return next((kind for kind in ("records", "raw") if kind in body), "record")
+        for kind in ("records", "raw"):
+            if kind in body and (kind not in features or isinstance(body[kind], list)):
+                return kind
     return "record"

@@ -1,5 +1,7 @@
 """Predictions on disk: each key once, days apart, a second write of the same rows leaves the same bytes."""
 
+import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -9,10 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.monitoring.predictions import (
+    SCHEMA_VERSION,
     add_labels,
     add_predictions,
     as_predictions,
     columns_of,
+    logged_with,
     read_labels,
     read_predictions,
 )
@@ -37,7 +41,7 @@ def rows(ids, *, day="2026-01-05", version=1, role="champion", label="a") -> pd.
     frame = pd.DataFrame({"record_id": ids})
     return as_predictions(
         frame.assign(
-            schema_version=1,
+            schema_version=SCHEMA_VERSION,
             request_id=frame["record_id"],
             received_at=pd.Timestamp(day, tz="UTC"),
             served_at=pd.Timestamp("2026-02-01", tz="UTC"),
@@ -46,7 +50,8 @@ def rows(ids, *, day="2026-01-05", version=1, role="champion", label="a") -> pd.
             label=label,
             confidence=0.5,
             text_length=3,
-            state="CA",
+            features=logged_with(columns_of(SCHEMA)[-2:]),
+            **{"category.state": "CA", "number.text_length": 4.0},
         ),
         schema=SCHEMA,
     )
@@ -56,8 +61,36 @@ def read(live: Path, **more) -> pd.DataFrame:
     return read_predictions(live, start=date(2026, 1, 1), end=date(2026, 2, 1), **more)
 
 
-def test_a_feature_that_is_a_fixed_column_is_listed_once():
-    assert columns_of(SCHEMA).count("text_length") == 1
+def test_a_feature_may_have_the_name_of_a_fixed_column():
+    found = rows(["1"]).assign(**{"number.text_length": 9.0})
+    assert [*found.columns] == columns_of(SCHEMA)
+    assert (found["text_length"].item(), found["number.text_length"].item()) == (3, 9.0)
+
+
+def test_a_partition_of_version_1_is_read_and_added_to(tmp_path):
+    old = rows(["1"]).drop(columns=["features", "number.text_length"])
+    file = tmp_path / "predictions" / "day=2026-01-05" / "part.parquet"
+    file.parent.mkdir(parents=True)
+    old.rename(columns={"category.state": "state"}).assign(schema_version=1, age=7.5).to_parquet(file)
+    (first,) = read(tmp_path).to_dict("records")
+    assert (first["category.state"], first["number.age"], first["schema_version"]) == ("CA", 7.5, SCHEMA_VERSION)
+    assert json.loads(first["features"]) == ["category.state", "number.age"]
+    assert add_predictions(tmp_path, rows(["1", "2"])) == 1
+    assert sorted(read(tmp_path)["record_id"]) == ["1", "2"]
+
+
+def test_a_feature_that_was_retyped_during_a_day_is_two_columns_of_that_day(tmp_path):
+    changed = replace(SCHEMA, features=(Feature("state", kind="number"), Feature("new", kind="category")))
+    later = rows(["2"]).drop(columns=["category.state", "number.text_length"])
+    later = later.assign(
+        **{"number.state": 4.0, "category.new": "x", "features": logged_with(columns_of(changed)[-2:])}
+    )
+    add_predictions(tmp_path, rows(["1"]))
+    add_predictions(tmp_path, as_predictions(later, schema=changed))
+    found = read(tmp_path).set_index("record_id")
+    assert found["category.state"].notna().tolist() == [True, False]
+    assert found["number.state"].notna().tolist() == [False, True]
+    assert [len(json.loads(names)) for names in found["features"]] == [2, 2]
 
 
 def test_the_same_rows_twice_change_nothing(tmp_path):

@@ -12,13 +12,14 @@ from pipelines.training.training_set import class_weights, training_set
 LABELS = ("a", "b")
 
 
-def assembled(weak_labels, *, soft=False, balanced=False, sources="functions"):
+def assembled(weak_labels, *, soft=False, balanced=False, sources="functions", features=None):
     records = pd.DataFrame(
         {
             "id": list("123456"),
             "text": "x",
             "part": ["train"] * 4 + ["validation", "recent"],
             "gold": ["a", None, None, None, "b", "a"],
+            **(features or {}),
         }
     )
     labeled = pd.DataFrame({"id": list("123456"), "training_label": [*weak_labels, None, None]})
@@ -67,3 +68,10 @@ def test_class_weights_give_every_present_class_the_same_total(codes):
     totals = np.bincount(codes, weights=factor, minlength=4)
     present = totals[totals > 0]
     np.testing.assert_allclose(present, len(codes) / len(present))
+
+
+def test_features_may_be_named_like_the_columns_of_a_stage():
+    data = assembled(["a", "b", None, "b"], soft=True, features={"soft_a": 9.0, "weight": 9.0, "label_source": "x"})
+    np.testing.assert_allclose(data.targets, [[0.75, 0.25]] * 3)
+    assert data.weights[1] == pytest.approx(2 * data.weights[0])
+    assert data.train["soft_a"].tolist() == [9.0] * 3

@@ -64,7 +64,7 @@ def profile_folder(tmp_path_factory):
         domain=schema.name,
         model_digest="d" * 64,
         categories=[f.name for f in schema.features if f.kind == "category"],
-        numbers=[*(f.name for f in schema.features if f.kind == "number"), "text_length"],
+        numbers=[*(f.name for f in schema.features if f.kind == "number")],
         labels=schema.labels,
         params=PARAMS,
         predictions=frame.assign(gold=frame["label"]),

@@ -37,10 +37,9 @@ from pipelines.records.domain import Domain
 from pipelines.live.score import partitions
 
 schema = Domain(Path("pipelines/domains/complaints")).schema
-features = [feature.name for feature in schema.features]
 for part in partitions.cut(pd.read_parquet(sys.argv[1]), rows=40):
     said = pd.DataFrame({"id": part["id"], "label": "card", "confidence": 0.9})
-    rows = partitions.as_rows(part, said, model_version=1, served_at=datetime.now(UTC), features=features)
+    rows = partitions.as_rows(part, said, model_version=1, served_at=datetime.now(UTC), features=schema.features)
     predictions.add_predictions(Path(sys.argv[2]), predictions.as_predictions(rows, schema=schema))
 """
 

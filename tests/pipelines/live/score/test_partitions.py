@@ -18,13 +18,12 @@ def test_partitions_hold_every_record_once():
 
 def test_a_second_run_of_a_window_adds_nothing(repository, tmp_path):
     schema = Domain(repository / "pipelines" / "domains" / "complaints").schema
-    features = [feature.name for feature in schema.features]
     records = pd.DataFrame(
         {
             "id": [f"r{i}" for i in range(10)],
             "text": "some text",
             "received_at": pd.date_range("2026-01-05", periods=10, freq="6h", tz="UTC"),
-            **dict.fromkeys(features),
+            **dict.fromkeys(feature.name for feature in schema.features),
         }
     )
     answers = pd.DataFrame({"id": records["id"], "label": "card", "confidence": 0.9})
@@ -33,7 +32,7 @@ def test_a_second_run_of_a_window_adds_nothing(repository, tmp_path):
         served = datetime(2026, 1, 8, hour, tzinfo=UTC)
         for part in partitions.cut(records, rows=4):
             answered = answers[answers["id"].isin(part["id"])]
-            rows = partitions.as_rows(part, answered, model_version=1, served_at=served, features=features)
+            rows = partitions.as_rows(part, answered, model_version=1, served_at=served, features=schema.features)
             added.append(predictions.add_predictions(tmp_path, predictions.as_predictions(rows, schema=schema)))
     assert added == [4, 4, 2, 0, 0, 0]
     found = predictions.read_predictions(tmp_path, start=date(2026, 1, 5), end=date(2026, 1, 9))

@@ -3,15 +3,19 @@
 import json
 import socket
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
 from pipelines.live.serve import journal as journal_module
 from pipelines.live.serve.guard import METHODS
 from pipelines.live.serve.journal import check_line, compact
-from pipelines.monitoring.predictions import columns_of
+from pipelines.monitoring.predictions import FIXED, columns_of
+from pipelines.records.schema import Feature
 from pipelines.runtime.errors import StoreError
 from tests.factories.service import AUTHORIZED, TOKEN, FakePredictor, Load, post, until
 
@@ -58,16 +62,17 @@ def test_one_record_is_answered_and_logged(make_set, complaints):
     assert prediction["id"] == "c1"
     assert prediction["model_version"] == 1
     (line,) = app.lines()
-    assert set(line) == set(columns_of(complaints.schema))
-    assert {key: line[key] for key in ("record_id", "label", "confidence", "request_id", "state", "role")} == {
+    assert set(line) == set(FIXED)
+    assert [*line["features"]] == [name for name in columns_of(complaints.schema) if name not in FIXED]
+    assert {key: line[key] for key in ("record_id", "label", "confidence", "request_id", "role")} == {
         "record_id": "c1",
         "label": prediction["label"],
         "confidence": prediction["confidence"],
         "request_id": prediction["request_id"],
-        "state": "CA",
         "role": "champion",
     }
-    assert line["n_words"] == 6  # computed from the text, as in training
+    assert line["features"]["category.state"] == "CA"
+    assert line["features"]["number.n_words"] == 6  # computed from the text, as in training
 
 
 def test_answers_come_in_the_order_of_the_records_and_missing_ids_are_made(make_set):
@@ -241,6 +246,22 @@ def test_it_is_ready_only_with_a_model(make_set):
         assert client.post("/predict", json={"text": "a"}).status_code == 503
         app.models.ready = True
         assert client.get("/readyz").status_code == 200
+
+
+def test_a_feature_may_have_any_name(make_set, complaints, tmp_path):
+    names = ["role", "label", "model_version", "features", "records", "raw", "json", "model_dump", "__class__", "a b"]
+    schema = replace(complaints.schema, features=tuple(Feature(name, kind="category") for name in names), strata=())
+    app = make_set(domain=SimpleNamespace(schema=schema, derive=lambda records: {}))
+    body = {"id": "r1", "text": "a", **{name: f"my {name}" for name in names}}
+    with TestClient(app.app, headers=AUTHORIZED) as client:
+        assert client.post("/predict", json=body).status_code == 200
+        assert client.post("/predict", json={"records": [{**body, "id": "r2"}]}).status_code == 200
+        assert client.post("/predict", json={**body, "feature_0": "x"}).status_code == 422
+        assert {*names} < {*client.get("/openapi.json").json()["components"]["schemas"]["Record"]["properties"]}
+    assert compact(app.journal.folder, schema=schema, live=tmp_path)["broken"] == 0
+    rows = pd.concat(map(pd.read_parquet, tmp_path.rglob("part.parquet")))
+    assert sorted(rows["record_id"]) == ["r1", "r2"] and (rows["role"] == "champion").all()
+    assert all((rows[f"category.{name}"] == f"my {name}").all() for name in names)
 
 
 def test_metrics_count_requests_answers_and_confidence(make_set):

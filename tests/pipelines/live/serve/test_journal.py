@@ -53,9 +53,10 @@ BROKEN = {
     "no time": lambda text: text.replace("2026-01-0", "2026-99-0"),
     "no time zone": lambda text: text.replace("+00:00", ""),
     "version is a text": lambda text: text.replace('"model_version":3', '"model_version":"3"'),
-    "another schema": lambda text: text.replace('"schema_version":1', '"schema_version":9'),
-    "a number is a text": lambda text: text.replace('"n_words":3.0', '"n_words":"three"'),
+    "another schema": lambda text: text.replace('"schema_version":2', '"schema_version":9'),
+    "a number is a text": lambda text: text.replace('"number.n_words":3.0', '"number.n_words":"three"'),
     "a category is a number": lambda text: text.replace('"CA"', "7"),
+    "a feature without a type": lambda text: text.replace('"category.state"', '"state"'),
     "nested too deep": lambda text: "[" * 100_000,
 }
 
@@ -153,6 +154,26 @@ def test_a_hundred_thousand_lines_take_seconds(tmp_path, log, complaints):
     assert time.process_time() - began < 15
 
 
+def test_lines_of_another_version_of_the_domain_are_read(tmp_path, log, complaints):
+    old = {**line(0, schema_version=1), "state": "NY", "n_words": 4, "gone": "x", "amount": None, "lost": None}
+    del old["features"]
+    retyped = line(1, features={"number.state": 7, "category.added": "y"})
+    log.write([old, retyped, line(2)])
+    log.close()
+    assert compact(log.folder, schema=complaints.schema, live=tmp_path)["broken"] == 0
+    rows = stored(tmp_path).set_index("record_id")
+    assert (rows["schema_version"] == predictions.SCHEMA_VERSION).all()
+    assert rows.loc["r0", ["category.state", "number.n_words", "category.gone"]].tolist() == ["NY", 4.0, "x"]
+    assert rows.loc["r1", ["number.state", "category.added"]].tolist() == [7.0, "y"]
+    assert json.loads(rows.loc["r0", "features"]) == [
+        "category.gone",
+        "category.state",
+        "number.amount",
+        "number.n_words",
+    ]
+    assert json.loads(rows.loc["r1", "features"]) == ["category.added", "number.state"]
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)
 )
@@ -166,3 +187,14 @@ def test_every_line_is_either_good_for_the_store_or_refused(complaints, field, v
     except ValueError:
         return
     predictions.as_predictions(pd.DataFrame([row]), schema=complaints.schema)
+
+
+@settings(max_examples=100, deadline=None)
+@given(kind=st.sampled_from(predictions.KINDS), name=st.text(max_size=5), value=json_values)
+def test_every_feature_is_either_good_for_the_store_or_refused(complaints, kind, name, value):
+    features = {**line(0)["features"], f"{kind}.{name}": value}
+    try:
+        row = check_line(line(0, features=features), schema=complaints.schema)
+    except (ValueError, OverflowError):
+        return
+    predictions.as_predictions(pd.DataFrame([row]))

@@ -55,7 +55,8 @@ def test_rows_are_answered_in_order_with_their_place_and_logged(ask, complaints)
         "2025-01-20T00:00:00.000000+00:00",
         "2025-01-21T00:00:00.000000+00:00",
     )
-    assert (first["state"], first["n_words"]) == ("CA", 9)  # counted before redaction, as in training
+    features = first["features"]
+    assert (features["category.state"], features["number.n_words"]) == ("CA", 9)  # counted before redaction, as in training
     for line in (first, second):
         check_line(line, schema=complaints.schema)
     assert "perennial_rejected_rows_total 1.0" in ask.metrics.render().decode()
@@ -123,7 +124,7 @@ def test_raw_rows_and_records_of_one_batch_keep_their_order(make_set, complaints
     ]
     answers = made.answer([live[0], converted[0], live[1], converted[1]])
     assert [answer["id"] for answer in answers] == ["a", "17", "b", "18"]
-    assert [line["state"] for line in made.lines()] == [None, "CA", None, "CA"]
+    assert [line["features"]["category.state"] for line in made.lines()] == [None, "CA", None, "CA"]
 
 
 def test_the_columns_of_a_request_are_read_together_and_the_error_names_the_missing_one(complaints):
