@@ -56,7 +56,10 @@ def test_rows_are_answered_in_order_with_their_place_and_logged(ask, complaints)
         "2025-01-21T00:00:00.000000+00:00",
     )
     features = first["features"]
-    assert (features["category.state"], features["number.n_words"]) == ("CA", 9)  # counted before redaction, as in training
+    assert (features["category.state"], features["number.n_words"]) == (
+        "CA",
+        9,
+    )  # counted before redaction, as in training
     for line in (first, second):
         check_line(line, schema=complaints.schema)
     assert "perennial_rejected_rows_total 1.0" in ask.metrics.render().decode()
