@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
+from pathlib import Path
 
 import typer
 
 from pipelines.runtime.errors import PerennialError
+from pipelines.runtime.runner import settle_environment
+from pipelines.runtime.state_root import state_root
 
 # Modules that add their commands to the program; heavy libraries are imported by the commands that need them.
 COMMANDS: tuple[str, ...] = (
@@ -54,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     command = typer.main.get_command(program())
     try:
+        settle_environment(state_root(Path.cwd(), os.environ))
         command(args=arguments, prog_name="python -m pipelines")
     except PerennialError as error:
         sys.stderr.write(f"perennial: {error}\n")

@@ -93,7 +93,8 @@ def install() -> None:
     def site_cache_dir(chosen: str | None = None) -> str:
         here = Path.cwd()
         repository = next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), None)
-        if chosen or repository is None or "DVC_SITE_CACHE_DIR" in os.environ:
+        # Its store of caches expands variables in the name of a folder.
+        if chosen or repository is None or "$" in str(repository) or "DVC_SITE_CACHE_DIR" in os.environ:
             return str(site(chosen))
         folder = repository / ".dvc" / "tmp" / "site"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

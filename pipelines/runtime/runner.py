@@ -24,6 +24,7 @@ THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
     "NUMBA_NUM_THREADS",
 )
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def run(stage: str, main: Callable[[Project], None]) -> None:
@@ -46,7 +47,7 @@ def execute(stage: str, main: Callable[[Project], None]) -> int:
     began = time.monotonic()
     try:
         project = Project.open()
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(project.state / "numba-cache"))
+        settle_environment(project.state)
         fix_process(threads=project.resources.threads)
         with alone(stage):
             main(project)
@@ -61,6 +62,19 @@ def execute(stage: str, main: Callable[[Project], None]) -> int:
         return wrapped.exit_code
     logger.info("done in %.1f s; results in data/%s/", time.monotonic() - began, stage)
     return 0
+
+
+def settle_environment(state: Path) -> None:
+    """Let libraries of this process and of its children keep their caches in the state root, not in the user's home.
+
+    The loopback is reached without the proxy of a company.
+    """
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(state / "numba-cache"))
+    os.environ.setdefault("MPLCONFIGDIR", str(state / "matplotlib"))
+    for name in ("no_proxy", "NO_PROXY"):
+        known = os.environ.get(name) or os.environ.get(name.swapcase()) or ""
+        missing = [host for host in LOOPBACK if host not in known.replace(" ", "").split(",")]
+        os.environ[name] = ",".join(filter(None, [known, *missing]))
 
 
 @contextlib.contextmanager

@@ -6,13 +6,13 @@ A separate thread talks to MLflow, so that neither its start-up nor a slow serve
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pipelines.runtime.mlflow_store import open_client
 from pipelines.runtime.places import sqlite_file
 
 if TYPE_CHECKING:
@@ -62,12 +62,9 @@ class MlflowTracking:
 
     def _work(self, run_name: str, params: dict[str, str], uri: str) -> None:
         try:
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-            from mlflow import MlflowClient
             from mlflow.entities import Metric, Param
 
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            client = open_client(uri)
             found = client.get_experiment_by_name("training")
             experiment = found.experiment_id if found else client.create_experiment("training")
             run_id = client.create_run(experiment, run_name=run_name).info.run_id

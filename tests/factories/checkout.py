@@ -47,7 +47,7 @@ class Checkout:
         overlay["base_model"] = write_tiny_base_model(self.models)
         self.overlay.write_text(yaml.safe_dump(overlay), encoding="utf-8")
         self.home.mkdir(parents=True)
-        (self.root / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {self.home}/dvc-cache\n")
+        assert self.run(sys.executable, "scripts/dvc_places.py").returncode == 0
         self.git("init", "--quiet", "--initial-branch=main")
         for name, value in (("user.name", "tester"), ("user.email", "tester@localhost")):
             self.git("config", name, value)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
-import os
 import sqlite3
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +14,7 @@ from urllib.request import url2pathname
 
 from pipelines.live.release.history import user_name
 from pipelines.runtime.errors import InputError, PerennialError
+from pipelines.runtime.mlflow_store import open_client
 from pipelines.runtime.places import sqlite_file
 from pipelines.runtime.project import Project
 from pipelines.runtime.store import file_digest
@@ -215,21 +213,13 @@ class Registry:
 
 def connect(uri: str) -> MlflowClient:
     """Return an MLflow client; PerennialError names a registry that does not answer within seconds."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    warnings.filterwarnings("ignore", module="mlflow")
-    for name in ("mlflow", "mlflow.store.db.utils", "mlflow.utils.environment", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     import mlflow
-    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         mlflow.set_tracking_uri(uri)
-        client = MlflowClient(uri, registry_uri=uri)
+        client = open_client(uri)
         client.search_registered_models(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         message = without_credentials(str(error).splitlines()[0], uri=uri)[:200]
