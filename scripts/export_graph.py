@@ -21,15 +21,19 @@ GRAPH = "dags/graph.json"
 FORMAT = 2
 
 
+class InvalidPipeline(ValueError):
+    """The stages cannot be read, or their order is a cycle."""
+
+
 def export(root: Path, *, checkout: bool = False) -> dict[str, Any]:
     """Return a description of every stage of the repository at `root`, in the order in which `dvc repro` runs them."""
     from dvc.repo import Repo
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
     with contextlib.chdir(root), contextlib.closing(Repo(".", _wait_for_lock=True)) as repo:
+        graph = _read_graph(repo)
         if checkout:
             repo.checkout(force=True, allow_missing=True)
-        graph = repo.index.graph
         active = get_active_graph(graph)
         # `dvc repro` runs what ./dvc.yaml needs, `dvc repro --all-pipelines` the rest.
         own = collect_stages(repo, ["dvc.yaml"]) if Path("dvc.yaml").exists() else []
@@ -77,6 +81,20 @@ def _templated(files: set[Path]) -> list[str]:
     return sorted({name for text in texts for name in re.findall(r"\$\{\s*([^}\s]+)\s*\}", text)})
 
 
+def _read_graph(repo: Any) -> Any:
+    """Return DVC's graph of the stages; InvalidPipeline with the text of each cause, which has file and line."""
+    from dvc.exceptions import DvcException
+
+    try:
+        return repo.index.graph
+    except DvcException as error:
+        causes: list[BaseException] = [error]
+        while causes[-1].__cause__ is not None:
+            causes.append(causes[-1].__cause__)
+        lines = dict.fromkeys(line.strip() for cause in causes for line in str(cause).splitlines() if line.strip())
+        raise InvalidPipeline("dvc.yaml, or a file that it refers to, is invalid: " + "\n".join(lines)) from None
+
+
 def render(graph: dict[str, Any]) -> str:
     """Return the graph as JSON with one line per value, so that a change of one list is a change of one line."""
     stages = [_block(stage, "  ") for stage in graph["stages"]]
@@ -98,7 +116,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stdout", action="store_true", help="print the graph, write nothing")
     parser.add_argument("--checkout", action="store_true", help="run `dvc checkout --force --allow-missing` first")
     given = parser.parse_args(arguments)
-    text = render(export(given.root, checkout=given.checkout))
+    try:
+        text = render(export(given.root, checkout=given.checkout))
+    except InvalidPipeline as error:
+        sys.stderr.write(f"{error}\n")
+        return 66
     file = given.root / GRAPH
     if given.stdout:
         sys.stdout.write(text)

@@ -35,6 +35,8 @@ GRAPH_FORMAT = 2  # format of the output of scripts/export_graph.py; a graph kep
 FINAL_EXIT_CODES = (64, 65, 66)  # invalid parameters, closed gate, invalid input: another try cannot change them
 DISK_EXIT_CODE = 74
 
+UNRECORDED_SECONDS = 3600.0  # after which a release without a recorded run is reported
+
 # Limits of what is shown or accepted
 MAX_REQUEST_BYTES, MAX_REQUEST_LEVELS = 50_000, 20  # of overrides: they travel in a commit message
 MAX_TEXT = 1000  # characters of a run's reason

@@ -52,6 +52,10 @@ class DvcCheckout:
         outs = {out for above in self.stages[stage]["upstream"] for out in self.stages[above]["outs"]}
         return sorted(out for out in outs if not (self.path / out).exists())
 
+    def never_ran(self, stage: str) -> list[str]:
+        """Return the stages before this one that have no lock entry: their tasks were marked as successful by hand."""
+        return [above for above in self.stages[stage]["upstream"] if self.entry(above) is None]
+
     def fetch_inputs(self, stage: str) -> None:
         """Bring every output that the stage reads onto the disk, from the remote where the cache has lost it.
 

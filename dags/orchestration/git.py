@@ -17,6 +17,10 @@ class WorkspaceError(RuntimeError):
     """A workspace or the managed clone is in an unusable state; the message states what to do."""
 
 
+class RefusedError(WorkspaceError):
+    """A command refused its input with an exit code that another try cannot change."""
+
+
 def git(folder: Path, *arguments: str, check: bool = True, keep: Sequence[int] = ()) -> str:
     """Run git in a folder and return its stripped output; WorkspaceError when it fails.
 

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import logging
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from . import lockfile
-from .constants import PUSH_TRIES, RELEASED
+from .command import read_object
+from .constants import PUSH_TRIES, RELEASED, UNRECORDED_SECONDS
 from .git import WorkspaceError, git, refs_of
 from .process import write_atomic
+from .project import Project
 from .workspace import Workspace
+
+
+def unrecorded(project: Project) -> list[dict[str, Any]]:
+    """Return the runs that began a release more than an hour ago and did not record it, each of them once."""
+    found = []
+    for file in sorted((project.runs / "unrecorded").glob("*.json")):
+        with contextlib.suppress(FileNotFoundError):  # recorded meanwhile
+            note = read_object(file) or {}
+            if not note.get("reported") and file.stat().st_mtime < time.time() - UNRECORDED_SECONDS:
+                found.append(note)
+                write_atomic(file, json.dumps({**note, "reported": True}))
+    return found
 
 
 def order_stages(workspace: Workspace) -> str:

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from .command import read_object
-from .git import WorkspaceError
+from .constants import FINAL_EXIT_CODES
+from .git import RefusedError, WorkspaceError
 from .project import Project
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -42,7 +43,8 @@ class Shell:
         )
         if answer.returncode:
             last = "\n".join((answer.stderr.strip() or answer.stdout.strip()).splitlines()[-8:])
-            raise WorkspaceError(f"{' '.join(map(str, arguments))}: exit status {answer.returncode}\n{last}")
+            kind = RefusedError if answer.returncode in FINAL_EXIT_CODES else WorkspaceError
+            raise kind(f"{' '.join(map(str, arguments))}: exit status {answer.returncode}\n{last}")
         return answer.stdout
 
     def result_of(self, arguments: Sequence[str]) -> dict[str, Any]:

@@ -101,6 +101,11 @@ class Workspace:
             named = [str(Path(self.project.folder, path)) for path in paths]
             return self.tree.commit(message, named, empty=empty, keep=[held])
 
+    @property
+    def release_note(self) -> Path:
+        """File that exists from the moment a release begins until its run is recorded at the origin."""
+        return self.project.runs / "unrecorded" / f"{self.slug}.json"
+
     def committed_entry(self, stage: str) -> dict[str, Any] | None:
         """Return the stage's entry in the lock file of the run's last commit, or None."""
         file, name = lockfile.address(stage)

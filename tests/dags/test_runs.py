@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from flow import Flow
 from light_repository import LIGHT, LightRepository, git
+from orchestration import record
 from orchestration.clone import Clone
 from orchestration.operators import ApproveOperator, CommandOperator
 from orchestration.process import marked
@@ -189,6 +191,47 @@ def test_a_newer_commit_than_the_dags_is_refused(light, project) -> None:
     flow = Flow(project, "newer", {"ref": commit})
     with pytest.raises(AirflowFailException, match=r"does not have: more.*make graph"):
         flow.do(flow.prepare)
+
+
+@pytest.mark.parametrize(
+    "text, named",
+    [
+        ("stages:\n  a:\n    cmd: x\n   b: c: d\n", r"dvc\.yaml(?s:.*)line 4"),
+        ("stages:\n  a: {cmd: x, deps: [b], outs: [c]}\n  d: {cmd: x, deps: [c], outs: [b]}\n", "stages: .*a"),
+        ("stages:\n  a:\n    cmd: ${nothing}\n", "stages.a.cmd(?s:.*)nothing"),
+    ],
+    ids=["yaml", "cycle", "template"],
+)
+def test_a_broken_pipeline_is_refused_at_once_with_its_place(light, project, text: str, named: str) -> None:
+    (light.origin / "dvc.yaml").write_text(text)
+    light.commit("broken")
+    flow = Flow(project, "broken")
+    with pytest.raises(AirflowFailException, match=named):
+        flow.do(flow.prepare)
+
+
+def test_a_stage_that_a_person_marked_as_successful_is_named_by_the_next(light, project) -> None:
+    flow = Flow(project, "marked")
+    flow.do(flow.prepare)
+    with pytest.raises(AirflowFailException, match=r"split@en reads .*data/ingest/rows\.txt.*, and ingest never ran"):
+        flow.do(flow.stages["split@en"], tries=1)
+
+
+def test_a_release_without_a_record_is_reported_once(light, project) -> None:
+    flow = Flow(project, "unrecorded")
+    flow.do(flow.prepare)
+    flow.do_stages()
+    flow.do(flow.release)
+    note = Workspace(project, "unrecorded", dag_id="flow").release_note
+    assert record.unrecorded(project) == [], "its record may still be at work"
+    os.utime(note, (0, 0))
+    later = Flow(project, "later")
+    later.do(later.prepare)
+    alerts = [json.loads(line) for line in (light.home / "alerts.jsonl").read_text().splitlines()]
+    assert [(alert["dag_id"], alert["run_id"]) for alert in alerts] == [("flow", "unrecorded")]
+    assert record.unrecorded(project) == []
+    flow.do(flow.record)
+    assert not note.exists()
 
 
 @pytest.mark.parametrize("ref", ["no-such-branch", "deadbee", "$(touch owned)", "--upload-pack=touch owned", "../x"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from orchestration.process import write_atomic
 
 from .base import WorkspaceOperator, run_type
 
@@ -53,4 +56,7 @@ class ReleaseOperator(CommandOperator):
         """Run the release command, unless this run is a backfill."""
         if run_type(context) == "backfill":
             raise AirflowSkipException("a backfill never releases")
+        run = context["dag_run"]
+        note = {"dag_id": run.dag_id, "run_id": run.run_id}
+        write_atomic(self.workspace(context).release_note, json.dumps(note))  # removed by `record`
         return super().execute(context)

@@ -59,6 +59,7 @@ class RecordOperator(WorkspaceOperator):
         command = self.take_over(workspace, self.task_id)
         self.follow(workspace, command, workspace.dvc.arguments("push", "--run-cache"))
         tag = record.push(workspace, promoted=promoted)
+        workspace.release_note.unlink(missing_ok=True)
         made: dict[str, Any] = {"revision": workspace.tree.head, "branch": workspace.branch, "tag": tag}
         if promoted:
             made["version"] = result.get("version")

@@ -11,6 +11,8 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from orchestration import record
+from orchestration.alerts import send
+from orchestration.git import RefusedError
 from orchestration.graph_check import check_graph
 from orchestration.process import write_atomic
 from orchestration.request import Request, RequestError, templated_overrides
@@ -49,7 +51,7 @@ class PrepareOperator(WorkspaceOperator):
         """Make or restore the workspace."""
         try:
             return self._prepare(context)
-        except RequestError as error:  # another try would be refused too
+        except (RequestError, RefusedError) as error:  # another try would be refused too
             raise AirflowFailException(str(error)) from None
 
     def _prepare(self, context: Any) -> dict[str, Any]:
@@ -60,6 +62,11 @@ class PrepareOperator(WorkspaceOperator):
             # Under the lock: while another run fetches, a ref may have no value for a moment.
             known = workspace.tree.has_branch()
             base = None if known else workspace.clone.commit_of(request.ref or _deployed_commit(context) or "HEAD")
+        for note in record.unrecorded(self.project):
+            text = f"{note.get('dag_id')} {note.get('run_id')} began a release and did not record it"
+            send(
+                self.project, message=f"{text}: clear its task `record`, then compare the champion with its tag", **note
+            )
         workspace.restore(base=base)
         workspace.dvc.configure()
         made = workspace.prepared()
@@ -67,7 +74,10 @@ class PrepareOperator(WorkspaceOperator):
             made = self._record(context, workspace, request)
         else:
             self.log.info("this run was prepared before: it continues at its own commit %s", workspace.tree.head)
-        return {"commit": workspace.tree.head, "branch": workspace.branch, "workspace": str(workspace.path), **made}
+        facts = {"commit": workspace.tree.head, "branch": workspace.branch, "workspace": str(workspace.path), **made}
+        for name, value in facts.items():
+            self.log.info("%s: %s", name, value)
+        return facts
 
     @staticmethod
     def _own_params(context: Any) -> dict[str, Any]:

@@ -57,6 +57,11 @@ class DvcStageOperator(WorkspaceOperator):
         lockfile.remove_empty_run_cache_folders(self.project.cache)
         if self.project.distributed:
             record.catch_up(workspace)
+        if absent := workspace.dvc.never_ran(self.stage):
+            inputs = ", ".join(workspace.dvc.missing_inputs(self.stage)) or "what they write"
+            raise AirflowFailException(
+                f"{self.stage} reads {inputs}, and {', '.join(absent)} never ran in this run: clear that task"
+            )
         before = workspace.committed_entry(self.stage)
         arguments = workspace.dvc.arguments("repro", "--single-item")
         if restored or self.project.distributed or workspace.dvc.missing_inputs(self.stage):
