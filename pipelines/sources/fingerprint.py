@@ -29,16 +29,16 @@ STATED = ("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "generation", "Las
 
 def fingerprint(project: Project) -> dict[str, Any]:
     """Return what identifies the rows that section `ingest` reads; InputError when the source cannot be reached."""
-    from pipelines.records.domain import Domain
-    from pipelines.sources.opening import open_source
-
     params = project.section("ingest", SourceParams)
     described = place(project)
     if params.source == "simulated":
         return described | {"digest": _simulator_digest(project)}
-    source: Any = open_source(project, params, domain=Domain(project.domain_folder))
     if params.source == "files":
-        return described | files_fingerprint(source.addresses(), known=_known_file(project, params))
+        from pipelines.sources.listing import list_files
+
+        files, _ = list_files(params.files.paths, root=project.data_folder)
+        return described | files_fingerprint(files, known=_known_file(project, params))
+    source = _opened(project, params)
     window = {"start": params.start, "end": params.end}
     if params.source == "sql":
         return described | source.fingerprint(**window, version_column=params.sql.version_column)
@@ -47,18 +47,22 @@ def fingerprint(project: Project) -> dict[str, Any]:
 
 def place(project: Project) -> dict[str, Any]:
     """Return the kind of the source and where it is, without secrets; nothing is read."""
-    from pipelines.records.domain import Domain
-    from pipelines.sources.opening import open_source
-
     params = project.section("ingest", SourceParams)
     if params.source == "simulated":
         return {"kind": params.source, "address": "simulator.py of the domain"}
     if params.source == "files":
         return {"kind": params.source, "address": [_without_secrets(path) for path in params.files.paths]}
-    source: Any = open_source(project, params, domain=Domain(project.domain_folder))
+    source = _opened(project, params)
     if params.source == "sql":
         return {"kind": params.source, "address": source.place(project.root)}
     return {"kind": params.source, "address": _without_secrets(source.client.address)}
+
+
+def _opened(project: Project, params: SourceParams) -> Any:
+    from pipelines.records.domain import Domain
+    from pipelines.sources.opening import open_source
+
+    return open_source(project, params, domain=Domain(project.domain_folder))
 
 
 def require_recorded(project: Project, recorded: dict[str, Any]) -> None:
@@ -91,14 +95,14 @@ def describe(content: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def files_fingerprint(addresses: Sequence[tuple[str, Any, str]], *, known: Path) -> dict[str, Any]:
+def files_fingerprint(found_files: Sequence[tuple[str, Any, str]], *, known: Path) -> dict[str, Any]:
     """Return name, size and content of every file (name, file system, address), and a digest over all.
 
     `known` is a file of digests from an earlier call: a local file is read again only if its size, its times of
     modification and change, or its inode differ.
     """
     digests, files = KnownDigests(known), []
-    for name, system, address in addresses:
+    for name, system, address in found_files:
         try:
             local = "file" in (system.protocol if isinstance(system.protocol, tuple) else (system.protocol,))
             found = digests.of(Path(address)) if local else _remote(system, address)

@@ -205,6 +205,18 @@ def test_finished_days_are_not_asked_for_again(service, source) -> None:
     assert ids(source, 3) == first
 
 
+def test_the_window_is_identified_by_its_number_of_complaints(service, source) -> None:
+    fill(service, 3, 2)
+    window = {"start": START, "end": START + timedelta(days=2)}
+    first = source.fingerprint(**window)
+    assert first == source.fingerprint(**window) == {"rows": 5, "relation": "eq"}
+    fill(service, 1)
+    assert source.fingerprint(**window)["rows"] == 6
+    service.trouble[:] = ["404"]
+    with pytest.raises(InputError):
+        source.fingerprint(**window)
+
+
 def test_a_damaged_day_is_read_again(service, source, tmp_path) -> None:
     fill(service, 5)
     ids(source, 1)
