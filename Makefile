@@ -1,7 +1,7 @@
 # Every target sets up what it needs; a second call reuses it. Variables reach a command through its environment,
 # never as text in a shell command.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify serve score score-export mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke collect metrics clean drift drift-replay loop
+.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify serve score score-export mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke airflow-cli collect metrics clean drift drift-replay loop
 
 SHELL := /bin/bash
 # The place that `python -m pipelines` finds too, also in a worktree.
@@ -98,6 +98,8 @@ airflow: setup ## Start a whole Airflow on http://127.0.0.1:8080; make airflow D
 	@$(AIRFLOW_PY) scripts/airflow_local.py --port $(call given,PORT,8080) --db $(call given,DB,"")
 airflow-smoke: setup ## Start Airflow, find every DAG, and stop
 	@$(AIRFLOW_PY) scripts/airflow_local.py --smoke --port $(call given,PORT,8080) --db $(call given,DB,"")
+airflow-cli: setup ## Run one command of Airflow's command line on this Airflow: make airflow-cli ARGS="dags list"
+	@$(AIRFLOW_PY) scripts/airflow_local.py --db $(call given,DB,"") --cli $(ARGS)
 collect: setup ## Remove workspaces and runs past KEEP_DAYS, and their data (DRY=1 only lists them)
 	@$(AIRFLOW_PY) -m orchestration.collect --root . --prefix PERENNIAL --keep-days "$${KEEP_DAYS:-90}" $(if $(DRY),--dry-run)
 

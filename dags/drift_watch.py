@@ -24,7 +24,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, CronDataIntervalTimetable
 from orchestration.alerts import on_failure
-from orchestration.graph import add_run
+from orchestration.graph import add_run, summary
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
 from watching.tasks import (
@@ -58,6 +58,7 @@ with DAG(
     params=watch_params(),
     default_args={"retries": 2, "retry_delay": timedelta(seconds=20), "on_failure_callback": on_failure(PROJECT)},
     doc_md=__doc__,
+    description=summary(__doc__),
     tags=["drift"],
 ):
     prepare = PrepareOperator(task_id="prepare", project=PROJECT)

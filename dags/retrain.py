@@ -24,7 +24,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable
 from orchestration.alerts import on_failure
-from orchestration.graph import add_run, add_stage_tasks, read_graph, upstream_of
+from orchestration.graph import add_run, add_stage_tasks, read_graph, summary, upstream_of
 from orchestration.operators import ApproveOperator, CleanupOperator, PrepareOperator, RecordOperator, ReleaseOperator
 from orchestration.project import Project
 from orchestration.request import run_params
@@ -48,6 +48,7 @@ with DAG(
     params=run_params(),
     default_args={**RETRIES, "max_retry_delay": timedelta(minutes=10), "on_failure_callback": on_failure(PROJECT)},
     doc_md=__doc__,
+    description=summary(__doc__),
     tags=["training"],
 ):
     prepare = PrepareOperator(

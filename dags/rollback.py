@@ -17,7 +17,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Asset, Param
 from orchestration.alerts import on_failure
-from orchestration.graph import add_run
+from orchestration.graph import add_run, summary
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
 
@@ -35,6 +35,7 @@ with DAG(
     params={"reason": REASON},
     default_args={"retries": 1, "retry_delay": timedelta(seconds=5), "on_failure_callback": on_failure(PROJECT)},
     doc_md=__doc__,
+    description=summary(__doc__),
     tags=["release"],
 ):
     prepare = PrepareOperator(task_id="prepare", project=PROJECT)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 from orchestration.alerts import on_failure
-from orchestration.graph import add_run
+from orchestration.graph import add_run, summary
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
 
@@ -52,6 +52,7 @@ with DAG(
     },
     default_args={"retries": 2, "retry_delay": timedelta(seconds=20), "on_failure_callback": on_failure(PROJECT)},
     doc_md=__doc__,
+    description=summary(__doc__),
     tags=["live"],
 ):
     prepare = PrepareOperator(task_id="prepare", project=PROJECT)

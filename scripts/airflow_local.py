@@ -251,12 +251,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--prefix", default="PERENNIAL", help="prefix of the project's environment variables")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout whose DAGs run")
     parser.add_argument("--smoke", action="store_true", help="start, check that every DAG is imported, stop")
+    parser.add_argument("--cli", nargs=argparse.REMAINDER, help="run `airflow` with these arguments, start nothing")
     given = parser.parse_args(arguments)
     root = given.root.resolve()
     if place_in_repository(root)[0] == root and not (root / ".git").exists() and not (root / "HEAD").exists():
         raise SystemExit(f"{root} is in no git repository: runs need commits. Run: git init && git add . && git commit")
     database = given.db.replace("postgresql://", "postgresql+psycopg2://", 1) if given.db else None
     airflow = Airflow(given.home.resolve(), port=given.port, database=database, prefix=given.prefix, root=root)
+
+    if given.cli is not None:
+        return subprocess.run(
+            [sys.executable, "-m", "airflow", *given.cli], env=airflow.environment, check=False
+        ).returncode
 
     def interrupted(number: int, frame: Any) -> None:
         raise KeyboardInterrupt

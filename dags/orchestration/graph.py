@@ -35,6 +35,12 @@ class StageTasks:
     hooks: Sequence[BaseOperator]
 
 
+def summary(page: str | None) -> str:
+    """Return the first sentence of a DAG's page, below its title, for the list of DAGs."""
+    paragraphs = (page or "").strip().split("\n\n")
+    return " ".join(paragraphs[1].split()).split(". ")[0].rstrip(".") if len(paragraphs) > 1 else ""
+
+
 def read_graph(file: Path) -> list[dict[str, Any]]:
     """Return the stages of a generated graph file; GraphError names the command that generates it."""
     try:

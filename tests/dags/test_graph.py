@@ -115,6 +115,13 @@ assert not bad, bad
             assert float(line.split()[1]) < 0.5, answer.stdout
 
 
+def test_the_description_is_the_first_sentence_below_the_title() -> None:
+    from orchestration.graph import summary
+
+    assert summary("# a\n\nMake\nit. Then more.\n\nRest.") == "Make it"
+    assert summary("# a") == summary(None) == ""
+
+
 def test_every_dag_file_is_short_and_has_a_page() -> None:
     import ast
 
