@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 
 from pipelines.records.languages import languages as supported
 
+TOKEN = re.compile(r"\[?(?:EMAIL|CARD|SSN|ID|PHONE|ACCOUNT)\]")  # what was redacted is not a word that names a number
 CONTEXT = 40  # characters before a number in which its name is looked for
 NAMED = "named"  # in place of a module: only after a word that names such a number
 
@@ -54,7 +55,7 @@ PERSONAL = (
     ("SG", "", r"[STFGM][0-9]{7}[A-Z]"),
     ("HK", "", r"[A-Z]{1,2}[0-9]{6}\([0-9A]\)"),
     ("TW", "", r"[A-Z][12][0-9]{8}"),
-    ("", NAMED, r"[A-Z]{1,2}[0-9]{6,8}|(?=[A-Z]*[0-9])[CFGHJKLMNPRTVWXYZ0-9]{9,10}|[0-9]{7,12}"),  # passports and others
+    ("", NAMED, r"[A-Z]{1,2}[0-9]{6,8}|(?=[A-Z]*[0-9])[CFGHJKLMNPRTVWXYZ0-9]{9,10}|[0-9]{7,17}[0-9Xx]?"),  # passports and others
 )  # fmt: skip
 
 
@@ -70,7 +71,7 @@ class Formats:
 
     def name_of(self, plain: str, place: int) -> str:
         """Return what the nearest word before a place names (account, phone, person, other), "" if none does."""
-        before = plain[max(0, place - CONTEXT) : place].rsplit("\n", 1)[-1].lower()
+        before = TOKEN.sub("", plain[max(0, place - CONTEXT) : place]).rsplit("\n", 1)[-1].lower()
         return _last_name(self.context, before)
 
 

@@ -31,7 +31,9 @@ NAMED_ACCOUNT = (
     r"(?i)((?-u:\b)(?:account|acct|a/c|iban|routing|loan|policy)(?-u:\b)[^0-9\n{$]{0,20})"
     r"((?-u:\b)[A-Z]{0,4}[0-9][0-9-]{3,33}(?-u:\b))"
 )
-NAMED = re.compile(NAMED_ACCOUNT.replace(r"(?-u:\b)", r"\b"), re.ASCII)
+NAMED = re.compile(
+    NAMED_ACCOUNT.replace(r"(?-u:\b)", r"\b", 1).replace("(?i)(", r"(?i)((?<!\[)").replace("(?-u:", "(?:"), re.ASCII
+)
 # What makes a place a candidate: seven digits with separators, three groups with points, or the middle of an id of
 # digits and letters. All begin with a digit, which engines search ten times as fast as letters. Amounts do not match.
 NUMBER = (

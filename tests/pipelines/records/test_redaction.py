@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.redaction import REQUIRED_PRECISION, REQUIRED_RECALL, SENTENCES, measure, planted
 from pipelines.records.redaction import clean, redact
 
 
@@ -96,3 +97,24 @@ def test_no_text_makes_it_slow(unit: str) -> None:
     began = time.perf_counter()
     one(text)
     assert time.perf_counter() - began < 2.0
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_planted_values_go_and_the_rest_stays(language: str) -> None:
+    texts = planted(language, n_texts=20, seed=11)
+    for declared in ({"languages": (language,)}, {}):
+        found = measure(texts, **declared)
+        assert found["recall"] >= REQUIRED_RECALL, found["wrong"]
+        assert found["precision"] >= REQUIRED_PRECISION, found["wrong"]
+
+
+def test_an_address_takes_nothing_of_a_sentence_without_spaces() -> None:
+    assert one("我的邮箱是lin.test@example.com谢谢") == "我的邮箱是[EMAIL]谢谢"
+    assert one("私はtaro.test@example.jpです") == "私は[EMAIL]です"
+    assert one("メールはｌｉｎ＠ｅｘａｍｐｌｅ．ｃｏｍです") == "メールは[EMAIL]です"
+    assert one("jürgen@müller.de, иван@пример.рф") == "[EMAIL], [EMAIL]"
+
+
+def test_what_was_redacted_names_no_number() -> None:
+    text = "to DE89370400440532013000, order 123456 of 2004-2015"
+    assert one(text) == "to [ACCOUNT], order 123456 of 2004-2015"
