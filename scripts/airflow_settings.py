@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import secrets
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,7 +38,7 @@ def settings(home: Path, *, port: int, database: str | None, prefix: str, root: 
     ]
     address = f"http://127.0.0.1:{port}"
     given = {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database or f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database or sqlite_address(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",
@@ -65,6 +68,19 @@ def settings(home: Path, *, port: int, database: str | None, prefix: str, root: 
     chosen = {name.removeprefix(f"{prefix}_"): value for name, value in os.environ.items() if name.startswith(own)}
     path = os.pathsep.join(dict.fromkeys((str(root / "dags"), str(ROOT / "dags"))))
     return {**clean(os.environ), **given, **chosen, "AIRFLOW_HOME": str(home), "PYTHONPATH": path}
+
+
+def sqlite_address(home: Path) -> str:
+    """Return the address of the home's SQLite file; by way of a link where the path has a `?`, which ends an address."""
+    if "?" not in str(home):
+        return f"sqlite:///{home / 'airflow.db'}"
+    name = f"perennial-{os.geteuid()}-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
+    link = Path(tempfile.gettempdir()) / name
+    with contextlib.suppress(FileExistsError):
+        link.symlink_to(home)
+    if link.lstat().st_uid != os.geteuid() or link.readlink() != home:
+        raise SystemExit(f"{link} is not a link of this user to {home}: remove it, or name a PostgreSQL database in DB")
+    return f"sqlite:///{link / 'airflow.db'}"
 
 
 def ignored(prefix: str) -> str:

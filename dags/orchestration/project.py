@@ -114,9 +114,14 @@ class Project:
         remote = []
         if not committed.get("core", "remote", fallback=None):
             lines.append("    remote = runs")
-            remote = ["['remote \"runs\"']", f"    url = {self.dvc_remote}"]
-        lines += ["[cache]", f"    dir = {self.cache}", f'    type = "{links}"', *remote]
+            remote = ["['remote \"runs\"']", f"    url = {quoted(self.dvc_remote)}"]
+        lines += ["[cache]", f"    dir = {quoted(str(self.cache))}", f'    type = "{links}"', *remote]
         return "\n".join(lines) + "\n"
+
+
+def quoted(value: str) -> str:
+    """Return a value for DVC's configuration, where a comma makes a list and `#` a comment."""
+    return f"'{value}'" if '"' in value else f'"{value}"'
 
 
 def place_in_repository(root: Path) -> tuple[Path, str]:

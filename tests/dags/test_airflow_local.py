@@ -40,6 +40,19 @@ def test_settings_of_another_airflow_have_no_effect_and_are_named(
     assert "AIRFLOW_CONFIG" in text and "LIGHT_AIRFLOW__" in text
 
 
+def test_an_address_of_sqlite_leads_to_the_home_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy import create_engine
+
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    for name in ("plain", "Büro, c# 50% done", "what?", "名前"):
+        (tmp_path / name).mkdir()
+        with create_engine(airflow_settings.sqlite_address(tmp_path / name)).connect() as connection:
+            connection.exec_driver_sql("create table t (id integer)")
+        assert (tmp_path / name / "airflow.db").is_file()
+
+
 def test_a_database_with_tables_of_another_installation_is_left_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "company.db"
     with sqlite3.connect(file) as company:

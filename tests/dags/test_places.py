@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from flow import Flow
-from light_repository import LightRepository, git
+from light_repository import TOOLS, LightRepository, git
 from orchestration.bundle import GitFolderBundle
 from orchestration.clone import Clone
 from orchestration.git import WorkspaceError
@@ -17,6 +17,20 @@ from orchestration.project import Project
 from orchestration.workspace import Workspace, slug
 
 RUN = "scheduled__2026-01-12T00:00:00+00:00"
+
+
+@pytest.mark.slow
+def test_paths_with_commas_and_marks_reach_dvc_whole(tmp_path: Path) -> None:
+    for name in ("Büro, c# samples", "what? 50%", 'a "quoted" one', "it's"):
+        home = tmp_path / name
+        (home / ".dvc").mkdir(parents=True)
+        for command in (["git", "init", "--quiet"], [str(TOOLS / "dvc"), "init", "--quiet", "--force"]):
+            subprocess.run(command, cwd=home, check=True)
+        project = Project(root=home, home=home, origin="o", tools=TOOLS, dvc_remote=str(home / "remote"))
+        (home / ".dvc" / "config.local").write_text(project.dvc_settings(home), encoding="utf-8")
+        for key, value in (("cache.dir", project.cache), ("remote.runs.url", project.dvc_remote)):
+            found = subprocess.run([TOOLS / "dvc", "config", key], cwd=home, capture_output=True, text=True, check=True)
+            assert found.stdout.strip() == str(value)
 
 
 def test_two_dags_with_one_run_id_share_nothing(tmp_path: Path) -> None:
