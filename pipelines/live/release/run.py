@@ -53,7 +53,7 @@ def run_all(project: Project, *, seconds: Any) -> int:
         logger.warning("the pages were not written: %s", error)
     show_summary(project.store, outcome=outcome, seconds=seconds(), stale=stale, replayed=project.replays)
     if outcome is None:
-        if not (project.store.folder / "source" / "fingerprint.json").exists():
+        if "source" in stale and not (project.store.folder / "source" / "fingerprint.json").exists():
             return InputError.exit_code  # the source could not be reached
         return GateClosed.exit_code if closed_gates(project.store, stale=stale) else 1
     return GateClosed.exit_code if outcome["action"] == "refuse" else exit_code

@@ -57,6 +57,10 @@ def test_released(ended):
     assert "p50 4 ms, p95 9 ms, p99 11 ms, 250 records/s" in text
 
 
+def test_a_source_that_cannot_be_reached_is_an_input_error(ended):
+    assert ended(dvc=255, stale=("source", "ingest"))[0] == 66
+
+
 def test_the_same_version_again(ended):
     code, text = ended(outcome={"action": "release", "version": 3, "moved": False, "reason": ""})
     assert code == 0
