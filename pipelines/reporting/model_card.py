@@ -54,6 +54,7 @@ def model_card(evidence: RunEvidence) -> str:
             list, {stage: flatten(found) for stage, found in evidence.metrics.items() if stage != "evaluate"}
         ),
         "quality": label_quality(evidence.verdicts),
+        "undecided_reasons": undecided_reasons(evidence.verdicts),
     }
     return render("model_card.html.j2", values=values)
 
@@ -61,6 +62,16 @@ def model_card(evidence: RunEvidence) -> str:
 def closes(check: Mapping[str, Any]) -> bool:
     """Return whether a check of a verdict file closes its gate."""
     return check["outcome"] == "failed" or (check["outcome"] == "undecided" and bool(check["required"]))
+
+
+def undecided_reasons(verdicts: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return each protected attribute on which a gate decided nothing, with the reason why that did not close it."""
+    found: dict[str, str] = {}
+    for stage in ("bias_gate", "evaluate"):
+        for check in verdicts.get(stage, {}).get("checks", ()):
+            if check["outcome"] == "undecided" and (reason := check["details"].get("reason")):
+                found.setdefault(check["details"]["attribute"], reason)
+    return sorted(found.items())
 
 
 def confused_pairs(

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,6 +29,7 @@ class StageParams(BaseModel):
 
 
 Model = TypeVar("Model", bound=StageParams)
+Reason = Annotated[str, Field(min_length=10)]  # why something is allowed, for the people who read the evidence
 
 
 class ResourceParams(StageParams):

@@ -17,6 +17,7 @@ from pipelines.stats.intervals import wilson
 
 Interval = tuple[float, float]
 NAN = float("nan")
+POWER = 0.8  # chance of finding a disparity of the size that is reported as detectable
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,54 @@ def four_fifths(impact: RateEstimate) -> RateEstimate:
     low, high = impact.interval
     top = 1.0 if low <= 1 <= high else max(fold(low), fold(high))
     return RateEstimate(fold(impact.value), (min(fold(low), fold(high)), top), impact.rows)
+
+
+def rate_ratio(member: Count, rest: Count, *, confidence: float) -> RateEstimate:
+    """Return the lower of two rates divided by the higher one, with Katz's interval folded at 1.
+
+    The same whichever group is the member. 0 if one rate is 0; undefined if a group has no rows, and if both rates are
+    0: where nobody has the outcome, no difference can be measured.
+    """
+    if rest.hits == 0 and member.hits > 0:
+        member, rest = rest, member
+    return four_fifths(disparate_impact(member, rest, confidence=confidence))
+
+
+def detectable_ratio(
+    member: Count, rest: Count, *, limit: float, confidence: float, power: float = POWER
+) -> float | None:
+    """Return the largest ratio of rates below `limit` that a gate on `rate_ratio` finds with probability `power`.
+
+    The group with the lower rate is assumed to be the harmed one, and the other's rate to be as observed. From Katz's
+    standard error of the log ratio: log r <= log limit - (z_confidence + z_power) se(r), on a grid of a thousandth of the
+    limit. None when no ratio would be found.
+    """
+    low, high = sorted((member, rest), key=lambda group: group.rate)
+    if not low.rows or not high.hits:
+        return None
+    ratios = np.linspace(limit, 0.0, 1000, endpoint=False)[1:]
+    expected = ratios * high.rate
+    spread = np.sqrt((1 - expected) / (expected * low.rows) + (1 - high.rate) / high.hits)
+    reach = _z(confidence) + NormalDist().inv_cdf(power)
+    found = ratios[np.log(ratios) + reach * spread <= math.log(limit)]
+    return float(found[0]) if len(found) else None
+
+
+def detectable_difference(
+    pairs: Sequence[tuple[Count, Count]], *, limit: float, confidence: float, power: float = POWER
+) -> float | None:
+    """Return the smallest difference of rates above `limit` that a gate finds with probability `power`.
+
+    Of several pairs, that of the pair with the fewest rows to decide on. limit + (z_confidence + z_power) se, with the
+    standard error of a difference of proportions at the observed rates (0.5 added to all counts). None without rows.
+    """
+    reach = _z(1 - (1 - confidence) / max(len(pairs), 1)) + NormalDist().inv_cdf(power)
+    spreads = []
+    for pair in pairs:
+        if min(group.rows for group in pair) > 0:
+            shifted = [Count(group.hits + 0.5, group.rows + 1) for group in pair]
+            spreads.append(math.sqrt(sum(group.rate * (1 - group.rate) / group.rows for group in shifted)))
+    return min(limit + reach * max(spreads), 1.0) if spreads else None
 
 
 def equal_opportunity(

@@ -43,7 +43,6 @@ def bias_params(**changes) -> BiasGateParams:
         "min_disparate_impact": 0.8,
         "max_equal_opportunity": 0.1,
         "max_equalized_odds": 0.2,
-        "undecided_closes": True,
         "mitigation": "none",
         "max_weight": 5.0,
         "min_effective_sample": 0.5,

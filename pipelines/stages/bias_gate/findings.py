@@ -35,7 +35,7 @@ class Limits:
     min_disparate_impact: float
     max_equal_opportunity: float
     max_equalized_odds: float
-    undecided_closes: bool
+    reason: str | None = None  # why undecided does not close the gate
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def survival_check(rates: GroupRates, *, attribute: ProtectedAttribute, limits: 
         at_least=limits.min_disparate_impact,
         sentence=_rates_sentence(rates, attribute, "are kept by dedupe and split"),
         limits=limits,
+        comparable=rates.comparable,
     )
 
 
@@ -213,6 +214,7 @@ def _impact_finding(
         at_least=limits.min_disparate_impact,
         sentence=_rates_sentence(rates, attribute, what),
         limits=limits,
+        comparable=rates.comparable,
     )
 
     def disparity(codes: Codes) -> float:
@@ -225,10 +227,14 @@ def _impact_finding(
     return Finding(check, on, disparity, 1.0 - limits.min_disparate_impact, harmed)
 
 
-def _check(name: str, estimate: RateEstimate, *, sentence: str, limits: Limits, **bound: float) -> Check:
+def _check(
+    name: str, estimate: RateEstimate, *, sentence: str, limits: Limits, comparable: bool = True, **bound: float
+) -> Check:
     """Return a check that closes on evidence of harm; it is undecided when the smaller group has too few rows."""
     side, limit = next(iter(bound.items()))
-    if not estimate.defined:
+    if not comparable:
+        sentence += ": both are 0, so no difference can be measured"
+    elif not estimate.defined:
         sentence += ": undefined, so harm cannot be ruled out"
     elif estimate.rows < limits.min_group_rows:
         sentence += f": the smaller group has {estimate.rows} rows, at least {limits.min_group_rows} needed: undecided"
@@ -240,8 +246,9 @@ def _check(name: str, estimate: RateEstimate, *, sentence: str, limits: Limits, 
         rows=estimate.rows,
         min_rows=limits.min_group_rows,
         undecided_passes_from=limits.min_group_rows,
-        required=limits.undecided_closes or not estimate.defined,
+        required=comparable and (limits.reason is None or not estimate.defined),
         sentence=sentence,
+        details={"attribute": name.split(":")[1], "reason": limits.reason} if limits.reason else {},
     )
 
 

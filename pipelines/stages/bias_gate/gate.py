@@ -95,7 +95,8 @@ def _measure_attribute(
 ) -> tuple[list[Check], list[dict[str, Any]], dict[str, Any]]:
     """Return the checks of one attribute, examples of harmed records, and everything that was measured."""
     records, labels = data.records, schema.labels
-    limits = Limits(**{name: getattr(params, name) for name in Limits.__dataclass_fields__})
+    named = {name: getattr(params, name) for name in Limits.__dataclass_fields__ if name != "reason"}
+    limits = Limits(**named, reason=params.undecided_passes.get(attribute.name))
     favorable = [labels.index(label) for label in schema.favorable_labels]
     in_measured_part = records["part"].isin(list(params.measured_parts)).to_numpy(dtype=bool)
     gold = np.where(in_measured_part, _codes(records["gold"], labels), ABSTAIN)
@@ -110,7 +111,7 @@ def _measure_attribute(
     examples: list[dict[str, Any]] = []
     for finding in findings:
         check = finding.check
-        if check.outcome == "failed":
+        if check.outcome == "failed" and check.value is not None:  # of an undefined metric there is nothing to explain
             check, causes = explain(finding, votes=data.votes, rows=rows, attribute=attribute, n_labels=len(labels))
             examples = examples or harmed_records(
                 records,

@@ -20,9 +20,9 @@ from pipelines.stats.fairness import (
     disparate_impact,
     equal_opportunity,
     equalized_odds,
-    four_fifths,
     odds_pairs,
     rate,
+    rate_ratio,
 )
 
 NAN = float("nan")
@@ -55,6 +55,7 @@ class GroupRates:
     difference: RateEstimate
     impact: RateEstimate
     folded: RateEstimate
+    comparable: bool  # whether anybody of either group has the outcome
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -78,7 +79,8 @@ def compare_rates(outcome: np.ndarray, *, group: np.ndarray, confidence: float) 
         rest=rate(rest, confidence=confidence),
         difference=RateEstimate(measured.difference, gap.interval, gap.rows),
         impact=impact,
-        folded=four_fifths(impact),
+        folded=rate_ratio(member, rest, confidence=confidence),
+        comparable=bool(member.hits or rest.hits) or not (member.rows and rest.rows),
     )
 
 

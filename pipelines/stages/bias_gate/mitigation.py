@@ -76,7 +76,7 @@ def _parity_check(item: ProtectedAttribute, gap: RateEstimate, *, params: BiasGa
         rows=gap.rows,
         min_rows=params.min_validation_rows,
         undecided_passes_from=params.min_validation_rows,
-        required=params.undecided_closes or not gap.defined,
+        required=item.name not in params.undecided_passes or not gap.defined,
         sentence=sentence,
     )
 

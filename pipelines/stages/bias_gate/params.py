@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipelines.runtime.params import StageParams
+from pipelines.runtime.params import Reason, StageParams
 
 Part = Literal["train", "validation", "recent", "anchor"]
 
@@ -23,7 +23,9 @@ class BiasGateParams(StageParams):
     min_disparate_impact: float = Field(gt=0, le=1, description="lower rate divided by the higher one")
     max_equal_opportunity: float = Field(gt=0, le=1, description="difference of true-positive rates")
     max_equalized_odds: float = Field(gt=0, le=1, description="largest difference of true- or false-positive rates")
-    undecided_closes: bool = Field(description="false: a group too small to decide on is only reported")
+    undecided_passes: dict[str, Reason] = Field(
+        default={}, description="protected attribute: why a group too small to decide on does not close the gate"
+    )
     mitigation: Literal["none", "reweighing"] = Field(description="reweighing of training rows, n_g n_y / (n n_gy)")
     max_weight: float = Field(default=5.0, ge=1, description="largest weight of a training row")
     min_effective_sample: float = Field(

@@ -151,7 +151,10 @@ def behavior_checks(behaviors: Sequence[Mapping[str, Any]]) -> list[Check]:
 
 
 def fairness_checks(fairness: Sequence[Mapping[str, Any]], *, min_group_rows: int) -> list[Check]:
-    """Return the fairness checks: closed on evidence of harm, undecided when a group is too small to decide."""
+    """Return the fairness checks: closed on evidence of harm, and undecided, which closes too, when a group is too small.
+
+    Undecided does not close where the domain names a reason, and where nobody of either group has the outcome.
+    """
     checks = []
     for item in fairness:
         make = Check.at_least if item["side"] == "at_least" else Check.at_most
@@ -163,9 +166,11 @@ def fairness_checks(fairness: Sequence[Mapping[str, Any]], *, min_group_rows: in
                 interval=item["interval"],
                 rows=item["rows"],
                 min_rows=min_group_rows,
-                required=item["value"] is None and item["rows"] >= min_group_rows,  # enough rows, but undefined
+                required=item["closes_undecided"],
                 undecided_passes_from=min_group_rows,
                 sentence=item["sentence"],
+                details={"attribute": item["attribute"], "detectable": item["detectable"]}
+                | ({"reason": item["reason"]} if item["reason"] else {}),
             )
         )
     return checks

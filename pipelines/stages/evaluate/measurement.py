@@ -38,8 +38,8 @@ class Measurement:
     scores: dict[tuple[str, str], Scores]
     slices: dict[str, list[dict[str, Any]]]  # by candidate, on `recent`
     far_below: list[str]  # slices on which the chosen candidate is far less accurate, on `recent`
-    fairness: dict[str, list[dict[str, Any]]]  # by candidate, on `recent`
-    groups: list[dict[str, Any]]  # of the chosen candidate, on `recent`
+    fairness: dict[str, list[dict[str, Any]]]  # by candidate
+    groups: list[dict[str, Any]]  # of the chosen candidate
     lift: BootstrapEstimate  # macro-F1 of the chosen candidate minus that of always predicting the most frequent class
 
     def as_metrics(self) -> dict[str, Any]:
@@ -110,10 +110,12 @@ def measure(
             gap=params.max_slice_gap,
         ),
         fairness={
-            name: measure_fairness(found, recent, schema=schema, confidence=two_sided, limits=limits)
-            for name, found in by_name.items()
+            name: measure_fairness(_by_part(answers, tests, name), schema=schema, confidence=two_sided, limits=limits)
+            for name in CANDIDATES
         },
-        groups=group_rates(by_name[choice.candidate], recent, schema=schema, confidence=two_sided),
+        groups=group_rates(
+            _by_part(answers, tests, choice.candidate), schema=schema, confidence=two_sided, limits=limits
+        ),
         lift=_lift(by_name[choice.candidate], redraw, confidence=params.confidence),
     )
 
@@ -141,6 +143,13 @@ def checks_of(
         *behavior_checks(behaviors),
         *fairness_checks(found.fairness[chosen], min_group_rows=params.fairness.min_group_rows),
     ]
+
+
+def _by_part(
+    answers: Mapping[tuple[str, str], Answers], tests: Mapping[str, pd.DataFrame], candidate: str
+) -> dict[str, tuple[Answers, pd.DataFrame]]:
+    """Return one candidate's answers and the records of each test set."""
+    return {part: (answers[candidate, part], rows) for part, rows in tests.items()}
 
 
 def _lift(answers: Answers, redraw: Resampling, *, confidence: float) -> BootstrapEstimate:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipelines.runtime.params import StageParams
+from pipelines.runtime.params import Reason, StageParams
 from pipelines.stats.slices import SliceParams
 
 
@@ -15,6 +15,9 @@ class FairnessParams(StageParams):
     max_equal_opportunity: float = Field(ge=0, le=1, description="difference of true-positive rates")
     max_equalized_odds: float = Field(ge=0, le=1, description="larger difference of true- and false-positive rates")
     min_group_rows: int = Field(ge=1, description="rows of a group; with fewer it is undecided")
+    undecided_passes: dict[str, Reason] = Field(
+        default={}, description="protected attribute: why a group too small to decide on does not close the gate"
+    )
     min_class_rows: int = Field(
         default=30, ge=1, description="rows of a class: in both groups for equalized odds, in all for the lowest recall"
     )

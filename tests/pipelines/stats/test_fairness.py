@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from pipelines.stats.fairness import (
     Count,
     absolute,
+    detectable_difference,
+    detectable_ratio,
     difference,
     disparate_impact,
     equal_opportunity,
@@ -17,6 +19,7 @@ from pipelines.stats.fairness import (
     four_fifths,
     newcombe,
     rate,
+    rate_ratio,
     stratified_difference,
 )
 
@@ -120,3 +123,44 @@ def test_equalized_odds_does_not_cancel_signs():
     predicted = np.concatenate([np.repeat([1, 0, 1, 0], [30, 20, 15, 35]), np.repeat([1, 0, 1, 0], [40, 10, 5, 45])])
     found = equalized_odds(truth, predicted, group=group, n_labels=2, confidence=0.95, min_class_rows=10)
     assert found.value == pytest.approx(0.2)
+
+
+@given(counts, counts)
+def test_the_ratio_of_rates_does_not_care_who_is_who_and_is_0_where_one_group_has_nobody(member: Count, rest: Count):
+    one, other = rate_ratio(member, rest, confidence=0.95), rate_ratio(rest, member, confidence=0.95)
+    if not member.hits and not rest.hits:
+        assert not one.defined and not other.defined
+        return
+    assert one.value == pytest.approx(other.value)
+    assert one.interval == pytest.approx(other.interval)
+    assert (one.value == 0) == (0 in (member.hits, rest.hits))
+
+
+@pytest.mark.parametrize(("rows", "rate_of_rest"), [(300, 0.3), (1000, 0.5), (400, 0.8)])
+def test_a_detectable_ratio_is_found_four_times_in_five(rows, rate_of_rest):
+    limit, confidence = 0.8, 0.9
+    rest = Count(int(rows * rate_of_rest), rows)
+    found = detectable_ratio(Count(rest.hits - 1, rows), rest, limit=limit, confidence=confidence)
+    draw = np.random.default_rng(1)
+    closes = 0
+    for _ in range(1000):
+        member, others = (int(draw.binomial(rows, share)) for share in (found * rate_of_rest, rate_of_rest))
+        closes += rate_ratio(Count(member, rows), Count(others, rows), confidence=confidence).interval[1] < limit
+    assert 0.74 < closes / 1000 < 0.86
+
+
+def test_a_detectable_difference_is_found_four_times_in_five():
+    limit, confidence, rows = 0.1, 0.9, 300
+    found = detectable_difference([(Count(240, rows), Count(240, rows))], limit=limit, confidence=confidence)
+    draw = np.random.default_rng(1)
+    closes = 0
+    for _ in range(1000):
+        member, rest = (int(draw.binomial(rows, share)) for share in (0.8 - found, 0.8))
+        gap = absolute(difference(Count(member, rows), Count(rest, rows), confidence=confidence))
+        closes += gap.interval[0] > limit
+    assert 0.7 < closes / 1000 < 0.9
+
+
+def test_nothing_is_detectable_without_rows():
+    assert detectable_ratio(Count(0, 0), Count(5, 10), limit=0.8, confidence=0.9) is None
+    assert detectable_difference([], limit=0.1, confidence=0.9) is None

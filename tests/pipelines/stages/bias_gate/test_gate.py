@@ -80,8 +80,10 @@ def test_a_group_of_three_rows_is_undecided_with_a_sentence_and_closes():
     assert found.outcome == "undecided"
     assert found.rows == 3
     assert not verdict.passed
-    _, reported = measured(records, matrix, undecided_closes=False)
-    assert check_named(reported, "coverage:veteran").outcome == "undecided"
+    _, reported = measured(records, matrix, undecided_passes={"veteran": "only three veterans wrote"})
+    check = check_named(reported, "coverage:veteran")
+    assert (check.outcome, check.closes) == ("undecided", False)
+    assert check.details["reason"] == "only three veterans wrote"
 
 
 def test_an_interval_that_holds_the_limit_does_not_close_a_large_group():
@@ -103,7 +105,7 @@ def test_an_undefined_metric_closes_even_where_undecided_does_not(gone):
         records["gold"] = pd.array([None] * len(records), dtype="string")
     if gone == "labels":
         matrix[:] = -1
-    _, verdict = measured(records, matrix, undecided_closes=False)
+    _, verdict = measured(records, matrix, undecided_passes={"veteran": "only three veterans wrote"})
     assert not verdict.passed
     assert any(item.value is None and "undefined" in item.sentence for item in verdict.closed_by)
 
