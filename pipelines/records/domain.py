@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ class Domain:
             raise InputError(
                 f"{self.folder / 'schema.py'}: invalid SCHEMA of type {type(schema).__name__}: expected a DomainSchema"
             )
+        self._check_functions()
         return schema
 
     @property
@@ -72,7 +74,18 @@ class Domain:
         """Return the behavioral tests in order of definition."""
         from pipelines.records.behaviors import Behavior
 
-        return self._collect("behaviors", Behavior)
+        found = self._collect("behaviors", Behavior)
+        for behavior in found:
+            cases = behavior.cases()
+            if not cases:
+                raise InputError(f"{self.folder}/behaviors.py: {behavior.name!r} has no cases: expected one or more")
+            unknown = sorted({case.label for case in cases if case.label} - set(self.schema.labels))
+            if unknown:
+                raise InputError(
+                    f"{self.folder}/behaviors.py: {behavior.name!r} expects label {unknown[0]!r}: expected one of "
+                    f"{', '.join(self.schema.labels)}"
+                )
+        return found
 
     @property
     def stream(self) -> Callable[..., Iterator[pd.DataFrame]]:
@@ -82,6 +95,21 @@ class Domain:
     def simulate(self, *, start: date, end: date, seed: int, **parameters: Any) -> Iterator[pd.DataFrame]:
         """Yield raw input of the half-open window of days from the domain's simulator."""
         return self.stream(start=start, end=end, seed=seed, **parameters)
+
+    def _check_functions(self) -> None:
+        """Raise InputError unless what schema.py defines for raw rows has the form in which it is called."""
+        file, defined = self.folder / "schema.py", vars(self._module("schema"))
+        if "RawSchema" in defined and not hasattr(defined["RawSchema"], "validate"):
+            raise InputError(f"{file}: invalid RawSchema = {defined['RawSchema']!r}: expected a pandera DataFrameModel")
+        for name, argument in {"normalize": "raw", "to_records": "raw", "derive": "records"}.items():
+            if name not in defined:
+                continue  # what is missing is an error where it is called
+            try:
+                inspect.signature(defined[name]).bind(None)
+            except TypeError as error:
+                raise InputError(
+                    f"{file}: {name} cannot be called with one frame ({error}): expected `def {name}({argument})`"
+                ) from None
 
     def _module(self, name: str) -> ModuleType:
         package = _package(self.folder)
