@@ -96,7 +96,11 @@ def convert_batch(
     )
     late = accepted["gold_at"] > until
     accepted[["gold", "gold_at"]] = accepted[["gold", "gold_at"]].mask(late)
-    order = np.zeros(batch.table.num_rows, dtype=np.int64) if versions is None else versions.of(batch)
+    order = (
+        np.zeros(batch.table.num_rows, dtype=np.int64)
+        if versions is None
+        else versions.of(batch.table, origin=batch.origin)
+    )
     others = left_out.index[left_out["outcome"] != REJECTED].to_numpy(dtype=np.int64)
     n_outcome = {name: int((left_out["outcome"] == name).sum()) for name in (BEFORE, AFTER)}
     return RowOutcomes(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from pipelines.records.validation import Origin
 from pipelines.runtime.errors import InputError
-
-if TYPE_CHECKING:
-    from pipelines.stages.ingest.batches import Batch
 
 
 @dataclass
@@ -21,16 +19,16 @@ class VersionColumn:
     name: str
     numeric: bool | None = None  # unknown until the first cell with a value
 
-    def of(self, batch: Batch) -> np.ndarray:
-        """Return what orders the rows (n) of a batch; InputError names a missing column or the first wrong cell."""
+    def of(self, table: pa.Table, *, origin: Origin) -> np.ndarray:
+        """Return what orders the rows (n) of a table; InputError names a missing column or the first wrong cell."""
         wanted = self.name.strip().casefold()
-        found = [name for name in batch.table.column_names if name.strip().casefold() == wanted]
+        found = [name for name in table.column_names if name.strip().casefold() == wanted]
         if len(found) != 1:
             raise InputError(
-                f"{batch.origin.first}: ingest.version_column = {self.name!r} names {len(found)} columns: expected one "
-                f"of {', '.join(batch.table.column_names)}"
+                f"{origin.first}: ingest.version_column = {self.name!r} names {len(found)} columns: expected one "
+                f"of {', '.join(table.column_names)}"
             )
-        cells = batch.table[found[0]].to_pandas()
+        cells = table[found[0]].to_pandas()
         given = cells.dropna()
         if self.numeric is None and len(given):
             self.numeric = bool(pd.notna(pd.to_numeric(given.iloc[:1], errors="coerce")).all())
@@ -41,7 +39,7 @@ class VersionColumn:
         if values.isna().any():
             row = int(values.index[int(values.isna().to_numpy().argmax())])
             raise InputError(
-                f"{batch.origin.files[row]}, row {batch.origin.rows[row]}: column {found[0]!r} (ingest.version_column) "
+                f"{origin.files[row]}, row {origin.rows[row]}: column {found[0]!r} (ingest.version_column) "
                 f"is {str(cells[row])[:60]!r}: expected {'a number' if self.numeric else 'a time such as 2025-01-31T10:30'}"
                 " as in the rows before"
             )
