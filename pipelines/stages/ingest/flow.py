@@ -15,6 +15,7 @@ from pipelines.sources.opening import Source
 from pipelines.stages.ingest import checks
 from pipelines.stages.ingest.batches import RowOutcomes, batches, convert_batch
 from pipelines.stages.ingest.checks import LastGood
+from pipelines.stages.ingest.groups import check_known_groups, known_groups
 from pipelines.stages.ingest.params import IngestParams
 from pipelines.stages.ingest.spool import RowGroups, Spool, quarantine_types, record_types
 from pipelines.stages.ingest.versions import VersionColumn
@@ -108,6 +109,9 @@ def ingest(
     metrics = measure(
         profile, tally=tally, repeats=repeats, digest=raw_digest.hex(), n_labels=len(domain.schema.labels)
     )
+    metrics["known_groups"] = known_groups(
+        profile.weeks, names=list(profile.groups), min_rows=params.limits.min_known_rows, end=params.end
+    )
     metrics["accounting"] = source.ledger.to_dict()
     accounting = checks.check_accounting(
         source.ledger,
@@ -148,6 +152,12 @@ def check_ingest(
         ),
         checks.check_scale(
             profile.weeks, limit=limits.max_scale, min_week_rows=limits.min_week_rows, min_weeks=limits.min_weeks
+        ),
+        *check_known_groups(
+            profile.weeks,
+            names=list(profile.groups),
+            limit=limits.min_known_ratio,
+            min_rows=limits.min_known_rows,
         ),
         checks.check_columns(profile.null_shares(), rows=rows, last_good=last_good),
         checks.check_gold(profile.gold, min_rows=limits.min_week_rows),

@@ -20,6 +20,12 @@ class LimitParams(StageParams):
     max_null_rise: float = Field(
         default=0.3, gt=0, le=1, description="rise of a column's share of nulls in one week over its usual week"
     )
+    min_known_ratio: float = Field(
+        default=0.5, gt=0, le=1, description="share of rows whose group is known, in the last weeks over its usual"
+    )
+    min_known_rows: int = Field(
+        default=100, ge=1, description="rows of the last weeks that the known share is measured on: four weeks or more"
+    )
     max_scale: float = Field(
         default=8.0, gt=1, description="factor between a number's median in one week and its usual week: a changed unit"
     )

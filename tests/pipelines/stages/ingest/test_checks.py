@@ -27,6 +27,8 @@ def last_week(number: int) -> bool:
         ("null_rise", [ticket(n, senior="" if n % 56 < 6 else "no") for n in range(560)]),
         ("scale", [ticket(n, price=str(1200 + n % 5) if last_week(n) else "12") for n in range(560)]),
         ("scale", [ticket(n, price="0.12" if last_week(n) else "12") for n in range(560)]),
+        ("known_groups:senior", [ticket(n, senior="no" if n % 56 < 28 else "") for n in range(560)]),
+        ("known_groups:senior", [ticket(n, senior="no" if n % 56 < 28 or n > 500 else "") for n in range(560)]),
         ("lost_columns", tickets(channel="")),
         ("lost_columns", tickets(price="")),
         ("rejected_share", tickets(price="free")),
