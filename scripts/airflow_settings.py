@@ -39,6 +39,11 @@ def settings(home: Path, *, port: int, database: str | None, prefix: str, root: 
     address = f"http://127.0.0.1:{port}"
     given = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database or sqlite_address(home),
+        # Airflow's own defaults for these are not expanded where the path has a `%`, and lead into the working directory.
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "logs" / "dag_processor"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",

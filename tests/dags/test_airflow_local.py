@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import airflow_local
@@ -51,6 +53,16 @@ def test_an_address_of_sqlite_leads_to_the_home_whatever_its_name(
         with create_engine(airflow_settings.sqlite_address(tmp_path / name)).connect() as connection:
             connection.exec_driver_sql("create table t (id integer)")
         assert (tmp_path / name / "airflow.db").is_file()
+
+
+@pytest.mark.slow
+def test_no_default_of_airflow_leaves_the_home(tmp_path: Path) -> None:
+    home = tmp_path / "50% done"
+    made = airflow_settings.settings(home, port=8201, database=None, prefix="LIGHT", root=tmp_path)
+    code = "from airflow.configuration import conf; print(conf.get('logging', 'base_log_folder'))"
+    asked = [sys.executable, "-c", code]
+    found = subprocess.run(asked, env=made, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert found.splitlines()[-1] == str(home / "logs")
 
 
 def test_a_database_with_tables_of_another_installation_is_left_as_it_is(tmp_path: Path) -> None:
