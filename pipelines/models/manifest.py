@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ MANIFEST = "predictor.json"
 BOOSTING_FILE = "boosting.txt"
 ENCODER_FOLDER = "encoder"  # a registered version has its base model here
 SCHEMA_VERSION = 1
+RELEASE_AGAIN = "train and release again (make demo), or undo the change of the domain's schema"
 Floats = NDArray[np.float64]
 
 
@@ -47,6 +48,23 @@ class Manifest(BaseModel):
     temperature: float = Field(gt=0, allow_inf_nan=False)
     settings: dict[str, Any]  # what else the kind needs to compute the same numbers as in training
     files: dict[str, str]  # name -> sha256
+
+    def require_schema(self, *, labels: Sequence[str], kinds: Mapping[str, str], what: str) -> None:
+        """Raise InputError when the domain has other labels, or lacks or retyped a feature that the model reads.
+
+        `kinds` are the domain's features, name -> "category" or "number".
+        """
+        if set(self.labels) != set(labels):
+            raise InputError(
+                f"{what} answers with the labels {', '.join(self.labels)}, the domain has {', '.join(labels)}: "
+                f"{RELEASE_AGAIN}"
+            )
+        for column in self.features:
+            if kinds.get(column.name) != column.kind:
+                found = f"declares it as a {kinds[column.name]}" if column.name in kinds else "no longer has it"
+                raise InputError(
+                    f"{what} reads feature {column.name!r} as a {column.kind}, the domain {found}: {RELEASE_AGAIN}"
+                )
 
     def write(self, folder: Path) -> None:
         """Write predictor.json with the digests of the files that are in the folder now."""

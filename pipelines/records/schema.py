@@ -49,6 +49,11 @@ class DomainSchema:
     languages: tuple[str, ...] = ()  # of the texts, ISO 639; () is any: which formats of numbers are redacted
     regions: tuple[str, ...] = ()  # ISO 3166; () is those of the languages
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Return the features, name -> kind."""
+        return {feature.name: feature.kind for feature in self.features}
+
     def __post_init__(self) -> None:
         """Raise InputError, which names the field and the form that is expected, for a schema that cannot work."""
         if not _are_names((self.name,)):

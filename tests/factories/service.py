@@ -24,6 +24,7 @@ from pipelines.live.serve.journal import Journal
 from pipelines.live.serve.metrics import Metrics
 from pipelines.live.serve.models import Loaded, Pair
 from pipelines.live.serve.raw_rows import RowConverter
+from pipelines.models.manifest import Manifest
 
 PATIENCE_S = 120  # of every wait: a busy machine is slow
 TOKEN = "a-token-for-tests"
@@ -36,6 +37,7 @@ class FakePredictor:
     def __init__(self, labels, *, seconds=0.0, fail=lambda records: False, go=None):
         self.labels, self.seconds, self.fail, self.go = tuple(labels), seconds, fail, go
         self.seen: list[int] = []
+        self.manifest = Manifest.model_construct(labels=self.labels, features=())
 
     def predict(self, records):
         if self.seconds:

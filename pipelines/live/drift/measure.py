@@ -135,12 +135,9 @@ def find_reference(project: Project, week: Week) -> Reference:
         digest = json.loads(manifest.read_bytes())["model_digest"] if manifest.is_file() else None
         return Reference(version, previous, profile_folder, digest)
     registry = Registry.open(project)
-    champion = registry.alias(CHAMPION)
-    version = version if version is not None else champion
-    if version is None:
-        raise InputError(f"{registry.model_name} has no champion yet: release one first (make demo)")
+    version = version if version is not None else registry.champion()
     package = registry.package(version)
-    if previous is None and version == champion:
+    if previous is None and version == registry.alias(CHAMPION):
         previous = registry.alias(PREVIOUS)
     digest = str(read_manifest(package)["model_digest"])
     return Reference(version, previous, profile_folder or package / "profile", digest)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from pipelines.live.release.history import user_name
+from pipelines.live.release.history import read_history, user_name
 from pipelines.runtime.errors import InputError, PerennialError
 from pipelines.runtime.mlflow_store import open_client
 from pipelines.runtime.places import sqlite_file
 from pipelines.runtime.project import Project
-from pipelines.runtime.store import file_digest
+from pipelines.runtime.state import locked, write_atomic
+from pipelines.runtime.store import file_digest, to_json
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -71,6 +72,20 @@ class Registry:
             message = without_credentials(error.message, uri=self.uri)
             raise PerennialError(f"registry {_shown(self.uri)} answers: {message}") from error
 
+    def champion(self) -> int:
+        """Return the champion's version; InputError states whether there never was one, or it was deleted."""
+        version = self.alias(CHAMPION)
+        if version is None:
+            moves = read_history(self.state, self.model_name)
+            if not moves:
+                raise InputError(f"{self.model_name} has no champion yet: release one first (make demo)")
+            raise InputError(
+                f"the registry {_shown(self.uri)} has no champion of {self.model_name}, but version {moves[-1]['to']} was made "
+                f"champion at {moves[-1]['when']}: it was deleted, or MLFLOW_TRACKING_URI names another registry. Restore "
+                "the registry from its backup, or release again (make release)"
+            )
+        return version
+
     def move_alias(self, name: str, version: int) -> None:
         """Point an alias at a version."""
         self.client.set_registered_model_alias(self.model_name, name, str(version))
@@ -99,7 +114,8 @@ class Registry:
     ) -> int:
         """Upload a saved model and register it; the version is created only after all of its files are stored.
 
-        `metrics` are shown with the run that the version comes from.
+        `metrics` are shown with the run that the version comes from. A version number is never given twice, even after
+        the model was deleted: predictions, verdicts and the history of the first one still name it.
         """
         from mlflow.exceptions import MlflowException
 
@@ -113,13 +129,20 @@ class Registry:
         for name, value in (metrics or {}).items():
             self.client.log_metric(run.info.run_id, name, value)
         self.client.set_terminated(run.info.run_id)
-        version = self.client.create_model_version(
-            self.model_name,
-            f"{run.info.artifact_uri}/model",
-            run.info.run_id,
-            tags={**tags, DIGEST_TAG: candidate_digest, FILES_TAG: files_digest(model_folder)},
-        )
-        return int(version.version)
+        tags = {**tags, DIGEST_TAG: candidate_digest, FILES_TAG: files_digest(model_folder)}
+        file = self.state / "versions" / f"{self.model_name}.json"
+        with locked(file):
+            given = [int(move["to"]) for move in read_history(self.state, self.model_name)]
+            given += [json.loads(file.read_bytes())["last"]] if file.exists() else []
+            version = self._create(f"{run.info.artifact_uri}/model", run.info.run_id, tags)
+            while version <= max(given, default=0):
+                self.client.delete_model_version(self.model_name, str(version))
+                version = self._create(f"{run.info.artifact_uri}/model", run.info.run_id, tags)
+            write_atomic(file, to_json({"last": version}))
+        return version
+
+    def _create(self, source: str, run_id: str, tags: dict[str, str]) -> int:
+        return int(self.client.create_model_version(self.model_name, source, run_id, tags=tags).version)
 
     def package(self, version: int) -> Path:
         """Return the local package folder of a version after checking every file against its manifest and the registry.

@@ -41,6 +41,7 @@ def score_window(
     """
     from pipelines.live.score import partitions
     from pipelines.live.score.params import ScoreParams
+    from pipelines.models.manifest import Manifest
     from pipelines.monitoring import predictions
     from pipelines.monitoring.live_state import live_folder
     from pipelines.records.domain import Domain
@@ -49,6 +50,8 @@ def score_window(
 
     params, schema = project.section("score", ScoreParams), Domain(project.domain_folder).schema
     version, package = find_package(project, version)
+    model, what = Manifest.read(package / "model"), f"version {version} of {project.model_name}"
+    model.require_schema(labels=schema.labels, kinds=schema.kinds, what=what)
     live = live_folder(project)
     first = catch_up_start(live, start=start, delay=schema.gold_delay_days) if catch_up else start
     records, verdict = read_window(project, start=first, end=end)
@@ -158,12 +161,10 @@ def find_package(project: Project, version: int | None) -> tuple[int, Path]:
 
     Raises InputError when the registry has no champion.
     """
-    from pipelines.live.release.registry import CHAMPION, Registry
+    from pipelines.live.release.registry import Registry
 
     registry = Registry.open(project)
-    version = version if version is not None else registry.alias(CHAMPION)
-    if version is None:
-        raise InputError(f"{registry.model_name} has no champion yet: release one first (make demo)")
+    version = version if version is not None else registry.champion()
     return version, registry.package(version)
 
 

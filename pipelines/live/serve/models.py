@@ -111,8 +111,8 @@ class Models:
         try:
             model = self._registry.package(version) / "model"
             predictor = Predictor.load(model)
-            if tuple(predictor.labels) != tuple(self._domain.schema.labels):
-                raise InputError(f"version {version} has other labels than the domain")
+            schema = self._domain.schema
+            predictor.manifest.require_schema(labels=schema.labels, kinds=schema.kinds, what=f"version {version}")
             # The same rule as in scoring decides whether an export answers.
             export = passed_export(model, exports=self._exports, threads=self._threads, streams=1)
             if export is not None:

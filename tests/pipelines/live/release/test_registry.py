@@ -5,8 +5,9 @@ import time
 import pytest
 
 from pipelines.__main__ import main
+from pipelines.live.release.history import append_move
 from pipelines.live.release.registry import Registry, _shown
-from pipelines.runtime.errors import PerennialError
+from pipelines.runtime.errors import InputError, PerennialError
 from tests.factories.state import state_root
 
 pytestmark = pytest.mark.slow
@@ -56,6 +57,25 @@ def test_two_projects_with_their_own_state_roots_share_nothing(tmp_path):
     assert run.data.metrics == {"macro_f1_reference_recent": 0.7}
     assert (one.version_of("d"), two.version_of("d")) == (1, None)
     assert one.model_folder(1).is_relative_to(tmp_path / "one" / "artifacts")
+
+
+def test_no_version_number_is_given_twice_and_a_deleted_model_is_named(tmp_path):
+    registry, folder = connect(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}"), tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors: {}\n")
+    with pytest.raises(InputError, match="no champion yet"):
+        registry.champion()
+    assert [registry.register(folder, candidate_digest=name, tags={}) for name in "ab"] == [1, 2]
+    registry.client.delete_model_version("small", "2")
+    assert registry.register(folder, candidate_digest="c", tags={}) == 3
+    append_move(tmp_path, {"model": "small", "action": "release", "from": None, "to": 3})
+    registry.client.delete_registered_model("small")
+    with pytest.raises(InputError, match=r"version 3 was made champion .* deleted"):
+        registry.champion()
+    (tmp_path / "mlflow.db").unlink()  # the whole registry is gone
+    again = connect(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}?again")
+    assert again.register(folder, candidate_digest="d", tags={}) == 4
+    assert (again.version_of("d"), again.version_of("a")) == (4, None)
 
 
 def test_credentials_are_never_shown():

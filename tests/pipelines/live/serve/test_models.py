@@ -62,7 +62,7 @@ def test_without_a_champion_it_is_not_ready(tmp_path, complaints, loads):
         _ = models.pair
 
 
-@pytest.mark.parametrize(("version", "why"), [(13, "was changed"), (66, "fails"), (99, "other labels")])
+@pytest.mark.parametrize(("version", "why"), [(13, "was changed"), (66, "fails"), (99, "answers with the labels")])
 def test_a_version_that_cannot_answer_is_refused_and_the_old_one_goes_on(tmp_path, complaints, loads, version, why):
     registry = FakeRegistry(tmp_path, champion=1)
     models = Models(registry, domain=complaints, threads=1, exports=tmp_path / "exports")
