@@ -74,6 +74,14 @@ def planted(language: str, *, n_texts: int, seed: int) -> list[Planted]:
     return texts
 
 
+def alone(language: str, *, n_texts: int, seed: int) -> list[Planted]:
+    """Return texts that are one personal value each, without a word that names it."""
+    rng, texts = random.Random(f"{language} alone {seed}"), [Planted() for _ in range(n_texts)]
+    for number, text in enumerate(texts):
+        text.add(f"{{{PERSONAL_SLOTS[number % len(PERSONAL_SLOTS)]}}}", SENTENCES[language], rng)
+    return texts
+
+
 def measure(texts: list[Planted], **declared: tuple[str, ...]) -> dict[str, Any]:
     """Return how many planted values are gone and kept, and examples of those that are not as they should be."""
     after = redact(pl.Series([item.text for item in texts]), **declared)[0].to_list()
@@ -91,7 +99,7 @@ def measure(texts: list[Planted], **declared: tuple[str, ...]) -> dict[str, Any]
             wrong += [] if part in text else [f"lost: {part!r} of {item.text!r} in {text!r}"]
     return {
         "recall": counts["gone"] / counts["personal"],
-        "precision": counts["unchanged"] / counts["kept"],
+        "precision": counts["unchanged"] / max(counts["kept"], 1),
         "personal": counts["personal"],
         "wrong": wrong,
     }
@@ -212,7 +220,10 @@ def main() -> int:
         own, any_language = measure(texts, languages=(language,)), measure(texts)
         seconds = time.process_time() - began
         figures[language] = {"declared": own, "any": any_language}
+        single = alone(language, n_texts=arguments.texts, seed=SEED)
+        by_itself = [measure(single, **declared)["recall"] for declared in ({"languages": (language,)}, {})]
         shown = [f"{found[name]:.3f}" for found in (own, any_language) for name in ("recall", "precision")]
+        shown += [f"{recall:.3f}" for recall in by_itself]
         rows.append(f"| {language} | {own['personal']} | {' | '.join(shown)} |")
         print(rows[-1], f"{1e6 * seconds / (2 * len(texts)):.0f} us per text")
         for line in [*own["wrong"], *any_language["wrong"]][: arguments.show]:
@@ -221,10 +232,11 @@ def main() -> int:
 
 {arguments.texts} synthetic texts per language with planted e-mail addresses, telephone numbers, IBANs, cards and
 national ids, and with order numbers, dates, amounts and years that must stay. Recall: planted values that are gone.
-Precision: values that must stay, and words around the values, that are unchanged.
+Precision: values that must stay, and words around the values, that are unchanged. The sentences name their values (call,
+account); the two last columns are the recall of values without any word around them.
 
-| language | planted | recall, declared | precision | recall, any language | precision |
-|---|---|---|---|---|---|
+| language | planted | recall, declared | precision | recall, any language | precision | alone, declared | alone, any language |
+|---|---|---|---|---|---|---|---|
 {chr(10).join(rows)}"""
     for found in figures.values():
         for item in found.values():

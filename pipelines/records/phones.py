@@ -32,6 +32,7 @@ AMERICAN = re.compile(
     re.ASCII,
 )
 INTERNATIONAL = re.compile(r"\+[0-9]{1,3}(?:[ .-]?\(?[0-9]{2,4}\)?){2,5}\b", re.ASCII)
+AREA_CODE = re.compile(r"(?:[0-9][ .]?)?\((?!19|20)[0-9]{2,4}\)[ .-]?[0-9]{3}")  # a sign as good as a word
 MAX_GROUPS = 16  # of digits in a row: more are a table of figures
 LONGEST = 15  # digits
 
@@ -110,10 +111,15 @@ def is_phone(text: str, *, name: str, formats: Formats) -> bool:
         return False
     if text.lstrip("(").startswith("+") or (digits.startswith("00") and len(digits) > 9):
         return _is_international(digits.removeprefix("00"))
-    if YEARS.fullmatch(text) or len(digits) > LONGEST or (name != "phone" and THOUSANDS.fullmatch(text)):
+    if (
+        name in ("account", "person")
+        or YEARS.fullmatch(text)
+        or len(digits) > LONGEST
+        or (name != "phone" and not formats.declared and THOUSANDS.fullmatch(text))
+    ):
         return False
-    sizes = tuple(map(len, groups))
-    return _is_national(digits, sizes, name == "phone", formats.declared, formats.regions)
+    sizes, known = tuple(map(len, groups)), name == "phone" or bool(AREA_CODE.match(text))
+    return _is_national(digits, sizes, known, formats.declared, formats.regions)
 
 
 @lru_cache(maxsize=4096)
@@ -130,7 +136,8 @@ def _is_national(
             return True
         if plan.valid.fullmatch(national) and (called_phone or dialed):
             return True
-        if (len(digits) >= 9 or len(sizes) >= 4) and grouped and declared and plan.valid.fullmatch(national):
+        usual = len(digits) >= 9 and len(sizes) >= (2 if declared else 3)
+        if (usual or (declared and len(sizes) >= 4)) and plan.valid.fullmatch(national):
             trunk = (sizes[0] - len(digits) + len(national), *sizes[1:])
             if plan.groups_like(national, trunk):
                 return True
