@@ -94,14 +94,14 @@ class DomainSchema:
             value = getattr(self, field)
             if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
                 self._refuse(field, value, f"a tuple of {kind.__name__}(...), as in ({kind.__name__}(...),)")
-        names = [item.name for item in (*self.features, *self.protected)]
+        names = [*(item.name for item in self.features), *(group.name for group in self.protected)]
         for item in self.features:
             if item.kind not in ("category", "number"):
                 self._refuse(f"kind of feature {item.name!r}", item.kind, "'category' or 'number'")
-        for item in self.protected:
-            if not _are_names((item.member, item.rest)) or item.member == item.rest:
+        for group in self.protected:
+            if not _are_names((group.member, group.rest)) or group.member == group.rest:
                 self._refuse(
-                    f"member and rest of {item.name!r}", (item.member, item.rest), "two different names of groups"
+                    f"member and rest of {group.name!r}", (group.member, group.rest), "two different names of groups"
                 )
         taken = RESERVED | {f"soft_{label}" for label in self.labels}
         for name in names:
