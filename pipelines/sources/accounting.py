@@ -1,4 +1,4 @@
-"""What goes in, counted without being parsed, next to what reading made of it: no row may vanish unexplained."""
+"""What goes in, counted without being parsed, next to what came out: no row may vanish unexplained."""
 
 from __future__ import annotations
 

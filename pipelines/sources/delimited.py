@@ -240,14 +240,18 @@ def _ordinary(lines: Sequence[str], dialect: Dialect, cells: int) -> Callable[[l
 
     None when too few rows, or no column, are regular enough to decide.
     """
-    rows = []
-    for line in lines:
+    rows, reader, before = [], csv.reader(lines, **dialect.format), 0
+    while True:
         try:
-            row = next(csv.reader([line], **dialect.format))
+            row = next(reader)
+        except StopIteration:
+            break
         except csv.Error:
+            before = reader.line_num
             continue
-        if len(row) == cells:
+        if len(row) == cells and reader.line_num == before + 1:
             rows.append(row)
+        before = reader.line_num
     columns = list(zip(*rows, strict=True)) if len(rows) >= MIN_SEEN else []
     tests: list[tuple[int, set[str], bool]] = []
     for at, column in enumerate(columns):

@@ -1,4 +1,4 @@
-"""Which files the patterns name: a path that is there is taken as it stands, only the rest is a pattern."""
+"""Which files the patterns name: a path that is there is taken literally, only the rest is a pattern."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _leads_back(folder: Path) -> bool:
 
 
 def _remote(pattern: str) -> tuple[Any, list[str]]:
-    """Return the file system of an address and its files; the query of an HTTP address is no pattern."""
+    """Return the file system of an address and its files; the query of an HTTP address belongs to its name."""
     from fsspec.core import url_to_fs
 
     try:

@@ -88,6 +88,12 @@ def write_csv(path: Path, rows: list[Row], *, encoding: str = "utf-8") -> Path:
     return path
 
 
+def schema_folder(folder: Path) -> Path:
+    """Write the schema of the domain into a folder and return the folder."""
+    (folder / "schema.py").write_text(SCHEMA)
+    return folder
+
+
 class Checkout:
     """A folder with params.yaml, a domain and `data/`, in which ingest runs."""
 
@@ -99,7 +105,7 @@ class Checkout:
             "ingest": {**section, "source": "files", "start": START, "end": END},
         }
         (folder / "domain").mkdir()
-        (folder / "domain" / "schema.py").write_text(SCHEMA)
+        schema_folder(folder / "domain")
         (folder / "domain" / "params.yaml").write_text("ingest: {}\nsimulator: {}\n")
         (folder / "data").mkdir()
         (folder / "data" / "last_good.json").write_text("{}\n")

@@ -1,0 +1,269 @@
+"""Files as people have them: stray quotes, dialects, archives, odd names, folders with keys, things in between."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.runtime.errors import InputError
+from tests.factories.mutations import packed
+from tests.factories.tickets import ticket, tickets
+
+
+def plain_csv(rows) -> str:
+    """CSV without quoting, the text last, as many help desks export."""
+    names = [*(name for name in rows[0] if name != "words"), "words"]
+    cells = [[str(row[name]).replace(",", "") for name in names] for row in rows]
+    return "\n".join([",".join(names), *map(",".join, cells)]) + "\n"
+
+
+def put(checkout, content: str | bytes, name: str = "tickets.csv") -> None:
+    file = checkout.folder / "in" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def ingested(checkout) -> bytes:
+    checkout.run()
+    assert checkout.outcomes()["passed"] and checkout.outcomes()["conservation"] == "passed"
+    return checkout.bytes()["records.parquet"]
+
+
+def account(checkout) -> dict:
+    return checkout.metrics()["accounting"]["files"][0]
+
+
+@pytest.mark.parametrize("second", ['the 9" drill', "the last word is 9 inch", 'it ends with 9"'])
+def test_a_stray_quote_swallows_no_rows(checkout, second) -> None:
+    rows = tickets()
+    rows[100]["words"] = '"as good as new it says and then it broke'
+    rows[299]["words"] = second
+    put(checkout, plain_csv(rows))
+    ingested(checkout)
+    records = checkout.records().set_index("id")
+    assert len(records) == 560 and records["text"].str.len().max() < 100
+    assert records.loc["t00100", "text"] == rows[100]["words"] and records.loc["t00299", "text"] == second
+    assert account(checkout)["reread_lines"] == 1
+
+
+def test_texts_of_several_lines_stay_whole_and_their_lines_are_counted(checkout) -> None:
+    rows = [
+        ticket(number, words=f"I write,\nthat, after all, number {number},\nis, as said, broken")
+        for number in range(300)
+    ]
+    checkout.csv(rows)
+    ingested(checkout)
+    assert (checkout.records()["text"].str.count("\n") == 2).all()
+    assert account(checkout)["continued_lines"] == 600 and account(checkout)["stated"] == 901
+
+
+def test_a_line_whose_quotes_are_beyond_repair_is_one_lost_row(checkout) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(tickets(1)[0]), quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    writer.writerows(tickets())
+    put(checkout, text.getvalue().replace('"My parcel number 2 is broken, please help"', '"My "parcel, is broken', 1))
+    ingested(checkout)
+    assert len(checkout.records()) == 559
+    assert checkout.quarantine()["reason"].tolist() == ["broken quoting in line 4: 8 of 7 fields"]
+
+
+@pytest.mark.parametrize(
+    "dialect",
+    [
+        {"delimiter": ";"},
+        {"delimiter": "\t"},
+        {"delimiter": "|", "quoting": csv.QUOTE_ALL},
+        {"doublequote": False, "escapechar": "\\"},
+        {"quotechar": "'", "quoting": csv.QUOTE_ALL},
+        {"lineterminator": "\r"},
+    ],
+)
+def test_a_dialect_is_detected(checkout, dialect) -> None:
+    rows = [{**row, "words": f"{row['words']}; \"{number}\" or '{number}'"} for number, row in enumerate(tickets())]
+    checkout.csv(rows)
+    wanted = ingested(checkout)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), **dialect)
+    writer.writeheader()
+    writer.writerows(rows)
+    put(checkout, text.getvalue())
+    assert ingested(checkout) == wanted
+
+
+def test_a_dialect_can_be_stated(checkout) -> None:
+    put(checkout, plain_csv(tickets()).replace(",", "#"))
+    checkout.set(files={"delimiter": "#", "quote": ""})
+    ingested(checkout)
+    assert account(checkout)["notes"]["dialect"] == {"delimiter": "#", "quote": "", "escape": ""}
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "iso-8859-1", "cp1252"])
+def test_latin_1_is_read_as_browsers_read_it(checkout, encoding) -> None:
+    checkout.csv(tickets(words="It’s broken – I paid €10"), encoding="cp1252")
+    checkout.set(files={"encoding": encoding})
+    ingested(checkout)
+    assert set(checkout.records()["text"]) == {"It’s broken – I paid €10"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "words", "kind"),
+    [("cp1252", "café", "misread_utf8"), ("utf-8", "its\x92 broken", "control"), ("utf-8", "caf\ufffd", "replacement")],
+)
+def test_characters_that_are_lost_close_the_gate(checkout, declared, words, kind) -> None:
+    checkout.csv(tickets(words=words))
+    checkout.set(files={"encoding": declared})
+    checkout.run()
+    assert checkout.outcomes()["lost_characters"] == "failed"
+    assert checkout.metrics()["accounting"]["characters"][kind] >= 560
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst", ".zip"])
+def test_archives_are_unpacked_and_a_cut_one_is_refused(checkout, suffix) -> None:
+    content = checkout.csv(tickets()).read_bytes()
+    wanted = ingested(checkout)
+    (checkout.folder / "in" / "tickets.csv").unlink()
+    archive = packed(content, suffix, name="tickets.csv")
+    put(checkout, archive, f"tickets.csv{suffix}")
+    assert ingested(checkout) == wanted
+    put(checkout, archive[: len(archive) // 2], f"tickets.csv{suffix}")
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        checkout.run()
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "pattern"),
+    [
+        ("in", "export [final].csv", "in/export [final].csv"),
+        ("in [a]", "what?.csv", "in [a]/*.csv"),
+        ("in", "50% done, b.csv", "in/50% done, b.csv"),
+        ("2024 [x]/week", "a*b.csv", "2024 [x]/**/*.csv"),
+        ("名前", "[1].csv", "名前/[[]1].csv"),
+        ("in", "copy [2] of x.csv", "in/*[2]*.csv"),
+    ],
+)
+def test_a_path_that_is_there_is_no_pattern(checkout, folder, name, pattern) -> None:
+    file = checkout.csv(tickets())
+    (checkout.folder / folder).mkdir(parents=True, exist_ok=True)
+    file.rename(checkout.folder / folder / name)
+    checkout.set(files={"paths": [pattern]})
+    ingested(checkout)
+    assert len(checkout.records()) == 560
+
+
+def test_the_folder_of_the_data_is_no_pattern(checkout, tmp_path, monkeypatch) -> None:
+    file = checkout.csv(tickets())
+    (tmp_path / "[team] feed?" / "in").mkdir(parents=True)
+    file.rename(tmp_path / "[team] feed?" / "in" / "tickets.csv")
+    monkeypatch.setenv("PERENNIAL_DATA", str(tmp_path / "[team] feed?"))
+    ingested(checkout)
+
+
+def test_equal_names_in_folders_elsewhere_are_files_of_their_own(checkout, tmp_path) -> None:
+    for number, half in enumerate((tickets()[:300], tickets()[300:])):
+        file = checkout.csv(half, f"{number}.csv")
+        (tmp_path / f"feed{number}").mkdir()
+        file.rename(tmp_path / f"feed{number}" / "tickets.csv")
+    checkout.set(files={"paths": [f"{tmp_path}/feed*/tickets.csv"]})
+    ingested(checkout)
+    assert len(checkout.records()) == 560 and checkout.metrics()["accounting"]["files_read"] == 2
+
+
+@pytest.mark.parametrize(
+    "name", [".tickets.csv", "~$tickets.csv", "tickets.csv.part", "_SUCCESS", "._tickets.csv", "a.crc"]
+)
+def test_what_holds_no_data_is_left_out_and_listed(checkout, name) -> None:
+    checkout.csv(tickets())
+    wanted = ingested(checkout)
+    checkout.csv(tickets(words="an older copy"), name)
+    assert ingested(checkout) == wanted
+    assert [item["file"] for item in checkout.metrics()["accounting"]["not_read"]] == [f"in/{name}"]
+
+
+def test_a_dangling_link_closes_the_gate(checkout) -> None:
+    checkout.csv(tickets())
+    (checkout.folder / "in" / "more.csv").symlink_to("nowhere.csv")
+    checkout.run()
+    assert checkout.outcomes()["conservation"] == "failed"
+
+
+def test_a_file_that_may_not_be_read_is_a_reading_error(checkout, monkeypatch) -> None:
+    from fsspec.implementations.local import LocalFileSystem
+
+    def refuse(self, path, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", path)
+
+    checkout.csv(tickets())
+    monkeypatch.setattr(LocalFileSystem, "open", refuse)
+    with pytest.raises(InputError, match="cannot be read: permission denied"):
+        checkout.run()
+    assert checkout.exit_code() == 66
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root lists any folder")
+def test_a_folder_that_may_not_be_listed_is_an_error(checkout) -> None:
+    file = checkout.csv(tickets())
+    file.parent.chmod(0)
+    with pytest.raises(InputError, match="cannot be listed"):
+        checkout.run()
+
+
+def test_keys_of_folders_are_columns(checkout) -> None:
+    checkout.csv(tickets())
+    wanted = ingested(checkout)
+    (checkout.folder / "in" / "tickets.csv").unlink()
+    pq.write_to_dataset(pa.Table.from_pylist(tickets()), checkout.folder / "in", partition_cols=["day"])
+    checkout.set(files={"paths": ["in/**/*.parquet"]})
+    assert ingested(checkout) == wanted
+
+
+def test_columns_without_name_and_value_are_left_out_and_others_are_an_error(checkout) -> None:
+    lines = checkout.csv(tickets()).read_text().splitlines()
+    put(checkout, "".join(f"{line},,\n" for line in lines))
+    ingested(checkout)
+    assert account(checkout)["notes"]["columns_without_name_and_value"] == 2
+    pd.DataFrame(tickets()).to_csv(checkout.folder / "in" / "tickets.csv")
+    with pytest.raises(InputError, match="column 1 of 8 has no name, but row 1 has the value '0'"):
+        checkout.run()
+
+
+def test_text_that_is_not_utf_8_in_parquet_is_one_lost_row(checkout) -> None:
+    texts = [f"parcel {number} caf".encode() + (b"\xe9" if number == 300 else b"e") for number in range(560)]
+    ends = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype(np.int32)
+    words = pa.StringArray.from_buffers(560, pa.py_buffer(ends.tobytes()), pa.py_buffer(b"".join(texts)))
+    table = pa.Table.from_pylist([{**row, "words": None} for row in tickets()]).drop_columns("words")
+    (checkout.folder / "in").mkdir()
+    pq.write_table(table.append_column("words", words), checkout.folder / "in" / "tickets.parquet")
+    ingested(checkout)
+    assert len(checkout.records()) == 559
+    lost = checkout.quarantine()
+    assert lost["row"].tolist() == [301] and "column 'words' is not UTF-8" in lost["reason"][0]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_null_character_in_the_name_of_a_column_is_an_input_error(checkout, kind) -> None:
+    frame = pd.DataFrame(tickets()).rename(columns={"channel": "chan\0nel"})
+    (checkout.folder / "in").mkdir()
+    file = checkout.folder / "in" / f"tickets.{kind}"
+    if kind == "csv":
+        frame.to_csv(file, index=False)
+    elif kind == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in frame.to_dict("records")))
+    else:
+        frame.to_parquet(file)
+    with pytest.raises(InputError, match="has a null character in its name"):
+        checkout.run()
+
+
+def test_words_like_nan_stay_text(checkout) -> None:
+    checkout.csv(tickets(channel="NA", words="nan"))
+    ingested(checkout)
+    assert set(checkout.records()["text"]) == {"nan"} and set(checkout.records()["channel"]) == {"NA"}
