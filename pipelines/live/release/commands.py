@@ -131,4 +131,7 @@ def mlflow(port: Port = 5000) -> None:
     registry.relocate()
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", project.tracking_uri]
     command += ["--default-artifact-root", registry.artifacts.as_uri(), "--host", "127.0.0.1", "--port", str(port)]
-    os.execv(command[0], command)  # noqa: S606  an argument list, no shell
+    variables = dict(os.environ)
+    if "%" in sys.prefix:
+        variables["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).with_name("mlflow_start")), str(project.root)])
+    os.execve(command[0], command, variables)  # noqa: S606  an argument list, no shell
