@@ -80,9 +80,9 @@ class Text:
             ) from None
         self.stream, self.encoding, self.account = stream, encoding, account
         self.codec = "utf-8-sig" if found.name == "utf-8" else found.name
-        # Text of another encoding that is UTF-8 from beginning to end was declared wrongly: each character is misread.
-        self._as_utf8 = None if found.name.startswith("utf") else codecs.getincrementaldecoder("utf-8")("strict")
-        self._bytes = self._foreign = 0
+        # Text of another encoding whose characters are mostly valid UTF-8 was declared wrongly: each one is misread.
+        self._as_utf8 = None if found.name.startswith("utf") else codecs.getincrementaldecoder("utf-8")("replace")
+        self._bytes = self._foreign = self._valid = self._invalid = 0
         self._last = ""  # character of the block before
 
     def blocks(self) -> Iterator[list[str]]:
@@ -115,13 +115,12 @@ class Text:
             ) from error
         except (UnicodeError, ValueError) as error:
             raise InputError(f"{self.account.file} is not {self.encoding}: {error}") from error
-        if self._as_utf8 is not None and not text.isascii():
+        if self._as_utf8 is not None and not block.isascii():
             self._foreign += len(text) - len(text.encode("ascii", "ignore"))
-        if self._as_utf8 is not None:
-            try:
-                self._as_utf8.decode(block, not block)
-            except UnicodeDecodeError:
-                self._as_utf8 = None
+            guess = self._as_utf8.decode(block, not block)
+            invalid = guess.count("\ufffd")
+            self._invalid += invalid
+            self._valid += len(guess) - len(guess.encode("ascii", "ignore")) - invalid
         return text
 
     def _counted(self, text: str) -> str:
@@ -138,7 +137,7 @@ class Text:
     def _finish(self) -> None:
         self.account.stated += self._last not in ("", "\n", "\r")
         self.account.notes["bytes"] = self._bytes
-        if self._as_utf8 is not None:
+        if self._valid > self._invalid:
             self.account.count("misread_utf8", self._foreign)
 
 

@@ -32,7 +32,7 @@ WORDS = (
 
 @dataclass
 class Case:
-    """A folder of input, what it really says, and how the mutations are called."""
+    """A folder of input, its real text, and the names of the mutations."""
 
     random: random.Random
     folder: Path
@@ -198,7 +198,7 @@ def packed(content: bytes, suffix: str, *, name: str) -> bytes:
 
 
 def write_parquet(case: Case) -> None:
-    """A Parquet file with columns of other types, bytes that are no text, and odd names."""
+    """A Parquet file with columns of other types, bytes that are not text, and odd names."""
     columns = {name: pa.array([row[name] for row in case.rows], pa.string()) for name in case.rows[0]}
     case.truth = json.dumps(case.rows, ensure_ascii=False).replace("\\n", "\n")
     step = case.pick("plain", "bytes", "dictionary", "nested", "null in a name", "cut", "folders", "dates", "large")

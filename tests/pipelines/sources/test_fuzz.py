@@ -65,7 +65,8 @@ def check(case: Case, result, records: pd.DataFrame, lost: pd.DataFrame) -> None
     noticed = len(records) + len(lost) + result.metrics["rows"]["outside_window"]
     assert noticed >= len(written), f"{len(written) - noticed} rows went unnoticed"
     counted = result.metrics["accounting"]["characters"]
-    truth = QUOTES.sub("", re.sub(r"\\u([0-9a-f]{4})", lambda code: chr(int(code[1], 16)), case.truth))
+    unescaped = re.sub(r"\\u([0-9a-f]{4})", lambda code: chr(int(code[1], 16)), case.truth)
+    truth = QUOTES.sub("", case.truth) + QUOTES.sub("", unescaped)
     for record in records.itertuples():
         assert len(set(TOKEN.findall(record.text))) <= 1, f"rows are glued: {record.text!r}"
         if not counted:
