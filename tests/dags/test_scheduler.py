@@ -137,6 +137,20 @@ def test_a_run_that_a_person_marks_as_failed_is_a_failure(up) -> None:
     assert client.states("light", run)["cleanup"] == "success"
 
 
+def test_a_retraining_is_triggered_and_confirmed_unless_its_dag_is_paused(up) -> None:
+    _, _, client = up
+    client.call("PATCH", "/api/v2/dags/light_rollback", {"is_paused": True})
+    run = client.trigger("light_watch", {"key": "paused"})
+    assert client.wait("light_watch", run, seconds=300) == "failed"
+    states = client.states("light_watch", run)
+    assert (states["trigger_retrain"], states["confirm"]) == ("failed", "upstream_failed")
+    assert client.call("GET", "/api/v2/dags/light_rollback/dagRuns?run_id_pattern=drift__paused")["dag_runs"] == []
+    client.call("PATCH", "/api/v2/dags/light_rollback", {"is_paused": False})
+    run = client.trigger("light_watch", {"key": "active"})
+    assert client.wait("light_watch", run, seconds=300) == "success", client.why("light_watch", run)
+    assert client.call("GET", "/api/v2/dags/light_rollback/dagRuns/drift__active")["state"] != "failed"
+
+
 def _answer(up, run: str, answer: str) -> None:
     """Wait until the run asks a person, look at what it shows, and answer."""
     _, airflow, client = up

@@ -6,7 +6,7 @@ The training DAG of the light pipeline: the same package, other names.
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, task
 from orchestration.alerts import on_failure
 from orchestration.graph import add_run, add_stage_tasks, read_graph, upstream_of
 from orchestration.operators import (
@@ -19,6 +19,7 @@ from orchestration.operators import (
 )
 from orchestration.project import Project
 from orchestration.request import run_params
+from watching.tasks import ConfirmOperator, TriggerRetrainOperator
 
 PROJECT = Project.from_environment("LIGHT", root=Path(__file__).resolve().parents[1])
 STAGES = read_graph(Path(__file__).with_name("graph.json"))
@@ -72,3 +73,22 @@ with DAG("light_rollback", schedule=None, start_date=datetime(2026, 1, 5), param
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
     add_run(prepare=prepare, work=[rollback], ends=[rollback], cleanup=cleanup)
+
+with DAG("light_watch", schedule=None, start_date=datetime(2026, 1, 5), params={"key": "none"}, doc_md=__doc__):
+    prepare = PrepareOperator(task_id="prepare", project=PROJECT)
+
+    @task
+    def decide(params: dict | None = None) -> dict:
+        """A decision for a retraining."""
+        key = (params or {})["key"]
+        return {"retrain": True, "key": key, "reason": "it drifted", "request": {"reason": "none"}, "action": "retrain"}
+
+    decided = decide()
+    trigger = TriggerRetrainOperator(task_id="trigger_retrain", trigger_dag_id="light_rollback")
+    confirmed = "import os; open(os.environ['LIGHT_RESULT_FILE'], 'w').write('{}')"
+    confirm = ConfirmOperator(
+        task_id="confirm", project=PROJECT, trigger_dag_id="light_rollback", arguments=["python", "-c", confirmed]
+    )
+    cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
+    decided >> trigger >> confirm
+    add_run(prepare=prepare, work=[decided.operator], ends=[confirm], cleanup=cleanup)
