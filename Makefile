@@ -67,8 +67,10 @@ loop: setup-pipeline ## Run the whole scenario offline: train, drift, one retrai
 	@$(PY) -m pipelines loop --plan "$${PLAN:-examples/loop.yaml}"
 
 test: setup ## Run all tests except the minutes-long ones
-	@status=0; $(PY) $(PYTEST) --durations=15 -m "$(QUICK)" || status=$$?; \
-	$(AIRFLOW_PY) $(PYTEST) --durations=15 -m "$(QUICK)" tests/dags || status=$$?; exit $$status
+	@set -o pipefail; status=0; logs="$$PERENNIAL_HOME/tests"; mkdir -p "$$logs"; \
+	$(PY) $(PYTEST) --durations=15 -m "$(QUICK)" | tee "$$logs/pipelines.log" || status=$$?; \
+	$(AIRFLOW_PY) $(PYTEST) --durations=15 -m "$(QUICK)" tests/dags | tee "$$logs/dags.log" || status=$$?; \
+	for half in pipelines dags; do tail -n 1 "$$logs/$$half.log"; done; exit $$status
 test-unit: setup-pipeline ## Run the unit tests, under two minutes
 	@$(PY) $(PYTEST) -m "$(QUICK) and not slow and not e2e and not server and not chaos"
 test-dags: setup ## Run the DAG tests

@@ -50,6 +50,7 @@ def execute(stage: str, main: Callable[[Project], None]) -> int:
         settle_environment(project.state)
         fix_process(threads=project.resources.threads)
         with alone(stage):
+            project.store.remove_partial(stage)
             main(project)
     except PerennialError as error:
         sys.stderr.write(f"{stage}: {error}\n")

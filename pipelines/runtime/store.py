@@ -121,6 +121,11 @@ class Store:
         """Write `<stage>/verdict.json` of a `gates.verdict.Verdict`."""
         self.write_json(verdict.stage, "verdict.json", verdict.to_dict())
 
+    def remove_partial(self, stage: str) -> None:
+        """Remove the temporary files and folders that killed runs of the stage have left."""
+        for left in (self.folder / stage).glob(".*.partial"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def writing_folder(self, stage: str, name: str) -> Iterator[Path]:
         """Yield a temporary folder that becomes `<stage>/<name>/` when the block ends without an error."""

@@ -59,7 +59,7 @@ def start(light: LightRepository, run_id: str, *tasks: str, conf: dict = SLOW, *
     )
 
 
-def command_of(mark: str, *, seconds: float = 60) -> list[int]:
+def command_of(mark: str, *, seconds: float = 300) -> list[int]:
     """Processes of a task's command, leader first, once there are any."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -69,13 +69,13 @@ def command_of(mark: str, *, seconds: float = 60) -> list[int]:
     raise TimeoutError(f"no process has the mark {mark}")
 
 
-def wait_for(seen: Callable[[], bool], task: subprocess.Popen[str], *, seconds: float = 120) -> None:
+def wait_for(seen: Callable[[], bool], task: subprocess.Popen[str], *, seconds: float = 300) -> None:
     """Wait until a condition holds; a task that ends without it is an error."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if seen():
             return
-        if task.poll() is not None:
+        if task.poll() is not None and not seen():
             raise AssertionError(f"the task ended first: {task.communicate()[0]}")
         time.sleep(0.001)
     raise TimeoutError(f"not seen in {seconds} s")
@@ -292,15 +292,13 @@ def done(_done) -> tuple[LightRepository, Project]:
     return light, project
 
 
-@pytest.mark.parametrize("moment", [0.1, pytest.param(0.6, marks=pytest.mark.long)])
-def test_killed_between_registration_and_alias_there_is_one_version(done, moment: float) -> None:
+def test_killed_between_registration_and_alias_there_is_one_version(done) -> None:
     light, project = done
     flow = Flow(project, "done")
-    task = start(light, "done", "release", LIGHT_RELEASE_PAUSE="1.0")
+    task = start(light, "done", "release", LIGHT_RELEASE_STOPS="1")
     mark = Workspace(project, "done", dag_id="flow").mark("release")
     registry = light.home / "registry" / "registry.json"
     wait_for(lambda: registry.exists() and bool(json.loads(registry.read_text())["versions"]), task)
-    time.sleep(moment)
     assert json.loads(registry.read_text())["champion"] is None
     for pid in (task.pid, *marked(mark)):
         os.kill(pid, signal.SIGKILL)
@@ -309,20 +307,25 @@ def test_killed_between_registration_and_alias_there_is_one_version(done, moment
     assert (len(light.registry()["versions"]), light.registry()["champion"]) == (1, 1)
 
 
-MOMENTS = [0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5]
+def recording(light: LightRepository, workspace: Workspace) -> dict[str, Callable[[], bool]]:
+    """Moments of a `record`, each as what can be seen at its beginning."""
+    refs = light.origin / ".git" / "refs"
+    return {
+        "start": lambda: bool(marked(workspace.mark("record"))),
+        "branch": lambda: (refs / "heads" / workspace.branch).exists(),
+        "tag": lambda: any((refs / "tags" / "runs").glob(f"{workspace.slug}.[0-9]")),
+    }
 
 
-@pytest.mark.parametrize(
-    "moment", [pytest.param(moment, marks=[] if moment in {0.25, 0.7} else pytest.mark.long) for moment in MOMENTS]
-)
-def test_killed_while_record_pushes(done, tmp_path: Path, moment: float) -> None:
+@pytest.mark.parametrize("moment", ["start", "branch", "tag"])
+def test_killed_while_record_pushes(done, tmp_path: Path, moment: str) -> None:
     light, project = done
     flow = Flow(project, "done")
     flow.do(flow.release)
     task = start(light, "done", "record", LIGHT_RESULTS=json.dumps({"release": flow.results["release"]}))
-    mark = Workspace(project, "done", dag_id="flow").mark("record")
-    command_of(mark)
-    time.sleep(moment)
+    workspace = Workspace(project, "done", dag_id="flow")
+    mark = workspace.mark("record")
+    wait_for(recording(light, workspace)[moment], task)
     os.killpg(task.pid, signal.SIGKILL)
     task.communicate()
     left = marked(mark)
@@ -428,5 +431,5 @@ def test_eight_runs_at_once_over_and_over(light, project, rounds: int) -> None:
     assert len([name for name in light.tags() if name.startswith("runs/")]) == 8 * rounds
     for tag in light.tags():
         lock = git(light.origin, "show", f"{tag}:dvc.lock")
-        assert lock.count("cmd:") == 10, f"{tag} has lost an entry"
+        assert lock.count("cmd:") == 8, f"{tag} has lost an entry"
     assert marked(f"{light.home}#", prefix=True) == []

@@ -175,7 +175,7 @@ for line in command.lines():
     pass
 """
     supervisor = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 300
     while not marked(f"{tmp_path}#run/x") and time.monotonic() < until:
         time.sleep(0.05)
     assert marked(f"{tmp_path}#run/x")

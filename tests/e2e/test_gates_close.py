@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -35,9 +36,15 @@ def failed(checkout: Checkout, stage: str) -> dict[str, dict]:
 
 def test_biased_functions_close_the_bias_gate_and_fixed_ones_open_it(checkout) -> None:
     use(checkout, BIASED)
-    answer = checkout.dvc("repro", "bias_gate")
-    assert answer.returncode == 0, output_of(answer)
+    for _ in range(2):  # a second run is stopped by the same gate
+        answer = checkout.release("run")
+        assert answer.returncode == 65, output_of(answer)
     closed = failed(checkout, "bias_gate")
+    assert re.search(r"bias_gate\s+closed", answer.stdout), output_of(answer)
+    assert re.search(r"baseline|evaluate\s+not reached", answer.stdout)
+    assert all(name in answer.stdout for name in closed), output_of(answer)
+    assert "bias_gate" in answer.stderr and "Traceback" not in answer.stderr, output_of(answer)
+    assert checkout.release("history", "--json").stdout.strip() == "[]"
     assert not checkout.json("data/bias_gate/verdict.json")["passed"]
     for attribute, group, function in (
         ("older_american", "older American", "sounds_old_fashioned"),

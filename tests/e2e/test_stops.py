@@ -89,23 +89,3 @@ def test_a_stage_that_fails_stops_the_run(checkout):
     assert checkout.release("history", "--json").stdout.strip() == "[]"
     assert re.search(r"split\s+open", answer.stdout)
     assert re.search(r"label\s+not reached", answer.stdout)
-
-
-def test_biased_labeling_functions_close_the_gate(checkout):
-    checkout.edit(
-        "tests/domains/complaints_biased/params.yaml", lambda params: params["simulator"].update(rows_per_day=40)
-    )
-    changes = {"domain": "tests/domains/complaints_biased", "dedupe": {"min_rows": 30}}
-    answer = checkout.release("run", "--params", override_file(checkout, **changes))
-    assert answer.returncode == 65, output_of(answer)
-    assert re.search(r"bias_gate\s+closed", answer.stdout), output_of(answer)
-    assert re.search(r"baseline|evaluate\s+not reached", answer.stdout)
-    assert "bias_gate" in answer.stderr and "Traceback" not in answer.stderr, output_of(answer)
-    closing = [
-        check for check in checkout.json("data/bias_gate/verdict.json")["checks"] if check["outcome"] == "failed"
-    ]
-    assert closing
-    assert all(check["name"] in answer.stdout for check in closing)
-    assert checkout.release("history", "--json").stdout.strip() == "[]"
-    again = checkout.release("run")
-    assert again.returncode == 65, output_of(again)

@@ -1,6 +1,7 @@
 """The environment's `dvc`: lock files are written whole, the dead hold no lock, and stages find their Python."""
 
 import json
+import logging
 import multiprocessing
 import os
 import subprocess
@@ -122,24 +123,27 @@ def test_a_stage_runs_with_the_python_of_its_dvc_whatever_the_path(tmp_path, pat
     assert f"cmd: {command}" in (tmp_path / "dvc.lock").read_text()  # the same on every machine
 
 
-def _hold(folder, held, seconds):
+def _hold(folder, held, seen):
     os.chdir(folder)
     with stage.alone("label"):
         held.set()
-        time.sleep(seconds)
+        assert seen.wait(120)
 
 
 def test_a_stage_waits_for_one_that_was_left_at_work(tmp_path, monkeypatch, caplog):
     (tmp_path / ".dvc").mkdir()
     monkeypatch.chdir(tmp_path)
-    held = multiprocessing.get_context("fork").Event()
-    other = multiprocessing.get_context("fork").Process(target=_hold, args=(tmp_path, held, 0.3))
+    fork = multiprocessing.get_context("fork")
+    held, seen = fork.Event(), fork.Event()
+    other = fork.Process(target=_hold, args=(tmp_path, held, seen))
     other.start()
-    assert held.wait(10)
+    assert held.wait(120)
     with stage.alone("dedupe"):
         assert caplog.records == []
+    # The other goes on only once this process has reported that it waits.
+    monkeypatch.setattr(stage.logger, "warning", lambda *words: (logging.warning(*words), seen.set()))
     with stage.alone("label"):
-        assert not other.is_alive() or other.join(1) is None
+        other.join()
         assert f"waiting for process {other.pid}" in caplog.text
     assert other.exitcode == 0
     assert (tmp_path / ".dvc" / "tmp" / "stage.label.lock").read_text() == f"{os.getpid()}\n"

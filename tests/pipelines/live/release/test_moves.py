@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -41,9 +40,7 @@ def test_the_same_candidate_twice_is_one_version_and_one_line(registry):
 def test_rollbacks_go_back_through_the_champions(registry):
     release(registry, "a", "b", "c")
     assert aliases(registry) == {CHAMPION: 3, CHALLENGER: None, PREVIOUS: 2}
-    began = time.monotonic()
     moves.rollback(registry, reason="c is worse on cards")
-    assert time.monotonic() - began < 20  # well under a second on a machine that does nothing else
     assert aliases(registry) == {CHAMPION: 2, CHALLENGER: None, PREVIOUS: 1}
     moves.rollback(registry, reason="b is worse as well")
     assert aliases(registry) == {CHAMPION: 1, CHALLENGER: None, PREVIOUS: None}

@@ -1,10 +1,9 @@
-"""Scoring killed at any moment and run again, and two runs at once: each row once, whole files, no orphan process."""
+"""Scoring killed at any of its writes and run again, and two runs at once: each row once, whole files, no orphan process."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pipelines.live.release.registry import Registry
 from pipelines.monitoring import predictions
 from pipelines.records.domain import Domain
 from pipelines.runtime.project import Project
+from tests.factories import kills
 from tests.factories.state import live_folder, state_root
 from tests.factories.tiny_release import register_tiny, release
 
@@ -88,23 +88,22 @@ def found() -> pd.DataFrame:
     return frame
 
 
-def test_writers_killed_at_random_moments_leave_whole_files_and_the_next_completes_them(records, repository):
-    moments, seen = random.Random(11), 0
+def test_writers_killed_at_any_write_leave_whole_files_and_the_next_completes_them(records, repository, tmp_path):
+    seen = 0
     environment = {**os.environ, "PERENNIAL_HOME": str(state_root())}
-    command = [sys.executable, "-c", WRITER, str(records), str(live_folder())]
-    for _ in range(4):
-        writer = subprocess.Popen(command, cwd=repository, env=environment)
-        until = time.monotonic() + 60
-        goal = seen + moments.randrange(1, 200)
-        while writer.poll() is None and time.monotonic() < until and len(found()) < goal:
-            pass  # reads as fast as it can while the files are replaced
-        time.sleep(moments.random() * 0.02)
-        writer.kill()
-        writer.wait()
+    given = (str(records), str(live_folder()))
+    # A write is two events, the temporary file and its final name: kills before, in and after a write of a file.
+    for at in (1, 8, 5, 12):
+        words = kills.command(WRITER, *given, below=".partial", at=at, counter=tmp_path / "events")
+        writer = subprocess.Popen(words, cwd=repository, env=environment)
+        while writer.poll() is None:
+            found()  # reads as fast as it can while the files are replaced
+        assert writer.returncode == -signal.SIGKILL
         now = len(found())
         assert now >= seen  # nothing that was written is lost
         seen = now
     assert 0 < seen < ROWS
+    command = [sys.executable, "-c", WRITER, *given]
     two = [subprocess.Popen(command, cwd=repository, env=environment) for _ in range(2)]
     while any(process.poll() is None for process in two):
         found()

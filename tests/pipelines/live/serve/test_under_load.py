@@ -11,7 +11,7 @@ import pytest
 from pipelines.live.serve.canary import is_canary
 from pipelines.live.serve.journal import compact
 from pipelines.live.serve.models import Loaded, Pair
-from tests.factories.service import TOKEN, FakePredictor, Load, free_port, kill, post, until
+from tests.factories.service import PATIENCE_S, TOKEN, FakePredictor, Load, free_port, kill, post, until
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.server, pytest.mark.slow]
 
@@ -84,7 +84,7 @@ SERVER = """
 def start(tmp_path, repository, port):
     script = SERVER.format(root=str(repository), folder=str(tmp_path), port=port)
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         try:
             if post(f"http://127.0.0.1:{port}", {"text": "awake?"})[0] == 200:

@@ -16,6 +16,7 @@ from pipelines.stats.fairness import equal_opportunity
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10_000))
+@pytest.mark.slow
 def test_aif360_and_the_closed_forms_agree(seed):
     generator = np.random.default_rng(seed)
     n = 300

@@ -15,6 +15,7 @@ cells = st.lists(st.integers(1, 30), min_size=6, max_size=6)
 
 @settings(deadline=None, max_examples=25)
 @given(cells, cells)
+@pytest.mark.slow
 def test_reweighing_is_the_formula_and_two_attributes_settle_together(sizes, others):
     with aif360_quietly():
         import aif360.metrics  # noqa: F401

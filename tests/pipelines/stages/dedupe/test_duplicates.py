@@ -33,6 +33,7 @@ rows = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(rows, st.randoms(use_true_random=False))
 @settings(max_examples=40, deadline=None)
 def test_properties_of_every_split(rows: list[tuple[str, int]], random) -> None:
