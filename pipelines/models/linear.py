@@ -1,6 +1,7 @@
 """A linear model on TF-IDF of word n-grams and, optionally, a dense vector, with one logit per label.
 
-The transform equals scikit-learn's TfidfVectorizer(sublinear_tf=True, ngram_range=(1, n)). It is implemented here so
+The transform equals scikit-learn's TfidfVectorizer(sublinear_tf=True, ngram_range=(1, n)) on words; in scripts without
+spaces pairs of characters take the place of words. It is implemented here so
 that a model is a vocabulary in JSON and numbers in safetensors, without a pickle.
 """
 
@@ -17,7 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.text.scripts import UNSPACED
+
 WORD = re.compile(r"\b\w\w+\b")
+PART = re.compile(rf"([{UNSPACED}]+)|[^{UNSPACED}]+")
 VOCABULARY_FILE, WEIGHTS_FILE = "vocabulary.json", "linear.safetensors"
 Floats = NDArray[np.float64]
 
@@ -73,12 +77,26 @@ class Vocabulary:
 
 
 def terms_of(text: str, *, ngrams: int) -> Iterator[str]:
-    """Yield words of two or more characters in lower case, and their n-grams of up to `ngrams` words."""
+    """Yield words of two or more characters in lower case, and their n-grams of up to `ngrams` words.
+
+    In scripts without spaces each pair of neighboring characters is a word.
+    """
     words = WORD.findall(text.lower())
+    if not text.isascii():
+        words = [part for word in words for part in _parts(word)]
     yield from words
     for n in range(2, ngrams + 1):
         for start in range(len(words) - n + 1):
             yield " ".join(words[start : start + n])
+
+
+def _parts(word: str) -> Iterator[str]:
+    for match in PART.finditer(word):
+        part = match[0]
+        if match[1] is None:
+            yield from (part,) if len(part) > 1 else ()
+        else:
+            yield from (part[at : at + 2] for at in range(max(len(part) - 1, 1)))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import write_atomic
+from pipelines.text.scripts import UNSPACED
 
-WORD = r"[^\W\d_]+"
+WORD = rf"[{UNSPACED}]|[^\W\d_&&[^{UNSPACED}]]+"  # in scripts without spaces each character is a word
 OUT_OF_VOCABULARY = "out_of_vocabulary"
 EMBEDDING_DISTANCE = "embedding_distance"
 

@@ -1,1 +1,1 @@
-"""Shingles of texts and the MinHash kernels that find near duplicates."""
+"""Shingles of texts, the MinHash kernels that find near duplicates, and scripts without spaces."""

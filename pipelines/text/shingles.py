@@ -23,18 +23,11 @@ from pydantic import Field
 
 from pipelines.runtime.params import StageParams
 from pipelines.text import shingle_kernels as kernels
+from pipelines.text.scripts import UNSPACED
 
 CHUNK = 2048  # texts hashed at a time: bounds the memory, and cannot change a result
 # For each byte the letter or digit it stands for, 0 for none; bytes beyond ASCII belong to letters made plain before.
 LETTERS = np.array([b if b > 127 else ord(chr(b).lower()) if chr(b).isalnum() else 0 for b in range(256)], np.uint8)
-
-# Letters of the scripts that separate no words: Thai and Lao, Burmese, Khmer, Tai Le to Tai Tham, Balinese, Javanese
-# and Burmese extensions, Tai Viet, kana, ideographs. Their digits are left out: a number is one word in any script.
-UNSPACED = (
-    "\u0e00-\u0e4f\u0e80-\u0ecf\u0eda-\u0eff\u1000-\u103f\u104a-\u108f\u109a-\u109f\u1780-\u17df\u1950-\u19cf"
-    "\u1a00-\u1a7f\u1b00-\u1b4f\ua980-\ua9cf\ua9e0-\ua9ef\uaa60-\uaadf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff"
-)
 
 
 class NearDuplicateParams(StageParams):

@@ -97,6 +97,11 @@ def test_unknown_words_by_hand():
     assert shares[:2].tolist() == [0, 0] and np.isnan(shares[2]) and shares[3] == 0.5
 
 
+def test_characters_are_the_words_of_scripts_without_spaces():
+    shares = unknown_shares(["电热水壶", "电热card", "zebra"], vocabulary=["电", "热", "card"])
+    assert shares.tolist() == [0.5, 0.0, 1.0]
+
+
 def test_fresh_texts_hold_no_more_unknown_words_than_the_reference_by_construction():
     rng = np.random.default_rng(3)
     words = np.array(["".join(chr(97 + int(digit)) for digit in f"{i:04d}") for i in range(3000)])
