@@ -153,7 +153,7 @@ def rate_ratio(member: Count, rest: Count, *, confidence: float) -> RateEstimate
     """Return the lower of two rates divided by the higher one, with Katz's interval folded at 1.
 
     The same whichever group is the member. 0 if one rate is 0; undefined if a group has no rows, and if both rates are
-    0: where nobody has the outcome, no difference can be measured.
+    0: without any such outcome, no difference can be measured.
     """
     if rest.hits == 0 and member.hits > 0:
         member, rest = rest, member

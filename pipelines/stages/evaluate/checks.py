@@ -153,7 +153,7 @@ def behavior_checks(behaviors: Sequence[Mapping[str, Any]]) -> list[Check]:
 def fairness_checks(fairness: Sequence[Mapping[str, Any]], *, min_group_rows: int) -> list[Check]:
     """Return the fairness checks: closed on evidence of harm, and undecided, which closes too, when a group is too small.
 
-    Undecided does not close where the domain names a reason, and where nobody of either group has the outcome.
+    Undecided does not close where the domain names a reason, and where the outcome never occurs in either group.
     """
     checks = []
     for item in fairness:

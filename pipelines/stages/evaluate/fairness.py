@@ -248,10 +248,10 @@ def _impact(
     confidence: float,
     limits: FairnessParams,
 ) -> dict[str, Any]:
-    """Return the ratio of two rates; where nobody of either group has the outcome there is nothing to compare."""
+    """Return the ratio of two rates; where the outcome never occurs in either group there is nothing to compare."""
     member, rest = counts
     limit = limits.min_disparate_impact
-    nobody = pair.smaller > 0 and not member.hits and not rest.hits
+    never = pair.smaller > 0 and not member.hits and not rest.hits
     values = f" ({member.rate:.1%} and {rest.rate:.1%})" if pair.smaller else ""
     return _row(
         pair,
@@ -260,9 +260,9 @@ def _impact(
         side="at_least",
         limit=limit,
         sentence=f"ratio of {what}, lower to higher{values}"
-        + (": both are 0, so no difference can be measured" if nobody else ""),
+        + (": both are 0, so no difference can be measured" if never else ""),
         detectable=detectable_ratio(member, rest, limit=limit, confidence=confidence),
-        comparable=not nobody,
+        comparable=not never,
     )
 
 

@@ -1,6 +1,6 @@
 """The reference row: a few lines of scikit-learn on the labels that the candidates were trained on.
 
-It is no candidate and nothing is released from it. It shows what the candidates add to what a team has without them.
+It is not a candidate: it is never released. It shows what the candidates add to what a team has without them.
 """
 
 from __future__ import annotations

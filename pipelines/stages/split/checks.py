@@ -89,24 +89,52 @@ def size_checks(
     return checks
 
 
-def leak_checks(gold: pd.Series, *, hits: Mapping[str, NDArray[np.bool_]], leak: LeakParams) -> list[Check]:
-    """Check that no feature alone predicts gold better than the limit.
+def leak_checks(
+    gold_rows: pd.DataFrame,
+    *,
+    hits: Mapping[str, NDArray[np.bool_]],
+    pairs: Mapping[str, NDArray[np.bool_]],
+    leak: LeakParams,
+) -> list[Check]:
+    """Check that no feature alone, where it has a value, and no pair of features predicts gold better than the limit.
 
     Where one class is so frequent that always naming it comes near the limit, a feature must get right `max_skill`
     of what that guess gets wrong before it is a leak: the limit is max(accuracy, majority + (1 - majority) * skill).
     """
-    majority = float(gold.value_counts(normalize=True).iloc[0]) if len(gold) else 0.0
-    limit = max(leak.max_accuracy, majority + (1 - majority) * leak.max_skill)
-    checks = []
+    gold, checks = gold_rows["gold"], []
     for name, right in hits.items():
-        share = float(right.mean()) if len(right) else None
-        sentence = "no gold row to predict" if share is None else (
-            f"{name} alone predicts {share:.1%} of the gold labels out of fold, the most frequent class {majority:.1%}"
-        )  # fmt: skip
-        checks.append(
-            Check.at_most(
-                f"leak_{name}", share, limit=limit, interval=wilson(int(right.sum()), len(right)), rows=len(right),
-                min_rows=leak.min_rows, required=True, sentence=sentence, details={"majority_share": majority},
+        every = _leak_check(f"leak_{name}", right, gold=gold, leak=leak, what=f"{name} alone")
+        filled = gold_rows[name].notna().to_numpy(dtype=bool)
+        if not every.closes and leak.min_rows <= filled.sum() < len(filled):
+            every = max(
+                every,
+                _leak_check(
+                    every.name, right[filled], gold=gold[filled], leak=leak, what=f"{name} alone, where it has a value,"
+                ),
+                key=lambda check: check.closes,
             )
-        )  # fmt: skip
-    return checks
+        checks.append(every)
+    # Of pairs only what closes is a check: there are many, and each holds a feature that has its own.
+    found = [_leak_check(f"leak_{name}", right, gold=gold, leak=leak, what=name) for name, right in pairs.items()]
+    alone = {check.name.removeprefix("leak_") for check in checks if check.outcome == "failed"}
+    new = [check for check in found if check.outcome == "failed" and not alone & set(check.name[5:].split("+"))]
+    return [*checks, *new]
+
+
+def _leak_check(name: str, right: NDArray[np.bool_], *, gold: pd.Series, leak: LeakParams, what: str) -> Check:
+    majority = float(gold.value_counts(normalize=True).iloc[0]) if len(gold) else 0.0
+    share = float(right.mean()) if len(right) else None
+    sentence = "no gold row to predict" if share is None else (
+        f"{what} predicts {share:.1%} of the gold labels out of fold, the most frequent class {majority:.1%}"
+    )  # fmt: skip
+    return Check.at_most(
+        name,
+        share,
+        limit=max(leak.max_accuracy, majority + (1 - majority) * leak.max_skill),
+        interval=wilson(int(right.sum()), len(right)),
+        rows=len(right),
+        min_rows=leak.min_rows,
+        required=True,
+        sentence=sentence,
+        details={"majority_share": majority},
+    )

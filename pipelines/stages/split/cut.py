@@ -13,6 +13,7 @@ from pipelines.records.records import PARTS, as_canonical
 from pipelines.records.schema import DomainSchema
 from pipelines.runtime.errors import InputError
 from pipelines.stages.split import checks, leaks
+from pipelines.stages.split.giveaways import giveaway_check
 from pipelines.stages.split.params import SplitParams
 from pipelines.stages.split.parts import Parted, cut_anchor, restore_anchor, separate
 from pipelines.stages.split.timeline import draw_timeline
@@ -81,13 +82,7 @@ def check_split(
     output = parted.output
     fingerprints = fingerprint(output["text"].tolist(), near=params.near_duplicates, seed=seed, threads=threads)
     gold_rows = output[output["gold"].notna()]
-    hits = leaks.single_feature_hits(
-        gold_rows,
-        features=schema.features,
-        folds=params.leak.folds,
-        rows_per_bin=params.leak.rows_per_bin,
-        seed=seed,
-    )
+    how: dict[str, Any] = {"folds": params.leak.folds, "rows_per_bin": params.leak.rows_per_bin, "seed": seed}
     found = [
         *checks.crossing_checks(
             ids=leaks.ids_across(output),
@@ -103,7 +98,13 @@ def check_split(
             labels=schema.labels,
             left_out=Counter(parted.place[~parted.place.isin(PARTS)]),
         ),
-        *checks.leak_checks(gold_rows["gold"], hits=hits, leak=params.leak),
+        *checks.leak_checks(
+            gold_rows,
+            hits=leaks.feature_hits(gold_rows, features=schema.features, **how),
+            pairs=leaks.pair_hits(gold_rows, features=schema.features, **how),
+            leak=params.leak,
+        ),
+        giveaway_check(gold_rows, schema=schema, leak=params.leak),
     ]
     return Verdict.of("split", found, overrides=overrides)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from pipelines.records.schema import Feature
 from pipelines.text.shingles import Fingerprints, NearDuplicateParams
 
 MISSING, MANY = "\0missing", 200
+MAX_PAIRS = 45  # of ten features
 
 
 def ids_across(parted: pd.DataFrame) -> int:
@@ -37,26 +39,48 @@ def texts_across(parted: pd.DataFrame, *, fingerprints: Fingerprints, near: Near
     return len(repeats)
 
 
-def single_feature_hits(
-    gold_rows: pd.DataFrame, *, features: Iterable[Feature], folds: int, rows_per_bin: int, seed: int
-) -> dict[str, NDArray[np.bool_]]:
+Hits = dict[str, NDArray[np.bool_]]
+
+
+def feature_hits(
+    gold_rows: pd.DataFrame, *, features: Sequence[Feature], folds: int, rows_per_bin: int, seed: int
+) -> Hits:
     """Return for each feature where it alone predicts gold out of fold: the majority label of its category or bin.
 
     An unseen category gets the most frequent label: a column of ids predicts nothing. Rows of one entity share a fold.
     """
+    return _hits(gold_rows, [(feature,) for feature in features], folds=folds, rows_per_bin=rows_per_bin, seed=seed)
+
+
+def pair_hits(
+    gold_rows: pd.DataFrame, *, features: Sequence[Feature], folds: int, rows_per_bin: int, seed: int
+) -> Hits:
+    """Return for each pair of features, at most `MAX_PAIRS`, where both together predict gold out of fold.
+
+    The bins of a number are as many times wider as two features have more cells than one.
+    """
+    pairs = list(combinations(features, 2))[:MAX_PAIRS]
+    return _hits(gold_rows, pairs, folds=folds, rows_per_bin=5 * rows_per_bin, seed=seed)
+
+
+def _hits(
+    gold_rows: pd.DataFrame, groups: Sequence[tuple[Feature, ...]], *, folds: int, rows_per_bin: int, seed: int
+) -> Hits:
     gold = gold_rows["gold"].astype(str).to_numpy()
     owners = gold_rows["entity"].fillna(gold_rows["id"]).astype(str)
     fold_of = np.array([_hash_bucket(owner, seed=seed) % folds for owner in owners], np.int64)
-    hits = {}
-    for feature in features:
-        right = np.zeros(len(gold), np.bool_)
-        values = gold_rows[feature.name]
-        for turn in range(folds):
-            learned, tested = fold_of != turn, fold_of == turn
-            if learned.any() and tested.any():
-                cells = categories(values, learned=learned, rows_per_bin=rows_per_bin)
-                right[tested] = _predicted(cells, gold=gold, learned=learned)[tested] == gold[tested]
-        hits[feature.name] = right
+    hits = {"+".join(feature.name for feature in group): np.zeros(len(gold), np.bool_) for group in groups}
+    for turn in range(folds):
+        learned, tested = fold_of != turn, fold_of == turn
+        if not learned.any() or not tested.any():
+            continue
+        used = {feature.name for group in groups for feature in group}
+        cells = {name: categories(gold_rows[name], learned=learned, rows_per_bin=rows_per_bin) for name in used}
+        for group, right in zip(groups, hits.values(), strict=True):
+            both = cells[group[0].name]
+            if len(group) == 2:
+                both = both.astype(str).astype(object) + "\0" + cells[group[1].name].astype(str).astype(object)
+            right[tested] = _predicted(both, gold=gold, learned=learned)[tested] == gold[tested]
     return hits
 
 

@@ -27,6 +27,13 @@ class LeakParams(StageParams):
     folds: int = Field(default=5, ge=2, le=20, description="folds of the out-of-fold prediction")
     rows_per_bin: int = Field(default=20, ge=2, description="rows per bin of a number")
     min_rows: int = Field(default=200, ge=1, description="gold rows; with fewer the check is undecided")
+    max_sign_precision: float = Field(
+        default=0.92, gt=0, lt=1, description="share of the records with a word or value that are of one class"
+    )
+    max_sign_recall: float = Field(
+        default=0.9, gt=0, lt=1, description="share of the records of a class that have one word or value"
+    )
+    min_sign_rows: int = Field(default=30, ge=5, description="records that have a word or value, and of a class")
 
 
 class PartRows(StageParams):

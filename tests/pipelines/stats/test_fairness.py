@@ -126,7 +126,7 @@ def test_equalized_odds_does_not_cancel_signs():
 
 
 @given(counts, counts)
-def test_the_ratio_of_rates_does_not_care_who_is_who_and_is_0_where_one_group_has_nobody(member: Count, rest: Count):
+def test_the_ratio_of_rates_does_not_care_who_is_who_and_is_0_where_one_rate_is_0(member: Count, rest: Count):
     one, other = rate_ratio(member, rest, confidence=0.95), rate_ratio(rest, member, confidence=0.95)
     if not member.hits and not rest.hits:
         assert not one.defined and not other.defined

@@ -343,7 +343,7 @@ def test_a_group_that_is_too_small_closes_unless_the_domain_gives_a_reason(reaso
     assert (check.outcome, check.closes) == ("undecided", reason is None)
 
 
-def test_nobody_with_a_favorable_answer_is_no_harm_and_does_not_close():
+def test_an_outcome_that_never_occurs_is_not_harm_and_does_not_close():
     rows = ROWS["recent"]
     never = rows["gold"].replace({"refund": "delivery"})
     checks = favorable_checks(rows, never)

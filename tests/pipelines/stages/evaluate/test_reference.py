@@ -1,4 +1,4 @@
-"""The reference: what it reads, how C is chosen, and what is said of the candidate's lead."""
+"""The reference: what it reads, how C is chosen, and what the candidate's lead is called."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_a_class_without_training_rows_and_an_empty_test_set_have_probabilities_
 
 
 @pytest.mark.parametrize(("right", "lead"), [(0.6, "proven"), (0.86, "unproven"), (0.99, "negative")])
-def test_the_lead_is_what_the_interval_allows_to_say(right, lead):
+def test_the_lead_is_named_after_its_interval(right, lead):
     tests = {"recent": gold(400), "anchor": gold(400, seed=5)}
     reference = Reference(WORDS, 2.0, {part: answers(frame, right=right, seed=7) for part, frame in tests.items()})
     chosen = answers(tests["recent"], right=0.85, seed=8)

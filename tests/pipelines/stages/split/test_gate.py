@@ -176,3 +176,52 @@ def test_a_domain_without_features_has_no_leak_to_check(split, records, verdict,
     bare = dataclasses.replace(schema, features=())
     assert not [check for check in verdict(split(records), schema=bare).checks if check.name.startswith("leak_")]
     assert Feature("office", kind="category") in schema.features
+
+
+# ---- words, values and pairs that give a class away
+
+
+def outcome_of(found, name):
+    return next(check for check in found.checks if check.name == name)
+
+
+def test_a_code_word_in_every_text_of_a_class_closes_it(split, records, verdict) -> None:
+    assert outcome_of(verdict(split(records)), "giveaways").outcome == "passed"
+    of_class = records["gold"] == "broken"
+    coded = records.assign(text=records["text"].mask(of_class, records["text"] + " q7x"))
+    check = outcome_of(verdict(split(coded)), "giveaways")
+    assert check.outcome == "failed"
+    assert check.details["signs"][0]["label"] == "broken" and "q7x" in check.details["signs"][0]["name"]
+
+
+def test_a_phrase_of_two_ordinary_words_is_found_and_a_word_of_half_the_texts_is_not(split, records, verdict) -> None:
+    of_class, half = records["gold"] == "late", np.arange(len(records)) % 2 == 0
+    words = (
+        records["text"]
+        .mask(of_class, records["text"] + " went missing")
+        .mask(~of_class, records["text"] + " went and missing")
+    )
+    assert outcome_of(verdict(split(records.assign(text=words))), "giveaways").outcome == "failed"
+    often = records.assign(text=records["text"].mask(of_class & half, records["text"] + " parcel"))
+    assert outcome_of(verdict(split(often)), "giveaways").outcome == "passed"
+
+
+def test_a_value_that_only_one_rare_class_has_closes_it(split, records, verdict) -> None:
+    check = outcome_of(
+        verdict(split(records.assign(office=records["office"].mask(records["gold"] == "broken", "z")))), "giveaways"
+    )
+    assert check.outcome == "failed"
+
+
+def test_a_feature_that_is_right_whenever_it_has_a_value_closes_it(split, records, verdict) -> None:
+    random = np.random.default_rng(1)
+    filled = pd.Series(records["gold"].where(random.random(len(records)) < 0.67), dtype="string")
+    assert "leak_office" in closed_by(verdict(split(records.assign(office=filled))))
+
+
+def test_two_features_that_reveal_the_label_only_together_close_it(split, records, verdict) -> None:
+    random = np.random.default_rng(1)
+    codes = records["gold"].map({"lost": 0, "late": 1, "broken": 2}).fillna(0).astype(int).to_numpy()
+    key = random.integers(0, 3, len(records))
+    office = pd.Series([f"o{n}" for n in (codes + key) % 3], index=records.index, dtype="string")
+    assert closed_by(verdict(split(records.assign(office=office, kilos=key.astype(float))))) == ["leak_office+kilos"]
