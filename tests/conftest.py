@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+RELEASED = {f"tests/smoke/test_{name}.py" for name in ("kills", "replay", "run", "stale", "version")}
 HAS_AIRFLOW = importlib.util.find_spec("airflow") is not None
 
 collect_ignore = [] if HAS_AIRFLOW else ["dags"]
@@ -31,12 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests that share an expensive fixture share a worker: a file does, and so does all of `tests/smoke`."""
+    """Tests that share an expensive fixture share a worker: a file does, and so do the files that use `released`."""
     from xdist.scheduler import LoadFileScheduling
 
     class ByFixture(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/smoke" if nodeid.startswith("tests/smoke/") else super()._split_scope(nodeid)
+            file = super()._split_scope(nodeid)
+            return "released" if file in RELEASED else file
 
     return ByFixture(config, log)
 
