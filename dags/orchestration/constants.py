@@ -43,4 +43,4 @@ MAX_TEXT = 1000  # characters of a run's reason
 LOG_LINES = 12  # of a failed command, in the error message
 EVIDENCE_LETTERS = 6000  # of one file, on the approval page
 SHOWN_RECORDS, SHOWN_LETTERS = 3, 400  # records of a closed gate, and letters of each text in them
-LINE_WIDTH = 100  # of a line that Airflow's log page shows without wrapping
+LINE_WIDTH = 84  # of a line that Airflow's log page shows without wrapping
