@@ -15,7 +15,6 @@ def open_client(uri: str) -> MlflowClient:
     """Return a client of the store at `uri`, which variables such as MLFLOW_REGISTRY_URI do not move."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     warnings.filterwarnings("ignore", module="mlflow")
     for name in ("mlflow", "mlflow.store.db.utils", "mlflow.utils.environment", "alembic"):

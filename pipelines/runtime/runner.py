@@ -72,6 +72,7 @@ def settle_environment(state: Path) -> None:
     """
     os.environ.setdefault("NUMBA_CACHE_DIR", str(state / "numba-cache"))
     os.environ.setdefault("MPLCONFIGDIR", str(state / "matplotlib"))
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before its import: it writes to the home otherwise
     for name in ("no_proxy", "NO_PROXY"):
         known = os.environ.get(name) or os.environ.get(name.swapcase()) or ""
         missing = [host for host in LOOPBACK if host not in known.replace(" ", "").split(",")]

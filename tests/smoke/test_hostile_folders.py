@@ -42,11 +42,11 @@ def run_and_move(folder, after):
     after.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(after)
     moved = Checkout(after, home=after / "checkout" / ".perennial")
+    status = moved.dvc("status", "--json", **settings)
+    assert {name for name, found in json.loads(status.stdout).items() if found != ["always changed"]} == set()
     for words in (["verify"], ["history"], ["pin"], ["score", "--start", "2025-06-02", "--end", "2025-06-09"]):
         answer = moved.release(*words, **settings)
         assert answer.returncode == 0, output_of(answer)
-    status = moved.dvc("status", "--json", **settings)
-    assert {name for name, found in json.loads(status.stdout).items() if found != ["always changed"]} == set()
     assert not folder.exists()
 
 
