@@ -2,7 +2,7 @@
 
 The domain's features are in columns `category.NAME` and `number.NAME`, so that no feature collides with a column of the
 project, and one whose type changed is another column. `features` lists the columns that a row was logged with: a null in
-any other column is no fact about the record. Schema version 1 had plain names; such rows are read as version 2.
+any other column has no meaning. Schema version 1 had plain names; such rows are read as version 2.
 
 Every function takes `live`, the live folder of a model (`live_state.live_folder`).
 """

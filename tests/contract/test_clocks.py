@@ -12,7 +12,7 @@ DRAWN_AGAIN = "tests/smoke/test_kills.py"  # its kill goes through DVC, at a mom
 
 
 def measured(tree: ast.AST) -> list[int]:
-    """Lines that subtract from a clock, `time.monotonic() - began`; a deadline, `time.monotonic() < until`, is none."""
+    """Lines that subtract from a clock, `time.monotonic() - began`; a deadline, `time.monotonic() < until`, is allowed."""
     return [
         node.lineno
         for node in ast.walk(tree)

@@ -5,7 +5,6 @@ import pytest
 from pipelines.models.manifest import FeatureColumn, Manifest
 from pipelines.runtime.errors import InputError
 
-
 MANIFEST = Manifest.model_construct(labels=("a", "b"), features=(FeatureColumn(name="age", kind="number"),))
 
 
