@@ -18,10 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.text.scripts import UNSPACED
-
 WORD = re.compile(r"\b\w\w+\b")
-PART = re.compile(rf"([{UNSPACED}]+)|[^{UNSPACED}]+")
 VOCABULARY_FILE, WEIGHTS_FILE = "vocabulary.json", "linear.safetensors"
 Floats = NDArray[np.float64]
 
@@ -34,20 +31,28 @@ class Vocabulary:
     idf: Floats
     ngrams: int
     max_characters: int
+    unspaced: str = ""  # letters of the texts' scripts without spaces, as the inside of a character class
 
     @classmethod
     def fit(
-        cls, texts: Sequence[str], *, ngrams: int, min_records: int, max_terms: int, max_characters: int
+        cls,
+        texts: Sequence[str],
+        *,
+        ngrams: int,
+        min_records: int,
+        max_terms: int,
+        max_characters: int,
+        unspaced: str = "",
     ) -> Vocabulary:
         """Keep the `max_terms` terms of most texts, each in at least `min_records`; ties in alphabetical order."""
         n_texts: Counter[str] = Counter()
         for text in texts:
-            n_texts.update(set(terms_of(text[:max_characters], ngrams=ngrams)))
+            n_texts.update(set(terms_of(text[:max_characters], ngrams=ngrams, unspaced=unspaced)))
         known = sorted((-n, term) for term, n in n_texts.items() if n >= min_records)[:max_terms]
         kept = sorted(term for _, term in known)
         counts = np.array([n_texts[term] for term in kept], dtype=np.float64)
         idf = np.log((1.0 + len(texts)) / (1.0 + counts)) + 1.0  # scikit-learn's smooth_idf
-        return cls({term: index for index, term in enumerate(kept)}, idf, ngrams, max_characters)
+        return cls({term: index for index, term in enumerate(kept)}, idf, ngrams, max_characters, unspaced)
 
     def transform(self, texts: Sequence[str]) -> Any:
         """Return a sparse row per text, (n, terms): (1 + ln tf) idf, scaled to Euclidean length 1; zero without known
@@ -61,7 +66,7 @@ class Vocabulary:
         for text in texts:
             found = Counter(
                 index
-                for term in terms_of(text[: self.max_characters], ngrams=self.ngrams)
+                for term in terms_of(text[: self.max_characters], ngrams=self.ngrams, unspaced=self.unspaced)
                 if (index := self.terms.get(term)) is not None
             )
             for index in sorted(found):
@@ -76,22 +81,22 @@ class Vocabulary:
         return csr_array((data / norm[row], column, starts), shape=(len(texts), len(self.terms)))
 
 
-def terms_of(text: str, *, ngrams: int) -> Iterator[str]:
+def terms_of(text: str, *, ngrams: int, unspaced: str = "") -> Iterator[str]:
     """Yield words of two or more characters in lower case, and their n-grams of up to `ngrams` words.
 
-    In scripts without spaces each pair of neighboring characters is a word.
+    Of the letters `unspaced`, those of scripts without spaces, each pair of neighbors is a word.
     """
     words = WORD.findall(text.lower())
-    if not text.isascii():
-        words = [part for word in words for part in _parts(word)]
+    if unspaced and not text.isascii():
+        words = [part for word in words for part in _parts(word, unspaced)]
     yield from words
     for n in range(2, ngrams + 1):
         for start in range(len(words) - n + 1):
             yield " ".join(words[start : start + n])
 
 
-def _parts(word: str) -> Iterator[str]:
-    for match in PART.finditer(word):
+def _parts(word: str, unspaced: str) -> Iterator[str]:
+    for match in re.finditer(rf"([{unspaced}]+)|[^{unspaced}]+", word):  # re keeps compiled patterns
         part = match[0]
         if match[1] is None:
             yield from (part,) if len(part) > 1 else ()
@@ -123,7 +128,7 @@ class LinearModel:
             "ngrams": self.vocabulary.ngrams,
             "max_characters": self.vocabulary.max_characters,
             "terms": list(self.vocabulary.terms),
-        }
+        } | ({"unspaced": self.vocabulary.unspaced} if self.vocabulary.unspaced else {})
         (folder / VOCABULARY_FILE).write_text(json.dumps(vocabulary, ensure_ascii=False) + "\n", encoding="utf-8")
         arrays = {
             "idf": self.vocabulary.idf,
@@ -142,7 +147,9 @@ class LinearModel:
         content = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
         arrays = load_file(folder / WEIGHTS_FILE)
         terms = {term: index for index, term in enumerate(content["terms"])}
-        vocabulary = Vocabulary(terms, arrays["idf"], content["ngrams"], content["max_characters"])
+        vocabulary = Vocabulary(
+            terms, arrays["idf"], content["ngrams"], content["max_characters"], content.get("unspaced", "")
+        )
         return cls(vocabulary, arrays["word_weights"], arrays["vector_weights"], arrays["intercept"])
 
 

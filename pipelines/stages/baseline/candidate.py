@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from pipelines.stages.baseline.params import BaselineParams
 from pipelines.stats.calibration import log_loss
 from pipelines.stats.comparison import macro_f1_score
 from pipelines.stats.temperature import apply_temperature, fit_temperature
+from pipelines.text.scripts import UNSPACED
 from pipelines.training.training_set import TrainingSet
 
 
@@ -112,7 +114,8 @@ def _fit_linear(
 ) -> Fitted:
     """Fit the mean of the linear models that the parameters list, and out-of-fold logits by the same recipe."""
     texts, held_texts = texts_of(data.train), texts_of(data.validation)
-    vocabulary = Vocabulary.fit(texts, **params.words.model_dump())
+    unspaced = UNSPACED if any(re.search(f"[{UNSPACED}]", text) for text in texts) else ""
+    vocabulary = Vocabulary.fit(texts, **params.words.model_dump(), unspaced=unspaced)
     words = vocabulary.transform(texts)
     recipes = list(product(params.linear.vectors, params.linear.strengths))
     fit: dict[str, Any] = {

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipelines.models.linear import LinearModel, Vocabulary, terms_of
 from pipelines.stages.baseline.linear import fit_softmax, fold_of
+from pipelines.text.scripts import UNSPACED
 
 TEXTS = ["My card, my card!", "a LOAN from the bank", "the bank closed the account", "", "card fee of the bank"]
 
@@ -75,6 +76,13 @@ def test_the_most_widespread_terms_are_kept(limit):
 
 
 def test_pairs_of_characters_are_the_words_of_scripts_without_spaces() -> None:
-    assert list(terms_of("VIP电热水壶, 金 the bank", ngrams=1)) == ["vip", "电热", "热水", "水壶", "the", "bank"]
-    assert list(terms_of("電気ケ", ngrams=2)) == ["電気", "気ケ", "電気 気ケ"]
-    assert list(terms_of("über die Bank", ngrams=1)) == ["über", "die", "bank"]
+    assert list(terms_of("VIP电热水壶, 金 the bank", ngrams=1, unspaced=UNSPACED)) == [
+        "vip",
+        "电热",
+        "热水",
+        "水壶",
+        "the",
+        "bank",
+    ]
+    assert list(terms_of("電気ケ", ngrams=2, unspaced=UNSPACED)) == ["電気", "気ケ", "電気 気ケ"]
+    assert list(terms_of("über die Bank", ngrams=1, unspaced=UNSPACED)) == ["über", "die", "bank"]
