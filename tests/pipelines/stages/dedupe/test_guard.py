@@ -56,6 +56,12 @@ def test_one_huge_cluster_closes(params) -> None:
     assert closed_by(verdict) == ["largest_cluster_share"]
 
 
+@pytest.mark.parametrize("text", ["N/A", "[REDACTED]", "no comment"])
+def test_a_placeholder_that_swallows_records_closes(params, text) -> None:
+    verdict = check_dedupe(found(params, [*unlike(95), *[text] * 5]), params=params)
+    assert closed_by(verdict) == ["placeholder_share"]
+
+
 def test_a_search_cut_short_closes(params) -> None:
     some = found(params, unlike(60))
     cut = Deduplicated(kept=some.kept, dropped=some.dropped, n_blank=0, n_cut=10)
@@ -70,6 +76,7 @@ def test_too_few_texts_decide_nothing(params) -> None:
     assert closed_by(check_dedupe(found(params, unlike(3)), params=params)) == [
         "removed_share",
         "largest_cluster_share",
+        "placeholder_share",
     ]
 
 
