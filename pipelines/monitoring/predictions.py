@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 2
 KINDS = ("category", "number")
 ROLES = ("champion", "shadow", "canary")
+REMEDY = "restore it from a backup, or remove it and write that day again"
 KEY = ["record_id", "model_version", "role"]
 FIXED = [
     "schema_version",
@@ -183,28 +184,36 @@ def day_folder(folder: Path, day: date) -> Path:
 
 
 def _add(frame: pd.DataFrame, *, folder: Path, stamp: str, key: list[str]) -> int:
-    import pandas as pd
-
-    added = 0
+    """Add rows to the files of their days; a file that is not readable raises InputError after all others are written."""
+    added, damaged = 0, []
     for day, given in frame.groupby(frame[stamp].dt.date, sort=True):
         file = day_folder(folder, day) / "part.parquet"
-        with locked(file):
-            known = _rows_of(file) if file.exists() else given.iloc[:0]
-            rows = given.drop_duplicates(key, keep="first")
-            old = pd.MultiIndex.from_frame(known[key]) if len(known) else None
-            new = rows if old is None else rows[~pd.MultiIndex.from_frame(rows[key]).isin(old)]
-            if new.empty:
-                continue
-            whole = pd.concat([known, new]) if len(known) else new
-            for stale in file.parent.glob(
-                f".{file.name}.*.partial"
-            ):  # left by a killed writer; this process holds the lock
-                stale.unlink(missing_ok=True)
-            buffer = io.BytesIO()
-            whole.sort_values([stamp, *key], ignore_index=True).to_parquet(buffer, index=False, compression="zstd")
-            write_atomic(file, buffer.getvalue())
-            added += len(new)
+        try:
+            added += _add_to_day(file, given, order=[stamp, *key], key=key)
+        except (OSError, ValueError) as error:
+            damaged.append(InputError(f"{file} is not readable: {error}; {REMEDY}"))
+    if damaged:
+        raise damaged[0]
     return added
+
+
+def _add_to_day(file: Path, given: pd.DataFrame, *, order: list[str], key: list[str]) -> int:
+    import pandas as pd
+
+    with locked(file):
+        known = _rows_of(file) if file.exists() else given.iloc[:0]
+        rows = given.drop_duplicates(key, keep="first")
+        old = pd.MultiIndex.from_frame(known[key]) if len(known) else None
+        new = rows if old is None else rows[~pd.MultiIndex.from_frame(rows[key]).isin(old)]
+        if new.empty:
+            return 0
+        whole = pd.concat([known, new]) if len(known) else new
+        for stale in file.parent.glob(f".{file.name}.*.partial"):  # left by a killed writer; this one holds the lock
+            stale.unlink(missing_ok=True)
+        buffer = io.BytesIO()
+        whole.sort_values(order, ignore_index=True).to_parquet(buffer, index=False, compression="zstd")
+        write_atomic(file, buffer.getvalue())
+        return len(new)
 
 
 def _read(folder: Path, *, start: date, end: date) -> pd.DataFrame:
@@ -217,7 +226,7 @@ def _read(folder: Path, *, start: date, end: date) -> pd.DataFrame:
         try:
             frames.append(_rows_of(file))
         except (OSError, ValueError) as error:
-            raise InputError(f"{file} is not readable: {error}; remove it and write that day again") from error
+            raise InputError(f"{file} is not readable: {error}; {REMEDY}") from error
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 

@@ -79,18 +79,23 @@ class Set:
             domain=domain,
             journal=self.journal,
             metrics=self.metrics,
+            params=params.canary,
             canary_share=lambda: self.share,
             clock=utc_now,
         )
         convert = RowConverter(domain, max_text_chars=params.max_text_chars)
         self.app = create_app(
-            Backend(answer=self.answer, convert=convert, ready=lambda: self.models.ready, stop=self.journal.close),
+            Backend(answer=self.answer.begin, convert=convert, ready=lambda: self.models.ready, stop=self.stop),
             schema=domain.schema,
             params=params,
             metrics=self.metrics,
             token=TOKEN,
             clock=utc_now,
         )
+
+    def stop(self) -> None:
+        self.answer.close()
+        self.journal.close()
 
     def lines(self) -> list[dict]:
         files = sorted(self.journal.folder.glob("*.jsonl"))
@@ -100,13 +105,23 @@ class Set:
 class Running:
     """An app behind uvicorn on a free port of the loopback interface, in a thread."""
 
-    def __init__(self, app):
+    def __init__(self, app, *, params=None):
         import uvicorn
+
+        from pipelines.live.serve.protocol import limited_protocol
 
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        self.server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=10))
+        self.server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_level="error",
+                timeout_graceful_shutdown=10,
+                http=limited_protocol(params) if params else "auto",
+                ws="none",
+            )
+        )
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listening]}, daemon=True)
         self.thread.start()
         until(lambda: self.server.started)

@@ -48,6 +48,7 @@ def create_app(
         max_batch_records=params.max_batch_records,
         wait_ms=params.max_batch_wait_ms,
         max_waiting=params.max_waiting,
+        canary_seconds=params.canary.max_wait_ms / 1000,
     )
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipelines.live.serve.challenger import Pending
 from pipelines.runtime.errors import PerennialError
 
 if TYPE_CHECKING:
@@ -27,24 +28,29 @@ class Waiting:
 
     records: list[LiveRecord]
     loop: asyncio.AbstractEventLoop
-    answer: asyncio.Future[list[dict[str, Any]]]
+    answer: asyncio.Future[list[Any]]
 
 
 class Batcher:
-    """A queue in front of `answer_all`, which takes n records and returns n answers in the same order."""
+    """A queue in front of `answer_all`, which takes n records and returns n answers in the same order.
+
+    A `Pending` answer is waited for where it holds up nothing but its own request, and for `canary_seconds` at most.
+    """
 
     def __init__(
         self,
-        answer_all: Callable[[list[LiveRecord]], list[dict[str, Any]]],
+        answer_all: Callable[[list[LiveRecord]], list[Any]],
         *,
         max_batch_records: int,
         wait_ms: float,
         max_waiting: int,
+        canary_seconds: float,
     ) -> None:
         self._answer_all = answer_all
         self._batch_records = max_batch_records
         self._wait = wait_ms / 1000
         self._max_waiting = max_waiting
+        self._canary_seconds = canary_seconds
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
@@ -65,7 +71,15 @@ class Batcher:
         loop = asyncio.get_running_loop()
         waiting = Waiting(records, loop, loop.create_future())
         self._queue.put(waiting)
-        return await waiting.answer
+        answers = await waiting.answer
+        pending = [item for item in answers if isinstance(item, Pending)]
+        if pending:
+            futures = [asyncio.wrap_future(item.answer) for item in pending]
+            late = (await asyncio.wait(futures, timeout=self._canary_seconds))[1]
+            if late:  # the log may block, the event loop may not
+                await asyncio.gather(*(asyncio.to_thread(item.fall_back, late=True) for item in pending))
+                await asyncio.wait(futures)
+        return [item.answer.result() if isinstance(item, Pending) else item for item in answers]
 
     def close(self) -> None:
         """Answer the requests in the queue, then stop the thread."""
@@ -116,7 +130,7 @@ class Batcher:
         return True
 
 
-def _deliver(waiting: Waiting, answer: list[dict[str, Any]] | None, error: Exception | None) -> None:
+def _deliver(waiting: Waiting, answer: list[Any] | None, error: Exception | None) -> None:
     with contextlib.suppress(RuntimeError):  # its event loop is closed: the service is stopping
         waiting.loop.call_soon_threadsafe(_resolve, waiting.answer, answer, error)
 

@@ -36,7 +36,7 @@ class UnreadableRows(PerennialError):
 class Backend:
     """What the app calls: everything behind the HTTP layer."""
 
-    answer: Callable[[list[LiveRecord]], list[Row]]  # n records -> n answers, in the same order
+    answer: Callable[[list[LiveRecord]], list[Any]]  # n records -> n answers, some pending, in the same order
     convert: RowConverter
     ready: Callable[[], bool]  # whether a model is loaded
     stop: Callable[[], None]  # runs after the last answer

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.monitoring import predictions
-from pipelines.runtime.errors import StoreError
+from pipelines.runtime.errors import InputError, StoreError
 from pipelines.runtime.state import disk_message, locked, write_atomic
 
 if TYPE_CHECKING:
@@ -111,11 +111,11 @@ def compact(folder: Path, *, schema: DomainSchema, live: Path) -> dict[str, int]
 
     Returns the counts {"segments", "rows", "added", "broken"}. A segment is removed after its rows are on disk; after a
     crash in between it is read again, and repeated rows change nothing. Segments that a dead process left open are
-    included.
+    included. Raises InputError, after everything else was moved, when the file of a day is not readable.
     """
     import pandas as pd
 
-    counts = {"segments": 0, "rows": 0, "added": 0, "broken": 0}
+    counts, damaged = {"segments": 0, "rows": 0, "added": 0, "broken": 0}, []
     with locked(folder / "compaction"):
         for file in sorted(folder.glob("*.jsonl")):
             if _is_written(file):
@@ -129,8 +129,14 @@ def compact(folder: Path, *, schema: DomainSchema, live: Path) -> dict[str, int]
             if rows:
                 frame = predictions.as_predictions(pd.DataFrame(rows))
                 counts["rows"] += len(frame)
-                counts["added"] += predictions.add_predictions(live, frame)
+                try:
+                    counts["added"] += predictions.add_predictions(live, frame)
+                except InputError as error:
+                    damaged.append(error)
+                    continue  # the segment is read again when the day's file is readable again
             file.unlink()
+    if damaged:
+        raise InputError(f"{len(damaged)} segment(s) of the log stay in {folder}, all others were moved: {damaged[0]}")
     return counts
 
 

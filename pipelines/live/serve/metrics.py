@@ -38,6 +38,9 @@ class Metrics:
         self._errors = Series(
             "perennial_model_errors", "Calls of a model that failed", ["version"], registry=self.registry
         )
+        self._dropped = Series(
+            "perennial_challenger_dropped", "Records that the challenger was too busy to see", registry=self.registry
+        )
         self._version = Gauge(
             "perennial_model_version", "Version in a role, 0 for none", ["role"], registry=self.registry
         )
@@ -81,6 +84,10 @@ class Metrics:
             self._calls[version] += 1
             self._failures[version] += 1
         self._errors.labels(str(version)).inc()
+
+    def dropped(self, records: int) -> None:
+        """Count records that the challenger did not see, because too many were waiting for it."""
+        self._dropped.inc(records)
 
     def failures(self, version: int) -> tuple[int, int]:
         """Return the failed calls and all calls of a version."""

@@ -29,6 +29,11 @@ class CanaryParams(StageParams):
     )
     max_error_share: float = Field(ge=0, le=1, description="share of the challenger's calls that may fail")
     max_slowdown: float = Field(gt=1, description="time per record divided by the champion's")
+    max_wait_ms: float = Field(
+        default=250.0, gt=0, description="wait for the challenger's answer, after which the champion's is sent"
+    )
+    max_waiting: int = Field(default=2048, ge=1, description="records waiting for the challenger; more are dropped")
+    max_call_seconds: float = Field(default=30.0, gt=0, description="seconds of one call, from which it has hung")
     min_calls: int = Field(default=50, ge=1, description="calls before errors and time count")
     days: int = Field(ge=1, description="days that the test looks back; a trial without a verdict ends then")
 
@@ -49,6 +54,9 @@ class ServeParams(StageParams):
     max_text_chars: int = Field(default=200_000, ge=1, description="characters per record")
     max_body_bytes: int = Field(default=4_194_304, ge=1024, description="bytes per request")
     max_body_seconds: float = Field(default=30.0, gt=0, description="seconds in which a request's body must arrive")
+    max_header_bytes: int = Field(default=65_536, ge=1024, description="bytes of a request's line and headers")
+    max_header_seconds: float = Field(default=10.0, gt=0, description="seconds in which they must arrive")
+    max_connections: int = Field(default=1000, ge=1, description="connections; beyond it a request gets 503")
     max_waiting: int = Field(ge=1, description="records waiting for an answer; beyond it a request gets 503")
     fsync_seconds: float = Field(
         default=1.0, gt=0, description="seconds of the log that a power cut may cost; kill -9 costs nothing"

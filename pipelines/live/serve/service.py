@@ -58,6 +58,7 @@ class Service:
             domain=self.domain,
             journal=self.journal,
             metrics=self.metrics,
+            params=params.canary,
             canary_share=lambda: self.params.canary.share,
             clock=clock,
         )
@@ -78,7 +79,7 @@ class Service:
         from pipelines.live.serve.endpoint import Backend
 
         return create_app(
-            Backend(answer=self.answer, convert=self.convert, ready=lambda: self.models.ready, stop=self.stop),
+            Backend(answer=self.answer.begin, convert=self.convert, ready=lambda: self.models.ready, stop=self.stop),
             schema=self.domain.schema,
             params=self.params,
             metrics=self.metrics,
@@ -94,6 +95,7 @@ class Service:
     def stop(self) -> None:
         """End the threads, then close and compact the log."""
         self._stopping.set()
+        self.answer.close()
         self.compact()
 
     def compact(self) -> dict[str, int]:
@@ -116,9 +118,12 @@ class Service:
 
     def evaluate(self) -> None:
         """Compact the finished part of the log, then evaluate the canary."""
-        counts = self.compact()
-        if counts["segments"]:
-            logger.info("log: %(added)d new predictions, %(broken)d broken lines", counts)
+        try:
+            counts = self.compact()
+            if counts["segments"]:
+                logger.info("log: %(added)d new predictions, %(broken)d broken lines", counts)
+        except Exception:  # a challenger that fails must be stopped, whatever is wrong with a file
+            logger.exception("the log could not be compacted; its segments stay, and are tried again")
         result = self.evaluate_canary(self.clock().date())
         if result["state"] != "none":
             logger.info("canary: %s", result)
@@ -130,7 +135,12 @@ class Service:
         from pipelines.live.serve.trial import evaluate_canary
 
         return evaluate_canary(
-            self.registry, live=self.live, params=self.params.canary, today=today, metrics=self.metrics
+            self.registry,
+            live=self.live,
+            params=self.params.canary,
+            today=today,
+            metrics=self.metrics,
+            stuck=self.answer.stuck_seconds(),
         )
 
     def _every(self, name: str, seconds: float, work: Callable[[], None]) -> None:
@@ -151,6 +161,8 @@ def run(project: Project, *, host: str, port: int, token: str | None, clock: Cal
     import torch
     import uvicorn
 
+    from pipelines.live.serve.protocol import limited_protocol
+
     torch.set_num_threads(project.resources.threads)
     service = Service(project, project.section("serve", ServeParams), clock=clock)
     if token is None:
@@ -166,6 +178,9 @@ def run(project: Project, *, host: str, port: int, token: str | None, clock: Cal
         log_level="warning",
         access_log=False,
         server_header=False,
+        http=limited_protocol(service.params),
+        ws="none",
+        limit_concurrency=service.params.max_connections,
         timeout_graceful_shutdown=30,
     )
     logger.info("stopped after %.0f seconds", time.monotonic() - began)

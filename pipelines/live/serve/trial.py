@@ -24,9 +24,18 @@ WEEK_DAYS = 7  # a canary is evaluated at least once per week
 
 
 def evaluate_canary(
-    registry: Registry, *, live: Path, params: CanaryParams, today: date, metrics: Metrics | None = None
+    registry: Registry,
+    *,
+    live: Path,
+    params: CanaryParams,
+    today: date,
+    metrics: Metrics | None = None,
+    stuck: float = 0.0,
 ) -> dict[str, Any]:
-    """Stop, complete or leave the canary; return {"state": "none" | "running" | "stopped" | "completed", ...}."""
+    """Stop, complete or leave the canary, whose present call has run for `stuck` seconds.
+
+    Returns {"state": "none" | "running" | "stopped" | "completed", ...}.
+    """
     from pipelines.live.release.moves import complete_canary, stop_canary
     from pipelines.live.release.registry import CHALLENGER, CHAMPION
 
@@ -35,6 +44,8 @@ def evaluate_canary(
         return {"state": "none", "champion": champion, "challenger": challenger}
     found: dict[str, Any] = {"champion": champion, "challenger": challenger}
     fault = fault_of(metrics, champion=champion, challenger=challenger, params=params) if metrics else None
+    if stuck > params.max_call_seconds:
+        fault = f"one of its calls has been running for {stuck:.0f} seconds: more than {params.max_call_seconds:g}"
     if fault:
         moved = stop_canary(registry, version=challenger, reason=fault)
         return {**found, "state": "stopped", "reason": fault, "action": moved["action"]}

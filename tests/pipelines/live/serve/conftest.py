@@ -31,8 +31,8 @@ def make_set(tmp_path, complaints, serve_params):
 def run_app():
     running = []
 
-    def start(app):
-        running.append(Running(app))
+    def start(app, **more):
+        running.append(Running(app, **more))
         return running[-1]
 
     yield start

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipelines.live.serve import journal as journal_module
 from pipelines.live.serve.journal import Journal, check_line, compact
 from pipelines.monitoring import predictions
-from pipelines.runtime.errors import StoreError
+from pipelines.runtime.errors import InputError, StoreError
 from tests.factories.service import line
 
 
@@ -152,6 +152,22 @@ def test_a_hundred_thousand_lines_take_seconds(tmp_path, log, complaints):
     counts = compact(log.folder, schema=complaints.schema, live=tmp_path)
     assert counts["added"] == 100_000
     assert time.process_time() - began < 15
+
+
+def test_a_damaged_day_costs_no_other_day_and_its_segment_waits(tmp_path, log, complaints):
+    damaged = tmp_path / "predictions" / "day=2026-01-06" / "part.parquet"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no")
+    for numbers in ((0, 1, 2), (3, 5)):  # only the first has a line of the damaged day
+        log.write([line(number) for number in numbers])
+        log.close()
+    with pytest.raises(InputError, match="day=2026-01-06"):
+        compact(log.folder, schema=complaints.schema, live=tmp_path)
+    assert len(list(log.folder.glob("*.jsonl"))) == 1 and damaged.read_bytes() == b"no"
+    damaged.unlink()
+    assert sorted(stored(tmp_path)["record_id"]) == ["r0", "r2", "r3", "r5"]
+    compact(log.folder, schema=complaints.schema, live=tmp_path)
+    assert sorted(stored(tmp_path)["record_id"]) == ["r0", "r1", "r2", "r3", "r5"]
 
 
 def test_lines_of_another_version_of_the_domain_are_read(tmp_path, log, complaints):
