@@ -85,7 +85,13 @@ class Set:
         )
         convert = RowConverter(domain, max_text_chars=params.max_text_chars)
         self.app = create_app(
-            Backend(answer=self.answer.begin, convert=convert, ready=lambda: self.models.ready, stop=self.stop),
+            Backend(
+                answer=self.answer.begin,
+                convert=convert,
+                ready=lambda: self.models.ready,
+                stop=self.stop,
+                problem=lambda: None if self.journal.writable else "the log of answers cannot be written",
+            ),
             schema=domain.schema,
             params=params,
             metrics=self.metrics,

@@ -81,11 +81,11 @@ def create_app(
         "/predict", response_model=Answers | RowAnswers, responses=refusals, dependencies=[Depends(bearer)]
     )
     route(predict)
-    _add_status_routes(app, ready=backend.ready, metrics=metrics)
+    _add_status_routes(app, backend=backend, metrics=metrics)
     return app
 
 
-def _add_status_routes(app: FastAPI, *, ready: Callable[[], bool], metrics: Metrics) -> None:
+def _add_status_routes(app: FastAPI, *, backend: Backend, metrics: Metrics) -> None:
     """Add health, readiness and metrics, and the form of validation errors."""
 
     @app.get("/healthz")
@@ -95,10 +95,11 @@ def _add_status_routes(app: FastAPI, *, ready: Callable[[], bool], metrics: Metr
 
     @app.get("/readyz", responses={503: {"model": Problem}}, response_model=dict[str, str])
     async def readyz() -> Response:
-        """Return 200 when a model is loaded and has answered a probe."""
-        if ready():
+        """Return 200 when a model is loaded and has answered a probe, and its answers can be logged."""
+        problem = backend.problem() if backend.ready() else "no model is loaded yet"
+        if problem is None:
             return json_response(200, {"status": "ready"})
-        return json_response(503, {"detail": "no model is loaded yet"}, retry=True)
+        return json_response(503, {"detail": problem}, retry=True)
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def prometheus() -> Response:

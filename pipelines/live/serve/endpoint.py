@@ -40,6 +40,7 @@ class Backend:
     convert: RowConverter
     ready: Callable[[], bool]  # whether a model is loaded
     stop: Callable[[], None]  # runs after the last answer
+    problem: Callable[[], str | None] = lambda: None  # why no answer can be given, although a model is loaded
 
 
 @dataclass(frozen=True)

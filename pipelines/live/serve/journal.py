@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -42,6 +43,7 @@ class Journal:
         self._synced = time.monotonic()
         self._descriptor: int | None = None
         self._path = folder
+        self.writable = True  # whether the last write succeeded
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, rows: list[dict[str, Any]]) -> None:
@@ -56,15 +58,26 @@ class Journal:
                 self._append(descriptor, data, size=size)
                 if size + len(data) >= self._segment_bytes:
                     self._close()
+                self.writable = True
             except OSError as error:
+                self.writable = False
                 raise StoreError(disk_message(self._path, error)) from error
 
     def sync(self) -> None:
-        """Flush everything written so far to the disk."""
+        """Flush everything written so far to the disk; after a failed write, try whether an empty line can be written."""
+        if not self.writable:
+            self.probe()
         with self._lock:
             if self._descriptor is not None:
                 os.fsync(self._descriptor)
                 self._synced = time.monotonic()
+
+    def probe(self) -> None:
+        """Write an empty line, which no reader sees, so that a service without requests notices that it can log again."""
+        with self._lock, contextlib.suppress(OSError):
+            descriptor = self._opened()
+            self._append(descriptor, b"\n", size=os.fstat(descriptor).st_size)
+            self.writable = True
 
     def close(self) -> None:
         """Close the open segment so that it can be compacted; the next write opens another one."""

@@ -79,7 +79,13 @@ class Service:
         from pipelines.live.serve.endpoint import Backend
 
         return create_app(
-            Backend(answer=self.answer.begin, convert=self.convert, ready=lambda: self.models.ready, stop=self.stop),
+            Backend(
+                answer=self.answer.begin,
+                convert=self.convert,
+                ready=lambda: self.models.ready,
+                stop=self.stop,
+                problem=lambda: None if self.journal.writable else "the log of answers cannot be written",
+            ),
             schema=self.domain.schema,
             params=self.params,
             metrics=self.metrics,

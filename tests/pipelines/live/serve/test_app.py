@@ -296,6 +296,25 @@ def test_a_full_disk_is_a_503_and_no_answer_goes_out_unlogged(make_set, monkeypa
     assert answer.headers["retry-after"] == "1"
 
 
+def test_a_log_that_cannot_be_written_is_in_readyz_until_it_can(make_set, monkeypatch):
+    app = make_set()
+    with TestClient(app.app, headers=AUTHORIZED) as client:
+        assert client.post("/predict", json={"id": "before", "text": "a"}).status_code == 200
+        with monkeypatch.context() as full:
+            full.setattr(journal_module.os, "write", _no_space)
+            assert client.post("/predict", json={"text": "a"}).status_code == 503
+            app.journal.sync()  # the service does so every second
+            assert (client.get("/readyz").status_code, client.get("/healthz").status_code) == (503, 200)
+        app.journal.sync()
+        assert client.get("/readyz").status_code == 200
+    (text,) = (file.read_text() for file in app.journal.folder.glob("*.jsonl"))
+    assert [json.loads(line)["record_id"] for line in text.splitlines() if line] == ["before"]
+
+
+def _no_space(descriptor, data):
+    raise OSError(28, "No space left on device")
+
+
 def test_a_body_without_a_length_is_cut_off_while_it_arrives(make_set, run_app):
     server = run_app(make_set().app)
     host, port = server.url.removeprefix("http://").split(":")
