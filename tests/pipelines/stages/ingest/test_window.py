@@ -42,7 +42,7 @@ def test_an_unusable_source_is_one_error_and_leaves_no_files(checkout) -> None:
     project = Project.open()
     with pytest.raises(PerennialError, match="could not be read") as raised:
         read_window(project, start=START, end=END)
-    assert raised.value.exit_code == 1
+    assert raised.value.exit_code == 66
     assert not list((project.state / "scratch").iterdir())
 
 

@@ -28,7 +28,7 @@ def codes(records: pd.DataFrame) -> np.ndarray:
 
 def test_a_category_that_names_the_label_closes(split, records, verdict) -> None:
     records["office"] = records["gold"].fillna("none").astype("string") + "-desk"
-    assert closed_by(verdict(split(records))) == ["leak_office"]
+    assert closed_by(verdict(split(records))) == ["leak_office", "giveaways"]
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
