@@ -34,7 +34,7 @@ def shown(row: Row) -> Row:
 class Pending:
     """The answer to a record of the canary: the challenger's if it comes in time, else the champion's.
 
-    Whoever claims it first, the challenger's thread or the request whose deadline has passed, logs and settles it.
+    The first to claim it, the challenger's thread or the request whose deadline has passed, logs and settles it.
     """
 
     def __init__(self, champion: Row, *, log: Callable[[list[Row]], None], late: Callable[[], None]) -> None:

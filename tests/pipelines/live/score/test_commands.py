@@ -1,8 +1,11 @@
-"""The commands score and score-export: what they refuse before anything is read."""
+"""The commands score and score-export: what they refuse before anything is read, and the labels that they write."""
+
+import json
 
 import pytest
 
 from pipelines.__main__ import main
+from tests.factories.tickets import tickets
 
 SCORE = ["score", "--start=2026-01-05"]
 
@@ -26,3 +29,21 @@ def test_without_a_champion_it_names_the_command_that_releases_one(words, capsys
     monkeypatch.chdir(repository)
     assert main(words) == 66
     assert "make demo" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_labels_that_come_after_ninety_days_are_each_written_once(checkout, capsys):
+    schema = checkout.folder / "domain" / "schema.py"
+    schema.write_text(
+        schema.read_text().replace("gold_delay_days=14", "gold_delay_days=90").replace("days=14", "days=90")
+    )
+    checkout.csv(tickets(112))  # received from 1 January to 25 February: answers from 31 March to 25 May
+    added = []
+    for day, more in (
+        ("2024-04-30", []),
+        ("2024-06-30", ["--start=2024-05-01", "--end=2024-06-30"]),
+        ("2024-07-01", []),
+    ):
+        assert main(["score", f"--labels-as-of={day}", f"--now={day}", *more]) == 0
+        added.append(json.loads(capsys.readouterr().out)["added"])
+    assert added == [60, 52, 0]
