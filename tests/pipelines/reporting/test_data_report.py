@@ -64,7 +64,11 @@ def page_of(records, matrix, **changes) -> str:
             }
         ],
     }
-    verdicts = {"label": label, "bias_gate": verdict.to_dict()}
+    bias = verdict.to_dict()
+    for check in bias["checks"]:  # a check without causes names its attribute too
+        if ":" in check["name"] and not check["details"]:
+            check["details"] = {"attribute": check["name"].split(":")[1], "reason": "few rows"}
+    verdicts = {"label": label, "bias_gate": bias}
     evidence = RunEvidence(json.loads(to_json(metrics)), json.loads(to_json(verdicts)), ())
     return data_report(
         evidence,
