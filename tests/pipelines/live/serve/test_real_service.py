@@ -53,8 +53,7 @@ def made(tmp_path_factory, repository):
 @pytest.fixture
 def registry(made, repository, monkeypatch):
     """That registry with a history of its own; the working directory is this repository."""
-    shutil.copyfile(made / "mlflow.db", target := _fresh(Path(os.environ["PERENNIAL_HOME"])) / "mlflow.db")
-    assert target.exists()
+    shutil.copytree(made, os.environ["PERENNIAL_HOME"])  # with its artifacts: a state root moves as a whole
     monkeypatch.chdir(repository)
     return Registry.open(Project.open(repository))
 
@@ -149,7 +148,7 @@ def test_an_alias_on_a_broken_version_or_on_another_domains_changes_nothing(regi
     load.stop()
     assert not load.failures
     assert "was changed" in service.models.refused[2]
-    assert "other labels" in service.models.refused[other]
+    assert "answers with the labels" in service.models.refused[other]
     assert {answer["model_version"] for answer in load.answers} == {1}
 
 
