@@ -31,7 +31,17 @@ from pipelines.profile.text_measure import (
 )
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.params import StageParams
-from pipelines.stats.histogram import Bins, Kind, count_days, day_numbers, freeze_category, freeze_number, to_numbers
+from pipelines.stats.histogram import (
+    Bins,
+    Counts,
+    Kind,
+    count_days,
+    day_numbers,
+    freeze_category,
+    freeze_number,
+    to_numbers,
+)
+from pipelines.stats.tail import SPANS, count_tail, find_identifiers
 
 
 class ProfileParams(StageParams):
@@ -75,9 +85,13 @@ def build_profile(
     inside = (days >= 0) & (days < n_days)
     if not inside.any():
         raise InputError(f"no row of the reference was received from {start} to {end}")
+    features: list[tuple[str, Kind]] = [
+        *((name, "category") for name in categories),
+        *((name, "number") for name in numbers),
+    ]
+    identifiers = find_identifiers(reference[inside], features=features, days=days[inside], n_days=n_days)
     kinds: list[tuple[str, pd.Series[Any], Kind]] = [
-        *((name_of_feature(name), reference[name], "category") for name in categories),
-        *((name_of_feature(name), reference[name], "number") for name in numbers),
+        (name_of_feature(name), reference[name], kind) for name, kind in features if name not in identifiers
     ]
     if "text" in reference.columns:
         kinds.append((TEXT_LENGTH, reference["text"].fillna("").str.len(), "number"))  # as predictions log it
@@ -110,6 +124,7 @@ def build_profile(
         columns=tuple(columns),
         text=text,
         performance=performance_of(predictions),
+        identifiers=identifiers,
     )
 
 
@@ -123,8 +138,9 @@ def _freeze(
     n_days: int,
     params: ProfileParams,
 ) -> Column:
-    inside = values[(days >= 0) & (days < n_days)]
-    sketch = np.empty(0)
+    kept = (days >= 0) & (days < n_days)
+    inside, sketch = values[kept], np.empty(0)
+    tails: Counts | None = None
     if kind == "number":
         bins = freeze_number(inside, name=name, bins=params.bins)
         finite = to_numbers(inside)
@@ -132,10 +148,15 @@ def _freeze(
         if len(finite):
             sketch = np.quantile(finite, np.linspace(0, 1, SKETCH_LEVELS), method="inverted_cdf")
     else:
-        bins = freeze_category(inside, name=name, most=params.max_categories)
-    return Column(
-        bins=bins, source=source, counts=count_days(values, bins=bins, days=days, n_days=n_days), sketch=sketch
-    )
+        periods = (days[kept] - n_days) // (7 * SPANS[-1])
+        bins = freeze_category(inside, name=name, most=params.max_categories, periods=periods)
+        if bins.others:
+            counted = [
+                count_tail(values, bins=bins, days=days, n_days=n_days, span=span, reference=True) for span in SPANS
+            ]
+            tails = np.stack(counted)
+    counts = count_days(values, bins=bins, days=days, n_days=n_days)
+    return Column(bins=bins, source=source, counts=counts, sketch=sketch, tails=tails)
 
 
 def _prediction_columns(

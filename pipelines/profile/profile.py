@@ -15,14 +15,15 @@ from pipelines.profile.performance import Performance
 from pipelines.profile.text_measure import OUT_OF_VOCABULARY, TextMeasure, write_parquet
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import write_atomic
-from pipelines.stats.histogram import Bins, Counts, Kind
+from pipelines.stats.histogram import FREQUENT, Bins, Counts, Kind
+from pipelines.stats.tail import SPANS, split_tail
 
-FORMAT = 1
+FORMAT = 2  # 1: without the tails of categories, as earlier releases wrote it
 PREDICTED, CONFIDENCE, TEXT_LENGTH = "predicted_class", "confidence", "text_length"
 SKETCH_LEVELS = 1001  # quantiles kept per number: the error of a Kolmogorov-Smirnov distance is at most 0.001
 OWN = (PREDICTED, CONFIDENCE, TEXT_LENGTH, OUT_OF_VOCABULARY)  # columns that the project measures, and embedding_...
 FEATURE = "feature."  # before the name of a feature that is named like one of them
-FILES = ("counts.parquet", "sketches.parquet", "vocabulary.parquet", "directions.parquet")
+FILES = ("counts.parquet", "sketches.parquet", "vocabulary.parquet", "directions.parquet", "tails.parquet")
 
 
 def is_own(name: str) -> bool:
@@ -43,6 +44,7 @@ class Column:
     source: str  # "input": known for every row; "prediction": predicted by the model; "text": measured on the text
     counts: Counts
     sketch: NDArray[np.float64]
+    tails: Counts | None = None  # (spans, days, 2): see `stats.tail`; None without rare categories, or in format 1
 
     @property
     def name(self) -> str:
@@ -59,6 +61,16 @@ class Column:
         """Return whether the column has numbers or categories."""
         return self.bins.kind
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return a readable name per bin that weeks are compared on."""
+        labels = self.bins.labels
+        return labels if self.tails is None else (*labels[:-2], FREQUENT, *labels[-2:])
+
+    def comparable(self, span: int) -> Counts:
+        """Return counts (days, bins) of the reference in which `span` weeks are as a live window is, new values too."""
+        return self.counts if self.tails is None else split_tail(self.counts, self.tails[SPANS.index(span)])
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -72,6 +84,8 @@ class Profile:
     columns: tuple[Column, ...]
     text: TextMeasure
     performance: Performance | None
+    identifiers: tuple[str, ...] = ()  # features left out because nearly every value is new
+    format: int = FORMAT
 
     @property
     def end(self) -> date:
@@ -114,7 +128,7 @@ class Profile:
             write_parquet(folder / name, frame)
         self.text.write(folder)
         head = json.loads(self._manifest())
-        head["files"] = {name: _digest(folder / name) for name in FILES}
+        head["files"] = {name: _digest(folder / name) for name in _files(self.format)}
         write_atomic(folder / "profile.json", (json.dumps(head, indent=2, sort_keys=True) + "\n").encode())
 
     @classmethod
@@ -127,11 +141,11 @@ class Profile:
             raise InputError(
                 f"{path} is not a drift profile ({error}); stage promote writes one for each model"
             ) from None
-        if not isinstance(head, dict) or head.get("format") != FORMAT:
+        if not isinstance(head, dict) or head.get("format") not in (1, FORMAT):
             raise InputError(
-                f"{path}: format {head.get('format') if isinstance(head, dict) else head!r}; expected {FORMAT}"
+                f"{path}: format {head.get('format') if isinstance(head, dict) else head!r}; expected 1 or {FORMAT}"
             )
-        for name in FILES:
+        for name in _files(head["format"]):
             found = _digest(folder / name) if (folder / name).is_file() else "nothing"
             if found != head["files"][name]:
                 raise InputError(
@@ -140,6 +154,7 @@ class Profile:
         counts = pd.read_parquet(folder / "counts.parquet")
         sketches = pd.read_parquet(folder / "sketches.parquet")
         n_days = int(head["n_days"])
+        tails = pd.read_parquet(folder / "tails.parquet") if head["format"] > 1 else None
         columns = []
         for index, plain in enumerate(head["columns"]):
             bins = Bins.from_json(plain)
@@ -147,7 +162,11 @@ class Profile:
             own = counts[counts["column"] == index]
             dense[own["day"].to_numpy(), own["bin"].to_numpy()] = own["count"].to_numpy()
             sketch = sketches.loc[sketches["column"] == index, "value"].to_numpy(dtype=np.float64)
-            columns.append(Column(bins=bins, source=plain["source"], counts=dense, sketch=sketch))
+            tail = None
+            if tails is not None and plain["tails"]:
+                tail, mine = np.zeros((len(SPANS), n_days, 2), dtype=np.int64), tails[tails["column"] == index]
+                tail[mine["span"].to_numpy(), mine["day"].to_numpy(), mine["kind"].to_numpy()] = mine["count"]
+            columns.append(Column(bins=bins, source=plain["source"], counts=dense, sketch=sketch, tails=tail))
         profile = cls(
             domain=head["domain"],
             model_digest=head["model_digest"],
@@ -157,29 +176,39 @@ class Profile:
             columns=tuple(columns),
             text=TextMeasure.read(folder),
             performance=Performance(**head["performance"]) if head["performance"] else None,
+            identifiers=tuple(head.get("identifiers", ())),
+            format=head["format"],
         )
         if profile.digest != hashlib.sha256(_canonical({k: v for k, v in head.items() if k != "files"})).hexdigest():
             raise InputError(f"{path}: its content does not match its digest")
         return profile
 
     def _tables(self) -> dict[str, pd.DataFrame]:
-        rows, sketches = [], []
+        rows, sketches, tails = [], [], []
         for index, column in enumerate(self.columns):
             day, place = np.nonzero(column.counts)
             rows.append(pd.DataFrame({"column": index, "day": day, "bin": place, "count": column.counts[day, place]}))
             sketches.append(pd.DataFrame({"column": index, "value": column.sketch}))
+            if column.tails is not None:
+                span, day, kind = np.nonzero(column.tails)
+                tail = {"span": span, "day": day, "kind": kind, "count": column.tails[span, day, kind]}
+                tails.append(pd.DataFrame({"column": index, **tail}))
         counts = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["column", "day", "bin", "count"])
         values = pd.concat(sketches, ignore_index=True) if sketches else pd.DataFrame(columns=["column", "value"])
-        return {
+        tables = {
             "counts.parquet": counts.astype({"column": "int32", "day": "int32", "bin": "int32", "count": "int64"}),
             "sketches.parquet": values.astype({"column": "int32", "value": "float64"}),
         }
+        if self.format > 1:
+            empty = pd.DataFrame(columns=["column", "span", "day", "kind", "count"])
+            tables["tails.parquet"] = pd.concat(tails or [empty], ignore_index=True).astype("int64")
+        return tables
 
     def _manifest(self) -> bytes:
         performance = self.performance
         return _canonical(
             {
-                "format": FORMAT,
+                "format": self.format,
                 "domain": self.domain,
                 "model_digest": self.model_digest,
                 "first_day": self.first_day.isoformat(),
@@ -190,6 +219,7 @@ class Profile:
                         **column.bins.to_json(),
                         "source": column.source,
                         "content": hashlib.sha256(column.counts.tobytes() + column.sketch.tobytes()).hexdigest(),
+                        **({"tails": _content_of(column.tails)} if self.format > 1 else {}),
                     }
                     for column in self.columns
                 ],
@@ -197,8 +227,17 @@ class Profile:
                     "\n".join(self.text.vocabulary).encode() + self.text.mean.tobytes() + self.text.directions.tobytes()
                 ).hexdigest(),
                 "performance": performance.__dict__ if performance else None,
+                **({"identifiers": list(self.identifiers)} if self.format > 1 else {}),
             }
         )
+
+
+def _files(format_: int) -> tuple[str, ...]:
+    return FILES if format_ > 1 else FILES[:-1]
+
+
+def _content_of(tails: Counts | None) -> str | None:
+    return None if tails is None else hashlib.sha256(tails.tobytes()).hexdigest()
 
 
 def _canonical(content: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from pipelines.runtime.errors import InputError
 Counts = NDArray[np.int64]
 Kind = Literal["number", "category"]
 
-OTHER, UNSEEN, MISSING = "(other)", "(unseen)", "(missing)"
+OTHER, FREQUENT, UNSEEN, MISSING = "(other)", "(frequent)", "(unseen)", "(missing)"
 PSEUDO_COUNT = (
     0.5  # Jeffreys' prior; a tiny epsilon instead makes one empty bin cost 0.84 / 2.03 / 5.48 at 1e-2 / 1e-4 / 1e-10
 )
@@ -116,14 +116,27 @@ def freeze_number(values: "pd.Series[Any]", *, name: str, bins: int) -> Bins:
     return Bins(name=name, kind="number", edges=tuple(float(edge) for edge in np.union1d(edges, below)))
 
 
-def freeze_category(values: "pd.Series[Any]", *, name: str, most: int) -> Bins:
-    """Return one bin for each of the `most` frequent categories of the reference, and one for all others."""
+def freeze_category(
+    values: "pd.Series[Any]", *, name: str, most: int, periods: NDArray[np.int64] | None = None
+) -> Bins:
+    """Return one bin for each of the `most` frequent categories of the reference, and one for all others.
+
+    `periods` (n,) numbers the period of each row: a category of one period only is among the others, because a live
+    week may have such categories as well, and they would be new to it.
+    """
     counts = values.dropna().value_counts()
+    lasting: set[str] | None = None
+    if periods is not None and len(np.unique(periods)) > 1:
+        pairs = pd.DataFrame({"value": values.to_numpy(), "period": periods}).dropna().drop_duplicates()
+        lasting = {as_category(value) for value, n in pairs["value"].value_counts().items() if n > 1}
     tally: dict[str, int] = {}
     for value, count in counts.items():
         tally[as_category(value)] = tally.get(as_category(value), 0) + int(count)
     ranked = sorted(tally, key=lambda category: (-tally[category], category))
-    return Bins(name=name, kind="category", categories=tuple(ranked[:most]), others=tuple(sorted(ranked[most:])))
+    categories = [category for category in ranked if lasting is None or category in lasting][:most]
+    return Bins(
+        name=name, kind="category", categories=tuple(categories), others=tuple(sorted(set(ranked) - set(categories)))
+    )
 
 
 def day_numbers(times: "pd.Series[Any]", *, first_day: date) -> NDArray[np.int64]:

@@ -15,22 +15,17 @@ from pipelines.live.drift.alarms import OPTIMISTIC_P, Flags, alerts, find_breach
 from pipelines.live.drift.live import GONE, Live
 from pipelines.live.drift.metrics import chi_square, kolmogorov_smirnov
 from pipelines.live.drift.params import AlarmParams
-from pipelines.live.drift.weeks import LEAST_WEEKS, RANK_WEEKS, Scored, score_live, undecided_week
+from pipelines.live.drift.weeks import LEAST_WEEKS, PROVISIONAL_WEEKS, Scored, score_live, undecided_week
+from pipelines.live.drift.windows import Family, families, last_windows
 from pipelines.profile.profile import Column, Profile
 from pipelines.stats.association import jensen_shannon, kendall_trend
 from pipelines.stats.histogram import psi, stack
 
-SAME_WEEKS = 0.9  # share of the inputs' weeks that a column needs to be ranked together with them
+PERSISTENT_WINDOWS = 4  # in a row, or as many as eight weeks have: evidence where a single week is none
+OLD_PROFILE = "; the profile is of an earlier release: categories that it lacks count as drift, retrain to correct this"
+SPAN_NAMES = {1: "week", 2: "two weeks", 4: "four weeks"}
 
 Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Family:
-    """Columns that are ranked together, and the weeks of the reference on which all of them were measured."""
-
-    columns: tuple[Column, ...]
-    weeks: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -38,12 +33,14 @@ class Measured:
     """The live weeks of a family against its reference; arrays are by week, the live one first, and by column."""
 
     end: date  # of the live week
+    span: int  # weeks that are taken as one
     reference: Counts  # (columns, bins), summed over the weeks of the reference
     weeks: list[Counts]  # (columns, bins) each
     enough: NDArray[np.bool_]  # (weeks, columns): rows enough to decide
     scored: Scored  # of the live week
     alert: Flags
     breach: Flags
+    persistent: Flags  # beyond all others for several weeks in a row, where single weeks are no evidence
     in_a_row: NDArray[np.int64]  # weeks in a row that each column alerts
     distances: NDArray[np.float64]  # (weeks, columns): PSI against the reference, the oldest week first
     last_year: int | None  # day of the profile on which the week 52 weeks ago starts
@@ -56,7 +53,7 @@ def measure_columns(
 
     `moved_since` is the first day of the drift that the profile's model was trained for, if it was trained for one.
     """
-    moved = (profile.end - moved_since).days // 7 if moved_since else 0
+    moved = (profile.end - moved_since).days if moved_since else 0
     found: dict[str, dict[str, Any]] = {}
     for family in families(profile, live, max_weeks=params.max_weeks, min_rows=params.min_rows):
         measured = _measure(family, profile=profile, live=live, params=params, moved=moved)
@@ -68,36 +65,17 @@ def measure_columns(
     return {column.name: found[column.name] for column in profile.columns}
 
 
-def families(profile: Profile, live: Live, *, max_weeks: int, min_rows: int) -> list[Family]:
-    """Group columns: the inputs and all measured in nearly the same weeks; the others by the weeks that they have."""
-    n_weeks = min(profile.n_weeks, max_weeks)
-    by_weeks: dict[tuple[int, ...], list[Column]] = {}
-    for column in profile.columns:
-        if column.name in live.counts:
-            rows = column.counts[profile.n_days - 7 * n_weeks :].reshape(n_weeks, 7, -1).sum(axis=(1, 2))
-            usable = tuple(int(week) for week in np.flatnonzero(rows >= min_rows))
-            by_weeks.setdefault(usable, []).append(column)
-    ordered = sorted(by_weeks.items(), key=lambda item: (-len(item[0]), item[0]))
-    groups: list[Family] = []
-    for weeks, columns in ordered:
-        if groups:
-            common = tuple(sorted(set(weeks) & set(groups[0].weeks)))
-            if len(common) >= max(RANK_WEEKS, SAME_WEEKS * len(groups[0].weeks)):
-                groups[0] = Family((*groups[0].columns, *columns), common)
-                continue
-        groups.append(Family(tuple(columns), weeks))
-    return groups
-
-
 def _measure(family: Family, *, profile: Profile, live: Live, params: AlarmParams, moved: int) -> Measured:
-    """Score the live weeks of a family and find its alerts and breaches."""
-    reference, mask = stack([column.counts for column in family.columns])
-    n_weeks = min(profile.n_weeks, params.max_weeks)
-    by_day = reference[profile.n_days - 7 * n_weeks :].reshape(n_weeks, 7, *reference.shape[1:])[list(family.weeks)]
-    current, _ = stack([live.counts[column.name] for column in family.columns])
-    moved = sum(week >= n_weeks - moved for week in family.weeks)
+    """Score the live weeks of a family and find its alerts and breaches; `moved`: days of the reference that drifted."""
+    span = family.span
+    n_days = 7 * span
+    reference, mask = stack([column.comparable(span) for column in family.columns])
+    windows = last_windows(reference, span=span, most=params.max_weeks)
+    by_day = windows[list(family.weeks)]
+    current, _ = stack([live.comparable(column.name, span) for column in family.columns])
+    moved = sum(week >= len(windows) - -(-moved // n_days) for week in family.weeks)
     turn = (live.end - profile.end).days % 7  # the same weekdays next to each other
-    by_week = [current[live.n_days - 7 * (ago + 1) : live.n_days - 7 * ago] for ago in range(live.n_days // 7)]
+    by_week = [current[last - n_days : last] for last in range(live.n_days, n_days - 1, -n_days)]
     scored = [
         score_live(by_day, np.roll(week, turn, axis=0), mask=mask, params=params, moved=moved)
         if week.sum(axis=(0, 2)).max() >= params.min_rows
@@ -105,27 +83,32 @@ def _measure(family: Family, *, profile: Profile, live: Live, params: AlarmParam
         for week in by_week
     ]
     enough = np.array([week.sum(axis=(0, 2)) >= params.min_rows for week in by_week])
-    alert, breach, in_a_row = _flags(family, scored, enough=enough, params=params)
+    alert, breach, persistent, in_a_row = _flags(family, scored, enough=enough, params=params)
     total = by_day.sum(axis=(0, 1))
     weeks = [week.sum(axis=0) for week in by_week]
     return Measured(
         end=live.end,
+        span=span,
         reference=total,
         weeks=weeks,
         enough=enough,
         scored=scored[0],
         alert=alert,
         breach=breach,
+        persistent=persistent,
         in_a_row=in_a_row,
         distances=np.array([psi(total, week, mask=mask) for week in weeks[::-1]]),
-        last_year=week_of_last_year(profile, end=live.end),
+        last_year=week_of_last_year(profile, end=live.end, span=span),
     )
 
 
 def _flags(
     family: Family, scored: Sequence[Scored], *, enough: NDArray[np.bool_], params: AlarmParams
-) -> tuple[Flags, Flags, NDArray[np.int64]]:
-    """Return which columns alert in the live week, which breach, and how many weeks in a row each one alerts."""
+) -> tuple[Flags, Flags, Flags, NDArray[np.int64]]:
+    """Return which columns alert in the live week, breach, and persist, and how many weeks in a row each one alerts.
+
+    Where a single week is weak evidence, the week alone neither alerts nor breaches; several in a row persist.
+    """
     now, before = scored[0], scored[1] if len(scored) > 1 else None
     excess, level = params.alert_excess, OPTIMISTIC_P
     alert, breach = find_breaches(
@@ -133,31 +116,42 @@ def _flags(
     )
     alert &= enough[0]
     breach &= enough[0] & (enough[1] if len(enough) > 1 else False)
-    if now.method == "optimistic":
-        # Predictions are kept only of rows not trained on, which do not represent all rows: with few weeks as well,
-        # that is too little to retrain on.
-        breach &= np.array([column.source != "prediction" for column in family.columns])
+    # Predictions are kept only of rows not trained on, which do not represent all rows: with few weeks as well, that is
+    # too little to retrain on.
+    prediction = np.array([column.source == "prediction" for column in family.columns])
+    weak = prediction if now.method == "optimistic" else np.full(len(prediction), now.method == "provisional")
     flags = [alerts(week, excess=excess, optimistic_p=level) & ok for week, ok in zip(scored, enough, strict=True)]
-    return alert, breach, weeks_in_a_row(flags)
+    in_a_row = weeks_in_a_row(flags)
+    long = in_a_row >= min(PERSISTENT_WINDOWS, 2 * PERSISTENT_WINDOWS // family.span)
+    persistent = weak & long & (np.nan_to_num(now.excess) > params.breach_excess)
+    if now.method == "provisional":
+        alert = persistent
+    return alert, breach & ~weak, persistent, in_a_row
 
 
 def _facts(column: Column, measured: Measured, index: int, *, live: Live, params: AlarmParams) -> dict[str, Any]:
     """Return what `verdict.json` states about one column of a family."""
-    bins, now = column.bins.n_bins, measured.scored
+    bins, now = len(column.labels), measured.scored
+    n_days = 7 * measured.span
     week, ref = measured.weeks[0][index, :bins], measured.reference[index, :bins]
     method = now.method if measured.enough[0, index] else "undecided"
     rows, in_a_row = int(week.sum()), int(measured.in_a_row[index])
-    recent = live.days >= live.n_days - 7  # rows of another version of the domain may be without a feature
+    recent = live.days >= live.n_days - n_days  # rows of another version of the domain may be without a feature
     lacking = int((recent & ~live.measured[column.name]).sum()) if column.feature is not None else 0
     alert, breach = bool(measured.alert[index]), bool(measured.breach[index])
+    open_ = method == "undecided" or (method == "provisional" and not alert)
     enough = measured.enough[::-1, index]  # the oldest week first, as in `history`
     history = measured.distances[:, index]
     return {
         "kind": column.kind,
         "source": column.source,
-        "outcome": "breach" if breach else "alert" if alert else "undecided" if method == "undecided" else "steady",
+        "outcome": "breach" if breach else "alert" if alert else "undecided" if open_ else "steady",
         "method": method,
-        "why": _why(method, rows=rows, n_weeks=now.n_weeks, min_rows=params.min_rows, lacking=lacking),
+        "why": _why(
+            method, rows=rows, n_weeks=now.n_weeks, min_rows=params.min_rows, span=measured.span, lacking=lacking
+        )
+        + (OLD_PROFILE if column.bins.others and column.tails is None else ""),
+        "window_weeks": measured.span,
         "rows": rows,
         "rows_without_it": lacking,
         "reference_rows": int(ref.sum()),
@@ -170,17 +164,18 @@ def _facts(column: Column, measured: Measured, index: int, *, live: Live, params
         "p": _number(now.p[index]) if method != "undecided" else None,
         "alert": alert,
         "breach": breach,
-        "since": (measured.end - timedelta(days=7 * in_a_row)).isoformat() if in_a_row else None,
+        "persistent": bool(measured.persistent[index]),
+        "since": (measured.end - timedelta(days=n_days * in_a_row)).isoformat() if in_a_row else None,
         "weeks_in_a_row": in_a_row,
         "missing_share": _share(week, -1),
-        "unseen_share": _share(week, -2),
+        "unseen_share": _share(live.counts[column.name][-n_days:].sum(axis=0), -2),
         "reference_missing_share": _share(ref, -1),
         "bins": {
-            "labels": list(column.bins.labels),
+            "labels": list(column.labels),
             "reference": [int(count) for count in ref],
             "live": [int(count) for count in week],
         },
-        "opinions": second_opinions(column, live, week=week, reference=ref, params=params),
+        "opinions": second_opinions(column, live, n_days=n_days, week=week, reference=ref, params=params),
         "history": [_number(value) if ok else None for value, ok in zip(history, enough, strict=True)],
         "slow": _slow_drift(history[enough], excess=float(now.excess[index]), params=params),
         "last_year_psi": _last_year_psi(column, week, measured=measured, min_rows=params.min_rows),
@@ -200,27 +195,28 @@ def is_slope(distances: NDArray[np.float64]) -> bool:
     return bool(len(steps) and steps.max() <= steps.sum() / 2)
 
 
-def week_of_last_year(profile: Profile, *, end: date) -> int | None:
-    """Return the day of the profile on which the week 52 weeks before the live one starts, or None outside it."""
-    first = (end - timedelta(days=7 + 364) - profile.first_day).days
-    return first if 0 <= first <= profile.n_days - 7 else None
+def week_of_last_year(profile: Profile, *, end: date, span: int) -> int | None:
+    """Return the day of the profile on which the window 52 weeks before the live one starts, or None outside it."""
+    first = (end - timedelta(days=7 * span + 364) - profile.first_day).days
+    return first if 0 <= first <= profile.n_days - 7 * span else None
 
 
 def _last_year_psi(column: Column, week: Counts, *, measured: Measured, min_rows: int) -> float | None:
     if measured.last_year is None:
         return None
-    year: Counts = column.counts[measured.last_year : measured.last_year + 7].sum(axis=0)
+    counts, first = column.comparable(measured.span), measured.last_year
+    year: Counts = counts[first : first + 7 * measured.span].sum(axis=0)
     return _number(psi(year, week)) if year.sum() >= min_rows else None
 
 
 def second_opinions(
-    column: Column, live: Live, *, week: Counts, reference: Counts, params: AlarmParams
+    column: Column, live: Live, *, n_days: int, week: Counts, reference: Counts, params: AlarmParams
 ) -> dict[str, Any]:
     """Return what commonly used tests say about the column: shown on the page, never acted on."""
     opinions: dict[str, Any] = {"jensen_shannon": _number(jensen_shannon(reference, week))}
     limits = {"alpha": params.alpha, "min_effect": params.min_effect}
     if column.kind == "number" and len(column.sketch):
-        recent = pd.to_numeric(live.values(column.name, first=live.n_days - 7, last=live.n_days), errors="coerce")
+        recent = pd.to_numeric(live.values(column.name, first=live.n_days - n_days, last=live.n_days), errors="coerce")
         values = recent.to_numpy(dtype=np.float64, na_value=np.nan)
         rows = int(reference[:-2].sum())
         opinion = kolmogorov_smirnov(column.sketch, values[np.isfinite(values)], rows=rows, **limits)
@@ -239,6 +235,7 @@ def _unmeasured(column: Column, *, why: str) -> dict[str, Any]:
         "outcome": "undecided",
         "method": "undecided",
         "why": why,
+        "window_weeks": 1,
         "rows": 0,
         "psi": None,
         "median": None,
@@ -248,6 +245,7 @@ def _unmeasured(column: Column, *, why: str) -> dict[str, Any]:
         "p": None,
         "alert": False,
         "breach": False,
+        "persistent": False,
         "since": None,
         "weeks_in_a_row": 0,
         "reference_rows": int(column.counts.sum()),
@@ -262,17 +260,24 @@ def _unmeasured(column: Column, *, why: str) -> dict[str, Any]:
     }
 
 
-def _why(method: str, *, rows: int, n_weeks: int, min_rows: int, lacking: int) -> str:
+def _why(method: str, *, rows: int, n_weeks: int, min_rows: int, span: int, lacking: int) -> str:
+    """Return how a column was compared, or why it was not."""
+    together = f"; {SPAN_NAMES[span]} are compared as one, because single weeks have too few rows" if span > 1 else ""
     if lacking:
-        rest = _why(method, rows=rows, n_weeks=n_weeks, min_rows=min_rows, lacking=0)
-        return f"{rest}; {lacking} rows of the week are not comparable: logged without it, or as another type"
+        together += f"; {lacking} rows of the week are not comparable: logged without it, or as another type"
+    units = "weeks" if span == 1 else f"windows of {SPAN_NAMES[span]}"
     if method == "rank":
-        return f"ranked among {n_weeks} weeks"
+        return f"ranked among {n_weeks} {units}{together}"
     if method == "optimistic":
-        return f"only {n_weeks} weeks of reference: compared with weeks made of single days, which is optimistic"
+        return f"only {n_weeks} {units} of reference: compared with weeks made of single days, which is optimistic{together}"
     if rows < min_rows:
-        return f"{rows} rows in the live week; at least {min_rows} are needed"
-    return f"{n_weeks} weeks of reference with enough rows; at least {LEAST_WEEKS} are needed"
+        return f"{rows} rows in the live week; at least {min_rows} are needed{together}"
+    if method == "provisional":
+        return (
+            f"only {n_weeks} {units} of reference, at least {LEAST_WEEKS} are needed to decide on one: undecided unless it "
+            f"lasts for {min(PERSISTENT_WINDOWS, 2 * PERSISTENT_WINDOWS // span)} in a row{together}"
+        )
+    return f"{n_weeks} {units} of reference with enough rows; at least {PROVISIONAL_WEEKS} are needed{together}"
 
 
 def _share(counts: NDArray[np.int64], place: int) -> float | None:

@@ -61,7 +61,7 @@ def decide(
         "outcome": verdict["outcome"],
         "window": verdict["window"],
         "model_version": verdict["model_version"],
-        "columns": causes(verdict),
+        "columns": causes(verdict) or verdict.get("persistent", []),
         "since": verdict["since"],
         "action": action.name,
         "branch": action.branch,
@@ -99,7 +99,7 @@ def choose(
             alert=True,
         )
     if verdict["outcome"] != "breach":
-        return _quiet(verdict)
+        return _persistent(verdict, account=account, params=params, now=now) or _quiet(verdict)
     latest = account.latest
     if latest is not None and now < latest - CLOCK_SLACK:
         return Action(
@@ -124,6 +124,32 @@ def choose(
         rollback=True,
         page=retrain.page,
         key=retrain.key,
+    )
+
+
+def _persistent(verdict: dict[str, Any], *, account: Account, params: DecisionParams, now: datetime) -> Action | None:
+    """Return a page for columns that have too few reference weeks to breach and alert for weeks, once per cooldown."""
+    names = verdict.get("persistent", [])  # older verdicts lack it
+    if not names:
+        return None
+    listed, since = ", ".join(names), verdict["since"]
+    after = now - timedelta(days=params.cooldown_days)
+    paged = [
+        line
+        for line in account.decisions
+        if line["kind"] == "decision" and line["branch"] == "persistent" and line["page"]
+        if line["model_version"] == verdict["model_version"] and line["columns"] == names
+        if datetime.fromisoformat(line["at"]) > after
+    ]
+    if paged and paged[-1]["verdict"] != verdict["key"]:
+        reason = f"{listed} still differ, since {since}; a person was paged on {paged[-1]['at'][:10]}"
+        return Action("nothing", reason, branch="persistent")
+    return Action(
+        "page",
+        f"{listed} differ week after week, since {since}, from a reference of too few weeks to retrain on: "
+        "look at drift.html, then retrain by hand or wait",
+        branch="persistent",
+        page=True,
     )
 
 

@@ -13,6 +13,7 @@ from pipelines.monitoring.predictions import in_namespaces
 from pipelines.profile.profile import PREDICTED, Column, Profile
 from pipelines.profile.text_measure import OUT_OF_VOCABULARY
 from pipelines.stats.histogram import count_days, day_numbers
+from pipelines.stats.tail import SPANS, count_tail, split_tail
 
 Mask = NDArray[np.bool_]
 GONE = "it is not in the predictions of these days"
@@ -28,6 +29,7 @@ class Live:
     n_days: int
     rows: NDArray[np.int64]  # rows by day
     counts: dict[str, NDArray[np.int64]]  # column -> (days, bins); without columns that are not logged
+    tails: dict[str, NDArray[np.int64]]  # column -> (spans, days, 2), of the columns whose profile has them
     own: Mask  # rows that the profile's model answered
     names: dict[str, str]  # column of the profile -> column of the frame
     measured: dict[str, Mask]  # column -> rows that have it; a row of another version of the domain may not
@@ -37,6 +39,11 @@ class Live:
     def end(self) -> date:
         """Day after the last one."""
         return self.first_day + timedelta(days=self.n_days)
+
+    def comparable(self, name: str, span: int) -> NDArray[np.int64]:
+        """Return counts (days, bins) as `Column.comparable` does, of windows of `span` weeks that end with the last."""
+        tails = self.tails.get(name)
+        return self.counts[name] if tails is None else split_tail(self.counts[name], tails[SPANS.index(span)])
 
     def values(self, name: str, *, first: int, last: int) -> "pd.Series[Any]":
         """Return the values of a column of the profile on the days `first <= day < last`, of the rows that have it."""
@@ -74,14 +81,17 @@ def count_live(
     own = (frame["model_version"] == model_version).to_numpy(dtype=bool)
     names = {column.name: column_of(column) for column in profile.columns}
     measured = {column.name: _measured(frame, column, own=own) for column in profile.columns}
-    counts, unlogged = {}, {}
+    counts, tails, unlogged = {}, {}, {}
     for column in profile.columns:
         name, rows = names[column.name], measured[column.name]
         if name not in frame.columns or (column.feature is not None and not rows.any()):
             if len(frame):
                 unlogged[column.name] = _why_unlogged(frame, column, own=own)
             continue
-        counts[column.name] = count_days(frame[name], bins=column.bins, days=days, n_days=n_days, measured=rows)
+        at: dict[str, Any] = {"bins": column.bins, "days": days, "n_days": n_days, "measured": rows}
+        counts[column.name] = count_days(frame[name], **at)
+        if column.tails is not None:
+            tails[column.name] = np.stack([count_tail(frame[name], span=span, **at) for span in SPANS])
     return Live(
         frame=frame,
         first_day=first_day,
@@ -89,6 +99,7 @@ def count_live(
         n_days=n_days,
         rows=np.bincount(days, minlength=n_days).astype(np.int64),
         counts=counts,
+        tails=tails,
         own=own,
         names=names,
         measured=measured,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LIVE_WEEKS = 8  # two windows of four weeks
 TEXT_DAYS = 14  # days before the end of the window whose texts are measured
 
 
@@ -72,7 +73,7 @@ def measure(project: Project, week: Week) -> dict[str, Any]:
     profile = Profile.read(reference.profile_folder)
     profile.refuse_other(domain=schema.name, model_digest=reference.model_digest)
     with drift_lock(live, seconds=params.lock_seconds):
-        n_days = 7 * params.alarm.trend_weeks
+        n_days = 7 * max(params.alarm.trend_weeks, LIVE_WEEKS)
         rows = read_predictions(live, start=end - timedelta(days=n_days), end=end)
         texts = _measure_texts(project, profile, reference=reference, end=end) if week.texts else None
         version = reference.version

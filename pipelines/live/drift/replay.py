@@ -13,6 +13,7 @@ from pipelines.live.drift.alarms import OPTIMISTIC_P, find_breaches
 from pipelines.live.drift.params import AlarmParams, DecisionParams
 from pipelines.live.drift.weeks import Scored, score_live
 from pipelines.stats.histogram import Kind, as_category, day_numbers, stack, to_numbers
+from pipelines.stats.tail import SPANS, is_frequent, split_tail
 
 CELLS = 512  # fine quantile cells of a number over all of history, from which each evaluation freezes its own ten bins
 Counts = NDArray[np.int64]
@@ -32,14 +33,20 @@ class History:
         counts: Counts = self.cumulated[last] - self.cumulated[first]
         return counts
 
-    def bins(self, reference: Counts, *, bins: int, max_categories: int) -> NDArray[np.int64]:
-        """Return the bin of each level, frozen on reference counts; the last two are UNSEEN and MISSING."""
-        known = reference[:-1]
+    def bins(self, weeks: Counts, *, bins: int, max_categories: int) -> NDArray[np.int64]:
+        """Return the bin of each level, frozen on weeks of reference (K, levels + 1); the last two are UNSEEN and MISSING.
+
+        As in a profile, a category that only four weeks in a row have gets no bin of its own.
+        """
+        known = weeks[:, :-1].sum(axis=0)
         if self.kind == "category":
-            order = np.lexsort((np.arange(len(known)), -known))
+            period = (np.arange(len(weeks)) - len(weeks)) // SPANS[-1]
+            periods = [weeks[period == one, :-1].any(axis=0) for one in np.unique(period)]
+            lasting = np.sum(periods, axis=0) > min(1, len(periods) - 1)
+            order = np.lexsort((np.arange(len(known)), -known, ~lasting))
             place = np.empty(len(known), dtype=np.int64)
             place[order] = np.arange(len(known))
-            top = min(max_categories, int((known > 0).sum()))
+            top = min(max_categories, int((lasting & (known > 0)).sum()))
             place = np.where(known == 0, top + 1, np.minimum(place, top))
             return np.append(place, top + 2)
         below = np.cumsum(known) / max(int(known.sum()), 1)
@@ -117,11 +124,8 @@ def _evaluate(history: Sequence[History], *, day: int, start: date, settings: Se
     columns = []
     for column in history:
         weeks = column.cumulated[starts + 7] - column.cumulated[starts]
-        reference = column.between(first, day - 14)
-        place = column.bins(reference, bins=settings.bins, max_categories=settings.max_categories)
-        onehot = np.zeros((len(place), int(place[-1]) + 1), dtype=np.float64)
-        onehot[np.arange(len(place)), place] = 1
-        columns.append((weeks @ onehot).astype(np.int64))
+        place = column.bins(weeks[:n_weeks], bins=settings.bins, max_categories=settings.max_categories)
+        columns.append(_binned(weeks, place, n_reference=n_weeks, category=column.kind == "category"))
     counts, mask = stack(columns)
     by_day = np.repeat(counts[:n_weeks, None], 1, axis=1)  # weeks of one "day": ranked as they are
     live = score_live(by_day, counts[n_weeks + 1][None], mask=mask, params=alarm)
@@ -144,6 +148,23 @@ def _evaluate(history: Sequence[History], *, day: int, start: date, settings: Se
         breaches=tuple(name for name, flag in zip(names, breach & enough, strict=True) if flag),
         enough=enough,
     )
+
+
+def _binned(weeks: Counts, place: NDArray[np.int64], *, n_reference: int, category: bool) -> Counts:
+    """Return counts (weeks, bins); rare categories are classed as `stats.tail` does for a profile and live rows."""
+    n_bins = int(place[-1]) + 1
+    onehot = np.zeros((len(place), n_bins), dtype=np.float64)
+    onehot[np.arange(len(place)), place] = 1
+    counts: Counts = (weeks @ onehot).astype(np.int64)
+    if not category or not (place == n_bins - 3).any():
+        return counts
+    rare = (place == n_bins - 3) | (place == n_bins - 2)
+    size = weeks[:, rare]
+    new = np.repeat((place == n_bins - 2)[rare][None], len(weeks), axis=0)
+    new[:n_reference] = (size[:n_reference] > 0).sum(axis=0) == 1
+    frequent = is_frequent(size, rows=weeks.sum(axis=1)[:, None])
+    tail = np.column_stack([(size * frequent).sum(axis=1), (size * (new & ~frequent)).sum(axis=1)])
+    return split_tail(counts, tail)
 
 
 def triggers(evaluations: Sequence[Evaluation], *, params: DecisionParams) -> list[dict[str, Any]]:

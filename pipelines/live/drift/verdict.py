@@ -51,6 +51,7 @@ def make_verdict(
     if too_little:
         for facts in columns.values():
             facts |= {"outcome": "undecided", "method": "undecided", "alert": False, "breach": False, "since": None}
+            facts["persistent"] = False
             facts["why"] = too_little
     body: dict[str, Any] = {
         "format": FORMAT,
@@ -73,6 +74,7 @@ def make_verdict(
         "upstream": feed.to_dict(),
         "concept": concept,
         "columns": columns,
+        "identifiers": list(profile.identifiers),
         "nothing_yet": nothing_yet(scored, end=end),
     }
     body["digest"] = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
@@ -84,13 +86,14 @@ def _outcome(columns: dict[str, dict[str, Any]], *, worse: bool) -> dict[str, An
     breaches = [name for name, facts in columns.items() if facts["breach"]]
     alerts = [name for name, facts in columns.items() if facts["alert"]]
     inputs = [facts for facts in columns.values() if facts["source"] == "input"]
-    decided = any(facts["method"] != "undecided" for facts in inputs or columns.values())
+    decided = any(facts["outcome"] != "undecided" for facts in inputs or columns.values())
     since = [columns[name]["since"] for name in (breaches or alerts) if columns[name]["since"]]
     return {
         "outcome": "breach" if breaches or worse else "alert" if alerts else "steady" if decided else "undecided",
         "breaches": breaches,
         "alerts": alerts,
-        "undecided": [name for name, facts in columns.items() if facts["method"] == "undecided"],
+        "persistent": [name for name, facts in columns.items() if facts["persistent"]],
+        "undecided": [name for name, facts in columns.items() if facts["outcome"] == "undecided"],
         "optimistic": [name for name, facts in columns.items() if facts["method"] == "optimistic"],
         "slow": [name for name, facts in columns.items() if facts.get("slow", {}).get("drifting")],
         "since": min(since) if since else None,  # late labels do not tell the day

@@ -11,9 +11,10 @@ from pipelines.stats.histogram import psi
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Method = Literal["rank", "optimistic", "undecided"]
+Method = Literal["rank", "optimistic", "provisional", "undecided"]
 
-LEAST_WEEKS = 8  # fewer give no null distribution at all
+LEAST_WEEKS = 8  # with fewer a single week decides nothing
+PROVISIONAL_WEEKS = 2  # from here on weeks in a row may be evidence
 RANK_WEEKS = 26  # from here on the live week's rank is a test by itself
 THIN_BELOW = 0.8  # of the reference's median rows: a smaller live week is compared with weeks thinned to its size
 
@@ -100,24 +101,26 @@ def since_move(reference: NDArray[np.int64], live: NDArray[np.int64], *, moved: 
 def draw_weeks(
     reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Mask, draws: int, generator: np.random.Generator
 ) -> Scored:
-    """Rank the live week among weeks composed of one random day per weekday: for 8 to 25 weeks, and optimistic.
+    """Rank the live week among weeks composed of one random day per weekday: for 2 to 25 weeks, and optimistic.
 
-    `reference` is (7 K, columns, bins) by day and `live` (7, columns, bins), both starting on the same weekday. The
-    draws keep the weekday cycle but not the correlation of the days of a week, so real weeks vary more than the draws.
+    `reference` is (7 K, columns, bins) by day and `live` (7, columns, bins), both starting on the same weekday; or
+    windows of another number of days. The draws keep the weekday cycle but not the correlation of the days of a week,
+    so real weeks vary more than the draws.
     """
     days = np.concatenate([reference, live])
-    n_weeks = len(days) // 7
-    by_weekday = days.reshape(n_weeks, 7, *days.shape[1:])
+    n_days, n_weeks = len(live), len(days) // len(live)
+    by_weekday = days.reshape(n_weeks, n_days, *days.shape[1:])
     total = days.sum(axis=0)
     _, median, scores = score_weeks(by_weekday.sum(axis=1), mask=mask)
     unit = np.maximum(median, np.log(3) / np.maximum(np.median(by_weekday.sum(axis=(1, 3)), axis=0), 1))
     reached = np.zeros(len(median), dtype=np.int64)
     for _ in range(draws):
-        week = by_weekday[generator.integers(n_weeks, size=7), np.arange(7)].sum(axis=0)
+        week = by_weekday[generator.integers(n_weeks, size=n_days), np.arange(n_days)].sum(axis=0)
         reached += (psi(total - week, week, mask=mask) / unit).max() >= scores[-1]
     index = psi(total - live.sum(axis=0), live.sum(axis=0), mask=mask)
     rank = 1 + reached
-    return Scored("optimistic", n_weeks - 1, index, median, scores[-1], rank, rank / (draws + 1))
+    method: Method = "optimistic" if n_weeks > LEAST_WEEKS else "provisional"
+    return Scored(method, n_weeks - 1, index, median, scores[-1], rank, rank / (draws + 1))
 
 
 def undecided_week(reference: NDArray[np.int64], live: NDArray[np.int64], *, mask: Mask) -> Scored:
@@ -135,26 +138,28 @@ def score_live(
     params: AlarmParams,
     moved: int = 0,
 ) -> Scored:
-    """Score a live week (7, columns, bins) against reference weeks (K, 7, columns, bins): by rank from 26 weeks on."""
+    """Score a live week (7, columns, bins) against reference weeks (K, 7, columns, bins): by rank from 26 weeks on.
+
+    Windows of two or four weeks (14 or 28 days) are scored in the same way.
+    """
     n_weeks = len(by_day)
     live = week.sum(axis=0)
-    if n_weeks < LEAST_WEEKS:
+    if n_weeks < PROVISIONAL_WEEKS:
         return undecided_week(by_day.sum(axis=1), live, mask=mask)
     generator = np.random.default_rng([n_weeks, int(live.sum())])
     if n_weeks < RANK_WEEKS:
-        return draw_weeks(
-            by_day.reshape(-1, *by_day.shape[2:]), week, mask=mask, draws=params.draws, generator=generator
-        )
+        days = thin(by_day, live, generator=generator).reshape(-1, *by_day.shape[2:])
+        return draw_weeks(days, week, mask=mask, draws=params.draws, generator=generator)
     return rank_week(thin(by_day.sum(axis=1), live, generator=generator), live, mask=mask, moved=moved)
 
 
 def thin(weeks: NDArray[np.int64], live: NDArray[np.int64], *, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Return the reference weeks with no more rows than the live one, drawn without replacement.
+    """Return the reference weeks (K, ..., columns, bins) with no more rows than the live one, drawn without replacement.
 
     PSI grows as rows get fewer: a live week half the size of the others would outrank them without any drift.
     """
     rows = live.sum(axis=1)
-    totals = weeks.sum(axis=2)
+    totals = weeks.reshape(len(weeks), -1, *weeks.shape[-2:]).sum(axis=(1, 3))
     small = rows < THIN_BELOW * np.median(totals, axis=0)
     if not small.any():
         return weeks
@@ -162,6 +167,7 @@ def thin(weeks: NDArray[np.int64], live: NDArray[np.int64], *, generator: np.ran
     for column in np.flatnonzero(small):
         for week in range(len(weeks)):
             if totals[week, column] > rows[column]:
-                counts = weeks[week, column]
-                thinned[week, column] = generator.multivariate_hypergeometric(counts, rows[column])
+                counts = weeks[week][..., column, :]
+                kept = generator.multivariate_hypergeometric(counts.reshape(-1), rows[column])
+                thinned[week][..., column, :] = kept.reshape(counts.shape)
     return thinned

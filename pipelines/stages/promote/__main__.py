@@ -66,9 +66,6 @@ def main(project: Project) -> None:
         "seed": project.resources.seed,
         "params": params.model_dump(mode="json", exclude={"profile", "predicted_rows", "embedded_rows"}),
     }
-    facts = {"candidate": candidate, "model_digest": digest, "champion": _summary(champion), "decisions_used": uses}
-    # `dvc metrics show` leaves lists out of its table
-    store.write_json("promote", "decision.json", decision.as_dict() | facts | {"details": [details]})
     profile = freeze_profile(
         store.read_records("ingest"),
         split,
@@ -79,6 +76,14 @@ def main(project: Project) -> None:
         schema=schema,
         params=params,
     )
+    facts = {"candidate": candidate, "model_digest": digest, "champion": _summary(champion), "decisions_used": uses}
+    if profile.identifiers:
+        facts["not_watched_for_drift"] = ", ".join(profile.identifiers)
+        logger.warning(
+            "left out of the drift profile, because nearly every value is new: %s", facts["not_watched_for_drift"]
+        )
+    # `dvc metrics show` leaves lists out of its table
+    store.write_json("promote", "decision.json", decision.as_dict() | facts | {"details": [details]})
     with store.writing_folder("promote", "profile") as folder:
         profile.write(folder)
     store.write_verdict(Verdict.of("promote", decision.soundness, overrides=used))

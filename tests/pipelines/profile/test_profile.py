@@ -1,5 +1,6 @@
 """The drift profile: what it holds, how it is kept, whom it refuses."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -63,6 +64,29 @@ def test_write_and_read_give_the_same_profile_and_bytes(tmp_path):
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
     assert again.performance is not None and again.performance.rows == 210 and again.performance.right == 210
     assert again.column("embedding_1").counts.sum() == 40
+
+
+def test_a_profile_with_rare_categories_and_identifiers_is_read_as_written(tmp_path):
+    frame = reference().assign(company=[f"c{number % 100}" for number in range(280)], account=[*map(str, range(280))])
+    profile = build(frame, categories=["company", "account"])
+    profile.write(tmp_path)
+    again = Profile.read(tmp_path)
+    assert again.digest == profile.digest and again.identifiers == ("account",)
+    column = again.column("company")
+    assert column.tails is not None and (column.tails == profile.column("company").tails).all()
+    for span in (1, 2, 4):
+        assert column.comparable(span).shape == (14, len(column.labels)) and column.comparable(span).sum() == 280
+
+
+def test_a_profile_of_the_earlier_format_is_read(tmp_path):
+    now = build(reference())
+    old = replace(now, format=1, columns=tuple(replace(column, tails=None) for column in now.columns))
+    old.write(tmp_path)
+    assert not (tmp_path / "tails.parquet").exists()
+    again = Profile.read(tmp_path)
+    assert again.format == 1 and again.digest == old.digest
+    column = again.column("state")
+    assert (column.comparable(1) == column.counts).all()
 
 
 def test_a_changed_file_is_refused(tmp_path):

@@ -57,6 +57,19 @@ def test_a_broken_feed_is_alerted_and_never_retrained_on(name, outcome):
     assert name in decision["reason"] and decision["owner"] == "ml@example.com"
 
 
+def test_a_column_that_persists_without_a_breach_is_paged_for_once_per_cooldown():
+    found = verdict("alert", persistent=["predicted_class"], columns=("predicted_class",))
+    first = ask(found)
+    assert (first["action"], first["branch"], first["retrain"]) == ("page", "persistent", False)
+    assert first["columns"] == ["predicted_class"] and ask(found) == first
+    later = verdict("alert", persistent=["predicted_class"], end="2026-03-17")
+    assert ask(later, now=NOW + timedelta(days=1))["action"] == "nothing"
+    other = verdict("alert", persistent=["confidence"], end="2026-03-18")
+    assert ask(other, now=NOW + timedelta(days=2))["action"] == "page"
+    weeks = verdict("alert", persistent=["predicted_class"], end="2026-04-06")
+    assert ask(weeks, now=NOW + timedelta(days=21))["action"] == "page"
+
+
 @pytest.mark.parametrize("outcome, branch", [("steady", "steady"), ("alert", "alert"), ("undecided", "undecided")])
 def test_without_a_breach_nothing_happens(outcome, branch):
     decision = ask(verdict(outcome))

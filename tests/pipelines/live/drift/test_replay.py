@@ -45,9 +45,9 @@ def test_bins_of_an_evaluation_are_those_of_a_frozen_profile(kind):
     frame = toy.rows(START, START + timedelta(weeks=4))
     name = "score" if kind == "number" else "state"
     (column,) = read_history(frame, kinds={name: kind}, start=START, end=END, time_column="received_at")
-    reference = column.between(0, 28)
-    place = column.bins(reference, bins=10, max_categories=2)
-    counts = np.bincount(place, weights=reference, minlength=place[-1] + 1)
+    weeks = np.stack([column.between(day, day + 7) for day in range(0, 28, 7)])
+    place = column.bins(weeks, bins=10, max_categories=2)
+    counts = np.bincount(place, weights=weeks.sum(axis=0), minlength=place[-1] + 1)
     number = kind == "number"
     frozen = (
         freeze_number(frame[name], name=name, bins=10) if number else freeze_category(frame[name], name=name, most=2)

@@ -158,6 +158,21 @@ def test_the_first_champion_is_released_with_its_profile(workspace):
     assert profile.column("predicted_class").counts.sum() >= 1100
 
 
+def test_a_feature_that_identifies_rows_is_named_and_not_watched(workspace, monkeypatch):
+    from pipelines.stages.promote import reference
+
+    kept = []
+    build = reference.build_profile
+    monkeypatch.setattr(
+        reference,
+        "build_profile",
+        lambda frame, **more: build(frame, **(more | {"categories": [*more["categories"], "id"]})),
+    )
+    monkeypatch.setattr(promote.logger, "warning", lambda *words: kept.append(words[-1]))
+    decision, _ = workspace.run()
+    assert decision["not_watched_for_drift"] == "id" and kept == ["id"]
+
+
 def test_a_better_candidate_replaces_the_champion_and_uses_are_counted(workspace):
     workspace.champion(right=0.75)
     decision, verdict = workspace.run()
