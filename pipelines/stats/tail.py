@@ -19,7 +19,7 @@ FREQUENT_ROWS, FREQUENT_SHARE = (
     5,
     0.02,
 )  # rows from which, and share of its weeks above which, a value is frequent there
-IDENTIFIER_ROWS, IDENTIFIER_SHARE = 100, 0.95  # fewer rows are no evidence; new in more rows than this share
+IDENTIFIER_ROWS, IDENTIFIER_SHARE = 100, 0.95  # fewer rows decide nothing; new in more rows than this share
 
 
 def count_tail(
@@ -75,7 +75,7 @@ def split_tail(counts: Counts, tail: Counts) -> Counts:
 def find_identifiers(
     frame: pd.DataFrame, *, features: Sequence[tuple[str, Kind]], days: NDArray[np.int64], n_days: int
 ) -> tuple[str, ...]:
-    """Return the features (name, kind) that identify rows: they differ every week, and that says nothing.
+    """Return the features (name, kind) that identify rows: their values differ every week by their nature.
 
     A category in which nearly every value occurs in one week only, and whole numbers that never repeat and rise with
     time, such as a number that is counted up.

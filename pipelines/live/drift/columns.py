@@ -21,7 +21,9 @@ from pipelines.profile.profile import Column, Profile
 from pipelines.stats.association import jensen_shannon, kendall_trend
 from pipelines.stats.histogram import psi, stack
 
-PERSISTENT_WINDOWS = 4  # in a row, or as many as eight weeks have: evidence where a single week is none
+PERSISTENT_WINDOWS = (
+    4  # in a row, or as many as eight weeks have: enough evidence together where one week has too little
+)
 OLD_PROFILE = "; the profile is of an earlier release: categories that it lacks count as drift, retrain to correct this"
 SPAN_NAMES = {1: "week", 2: "two weeks", 4: "four weeks"}
 
@@ -40,7 +42,7 @@ class Measured:
     scored: Scored  # of the live week
     alert: Flags
     breach: Flags
-    persistent: Flags  # beyond all others for several weeks in a row, where single weeks are no evidence
+    persistent: Flags  # beyond all others for several weeks in a row, where one week is too little evidence
     in_a_row: NDArray[np.int64]  # weeks in a row that each column alerts
     distances: NDArray[np.float64]  # (weeks, columns): PSI against the reference, the oldest week first
     last_year: int | None  # day of the profile on which the week 52 weeks ago starts

@@ -225,7 +225,7 @@ def test_too_few_rows_are_undecided_not_steady(profile):
 
 @pytest.fixture(scope="module")
 def small():
-    """Two years of three rows a day."""
+    """Two years of three rows per day."""
     return toy.profile(start=toy.END - timedelta(weeks=104), per_day=3)
 
 
@@ -260,7 +260,7 @@ def test_an_identifier_is_not_watched_and_is_named():
     assert "state" in drift_page(verdict, decision=None, limits={"alert_excess": 0.1, "breach_excess": 0.2})
 
 
-def test_a_profile_of_an_earlier_release_is_measured_as_then_and_says_so(profile):
+def test_a_profile_of_an_earlier_release_is_measured_as_before_and_named(profile):
     def rename(frame):
         frame["state"] = [f"s{number % 60}" for number in range(len(frame))]
 
