@@ -39,7 +39,7 @@ def refuse_columns(names: Iterable[str], *, file: str) -> None:
     null = next((name for name in names if "\0" in name), None)
     if null is not None:
         raise InputError(
-            f"{file}: column {null!r} has a null character in its name: rename the column; in a text file, check "
+            f"{file}: column {null[:60]!r} has a null character in its name: rename the column; in a text file, check "
             "ingest.files.encoding, for example utf-16"
         )
     repeated = sorted({name for name in names if names.count(name) > 1})

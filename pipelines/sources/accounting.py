@@ -94,6 +94,7 @@ class Ledger:
             account = self.of(chunk.file)
             account.rows += chunk.table.num_rows
             account.unreadable += len(chunk.unreadable)
+            account.count("control", sum(row.nulls for row in chunk.unreadable))
             for kind, n in odd_characters(chunk.table).items():
                 account.count(kind, n)
             yield chunk

@@ -21,6 +21,7 @@ class UnreadableRow:
     row: int
     reason: str
     raw: str
+    nulls: int = 0  # null characters of the whole row, as in a hole that a bad copy leaves in a file
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Gathered:
 
     def refuse(self, number: int, reason: str, raw: str) -> None:
         """Take a row that could not be split into cells."""
-        self.unreadable.append(UnreadableRow(number, reason, raw[:RAW_CHARS]))
+        self.unreadable.append(UnreadableRow(number, reason, raw[:RAW_CHARS], raw.count("\0")))
 
     def full(self, chunk_rows: int) -> bool:
         """Return whether there are enough rows for a chunk."""

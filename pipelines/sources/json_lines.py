@@ -24,10 +24,10 @@ def json_keys(text: Text) -> list[str]:
             if isinstance(row, dict):
                 keys |= dict.fromkeys(row)
             elif row is not None:
-                lines, first = lines + 1, first or line.strip()
+                lines, first = lines + 1, first or f"{line.strip()[:60]!r}, {row}"
     if not keys and lines:
         raise InputError(
-            f"{name}: none of its {lines} lines is a JSON object (the first is {first[:60]!r}): expected one object "
+            f"{name}: none of its {lines} lines is a JSON object (the first is {first}): expected one object "
             "per line, not one array or object over many"
         )
     if not keys:

@@ -16,6 +16,7 @@ from pipelines.sources.accounting import LeftOut
 MAGIC = re.compile(r"[*?[]")
 UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", ".swp", ".bak", ".lock")
 MARKERS = re.compile(r"_SUCCESS|_metadata|_common_metadata|_committed_.*|_started_.*|_temporary|_delta_log|__MACOSX")
+DATA = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")  # Spark and Dask also name folders of files so
 OFFICE = ("Thumbs.db", "desktop.ini")
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
@@ -59,6 +60,9 @@ def list_files(patterns: Sequence[str], *, root: Path) -> tuple[list[Found], lis
                 + (where if local else "check the address and its server")
                 + only
             )
+    for match, item in left_out.items():
+        if not item.harmless and any(address.startswith(f"{match}/") for address in found):
+            left_out[match] = LeftOut(item.file, "a folder", harmless=True)
     names = _names(found, root=root)
     files = [Found(names[at], system, at) for at, (system, _) in found.items()]
     return sorted(files, key=lambda item: item.name), sorted(left_out.values(), key=lambda item: item.file)
@@ -114,7 +118,8 @@ def _expand(base: Path, parts: list[str], *, literal: bool) -> Iterator[str]:
 
 
 def _leads_back(folder: Path) -> bool:
-    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
+    """Whether a link leads to a folder that holds it, or that another link on the way has led to."""
+    return folder.is_symlink() and any(above.resolve().is_relative_to(folder.resolve()) for above in folder.parents)
 
 
 def _remote(pattern: str) -> tuple[Any, list[str]]:
@@ -147,13 +152,15 @@ def _reason_to_leave(match: str, *, base: Path | None) -> tuple[str, bool] | Non
         "a checksum": path.suffix == ".crc",
         "temporary": path.name.startswith(("~", "#")) or path.name.endswith(("~", "#")) or path.suffix in UNFINISHED,
         "hidden": any(part.startswith(".") for part in parts),
-        "a folder": base is not None and path.is_dir(),
+        "a folder": base is not None and path.is_dir() and path.suffix.lower() not in DATA,
     }
     harmless = next((reason for reason, holds in reasons.items() if holds), None)
     if harmless or base is None:
         return (harmless, True) if harmless else None
     if not path.exists():
         return f"a link to {path.readlink()}, which does not exist" if path.is_symlink() else "it has gone", False
+    if path.is_dir():
+        return f"a folder named like a file: add its files to ingest.files.paths, as in '.../{path.name}/*'", False
     return None if path.is_file() else ("neither a file nor a folder", False)
 
 

@@ -25,6 +25,17 @@ C1 = re.compile("[\x80-\x9f]")
 CP1252 = {
     number: bytes([number]).decode("cp1252", errors="ignore") or chr(number) for number in range(0x80, 0xA0)
 }  # five of them are undefined and stay what they are
+# First bytes of files that are not text, whatever their names say.
+CONTENTS = {
+    b"\x1f\x8b": "gzip (.gz)",
+    b"(\xb5/\xfd": "zstd (.zst)",
+    b"\xfd7zXZ\0": "xz (.xz)",
+    b"PK\x03\x04": "a zip archive (.zip) or an Office document",
+    b"\xd0\xcf\x11\xe0": "an Office document",
+    b"PAR1\x15": "Parquet (.parquet)",
+    b"SQLite format 3\0": "a SQLite database (ingest.source: sql)",
+    b"%PDF-": "PDF",
+}
 
 
 @contextmanager
@@ -91,6 +102,8 @@ class Text:
         begun: list[str] = []  # pieces of a line whose end has not come yet
         while True:
             block = read_block(self.stream, self.account.file)
+            if not self._bytes:
+                self._refuse_other_content(block)
             self._bytes += len(block)
             text = self._counted(self._decoded(decoder, block))
             begun.append(text)
@@ -102,6 +115,15 @@ class Text:
             if not block:
                 self._finish()
                 return
+
+    def _refuse_other_content(self, begin: bytes) -> None:
+        found = next((name for mark, name in CONTENTS.items() if begin.startswith(mark)), None)
+        found = "a tar archive" if begin[257:262] == b"ustar" else found
+        if found:
+            raise InputError(
+                f"{self.account.file} is not text, it begins as {found} does: give it the suffix of what it is, or "
+                "unpack or export it as CSV, JSON lines or Parquet"
+            )
 
     def _decoded(self, decoder: codecs.IncrementalDecoder, block: bytes) -> str:
         try:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import tarfile
 
 import numpy as np
 import pandas as pd
@@ -267,3 +268,49 @@ def test_words_like_nan_stay_text(checkout) -> None:
     checkout.csv(tickets(channel="NA", words="nan"))
     ingested(checkout)
     assert set(checkout.records()["text"]) == {"nan"} and set(checkout.records()["channel"]) == {"NA"}
+
+
+def test_a_hole_of_null_characters_closes_the_gate(checkout) -> None:
+    content = plain_csv(tickets()).encode()
+    put(checkout, content[:20_000] + b"\0" * 2048 + content[22_048:])  # about 25 rows are gone, one is unreadable
+    checkout.run()
+    assert checkout.metrics()["rows"]["rejected"] == 1
+    assert checkout.outcomes()["lost_characters"] == "failed"
+
+
+def test_links_that_lead_to_each_other_are_followed_once(checkout) -> None:
+    first, second = checkout.folder / "in/first", checkout.folder / "in/second"
+    checkout.csv(tickets(), name="first/tickets.csv")
+    second.mkdir()
+    (first / "there").symlink_to(second)
+    (second / "back").symlink_to(first)
+    checkout.set(files={"paths": ["in/**/*.csv"]})
+    checkout.run()
+    assert checkout.metrics()["accounting"]["files_read"] == 2  # by its own name and by the link to its folder
+
+
+def test_a_folder_named_like_a_file_closes_the_gate_unless_its_files_are_read(checkout) -> None:
+    checkout.csv(tickets(500), name="tickets.csv")
+    checkout.csv([ticket(n) for n in range(500, 560)], name="export.csv/part-0.csv")
+    checkout.run()
+    assert checkout.outcomes()["conservation"] == "failed"
+    checkout.set(files={"paths": ["in/**/*.csv"]})
+    ingested(checkout)
+    assert len(checkout.records()) == 560
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst", ".zip", ".parquet", ".tar"])
+def test_a_file_that_is_not_text_is_called_what_it_is(checkout, suffix) -> None:
+    content = plain_csv(tickets()).encode()
+    if suffix == ".parquet":
+        buffer = io.BytesIO()
+        pd.DataFrame(tickets()).to_parquet(buffer)
+        content = buffer.getvalue()
+    elif suffix == ".tar":
+        content = tarfile.TarInfo("tickets.csv").tobuf() + content
+    else:
+        content = packed(content, suffix, name="tickets.csv")
+    put(checkout, content)
+    checkout.set(files={"encoding": "latin-1"})  # in which all bytes are characters
+    with pytest.raises(InputError, match="is not text, it begins as"):
+        checkout.run()
