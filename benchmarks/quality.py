@@ -46,7 +46,9 @@ def narratives() -> pd.DataFrame:
     file = real_file(NARRATIVES)
     if file is None:
         raise SystemExit("skipped: quality is measured on real narratives with their products")
-    frame = pd.read_csv(file).rename(columns={"narrative": "text", "product": "gold"})[["text", "gold"]]
+    frame = pd.read_csv(file, keep_default_na=False).rename(columns={"narrative": "text", "product": "gold"})[
+        ["text", "gold"]
+    ]
     larger = frame["gold"].value_counts().index[:N_PRODUCTS]
     frame = frame[frame["gold"].isin(larger) & frame["text"].notna()].drop_duplicates("text").reset_index(drop=True)
     return frame.assign(id=frame.index.astype(str))

@@ -111,7 +111,7 @@ class Store:
 
         file = self.folder / stage / name
         try:
-            return pd.read_csv(file)
+            return pd.read_csv(file, keep_default_na=False, na_values=[""])  # "NA" and "None" are names
         except FileNotFoundError:
             raise InputError(_missing(file, stage)) from None
         except ValueError as error:

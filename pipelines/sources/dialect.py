@@ -44,12 +44,14 @@ class Dialect:
 
 
 def detect(lines: Sequence[str], *, stated: Dialect, name: str) -> Dialect:
-    """Return the dialect in which most rows have as many cells as the header; commas and double quotes if in doubt."""
+    """Return the dialect in which most rows have as many cells as the header, then the one with most cells; commas and
+    double quotes if in doubt.
+    """
     sample = lines[:SAMPLE_LINES]
     usual = Dialect(stated.delimiter or ",", '"' if stated.quote is None else stated.quote, stated.escape or "")
     try:
         cells, share = _score(sample, usual)
-        if cells > 1 and share == 1.0:
+        if cells > 1 and share == 1.0 and not any(sign in sample[0] for sign in DELIMITERS if sign != usual.delimiter):
             return usual
         candidates = [
             Dialect(*values)
@@ -63,7 +65,7 @@ def detect(lines: Sequence[str], *, stated: Dialect, name: str) -> Dialect:
         scores = [_score(sample, candidate) for candidate in candidates]
     except (TypeError, ValueError) as error:  # such as one character in two roles
         raise InputError(f"{name}: ingest.files.delimiter, quote and escape do not fit together: {error}") from error
-    best = max(range(len(candidates)), key=lambda at: (scores[at][0] > 1, round(scores[at][1], 3), -at))
+    best = max(range(len(candidates)), key=lambda at: (scores[at][0] > 1, round(scores[at][1], 3), scores[at][0], -at))
     return candidates[best] if scores[best][0] > 1 else usual
 
 

@@ -40,6 +40,12 @@ class Color(Enum):
     RED = "red"
 
 
+@pytest.fixture(autouse=True)
+def _offsets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let these tests write moments with `pa.array`, which ignores offsets once pandera has set this variable."""
+    monkeypatch.delenv("PYARROW_IGNORE_TIMEZONE", raising=False)
+
+
 # value, its text, the sources that hold this type: in the others a writer can only store its text.
 MATRIX: dict[str, tuple[Any, str | None, str]] = {
     "text": ("a, \"b\"\nc", "a, \"b\"\nc", "csv json parquet sql frame api"),
@@ -137,6 +143,16 @@ def test_a_value_has_one_spelling_whatever_its_source(source, name, tmp_path) ->
     value, text, _ = MATRIX[name]
     assert READ[source](value, tmp_path) == text
     assert cell_of(value) == text
+
+
+@pytest.mark.parametrize("value", [MATRIX["moment with an offset"][0], [MATRIX["moment with an offset"][0]]])
+def test_an_offset_counts_also_in_a_process_that_has_imported_pandera(value, tmp_path, monkeypatch) -> None:
+    texts = {_frame(value, tmp_path), _parquet(value, tmp_path)}
+    assert len(texts) == 1 and "2025-01-07T23:00:00+00:00" in texts.pop()
+    written = strings_of(pq.read_table(tmp_path / "a.parquet"), file="f")
+    monkeypatch.setenv("PYARROW_IGNORE_TIMEZONE", "1")
+    assert strings_of(pq.read_table(tmp_path / "a.parquet"), file="f") == written
+    assert _frame(value, tmp_path) == written["cell"][0].as_py() == cell_of(value)
 
 
 def test_the_matrix_is_large_and_every_source_holds_many_values() -> None:

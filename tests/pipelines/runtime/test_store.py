@@ -40,6 +40,14 @@ def test_a_broken_file_is_an_input_error(store):
         store.read_records("dedupe")
 
 
+def test_a_table_reads_back_what_was_written_and_words_are_not_missing_values(store):
+    written = pd.DataFrame({"name": ["NA", "None", "nan", "null", ""], "value": [1.5, None, 2.0, 3.0, 4.0]})
+    store.write_table("label", "functions.csv", written)
+    pd.testing.assert_frame_equal(
+        store.read_table("label", "functions.csv"), written.replace({"name": {"": None}}), check_dtype=False
+    )
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_json_refuses_what_is_not_a_number_and_names_its_place(bad, store):
     with pytest.raises(StoreError, match=r"a\.b\.1 is not a finite number"):

@@ -100,6 +100,23 @@ def test_a_dialect_is_detected(checkout, dialect) -> None:
     assert ingested(checkout) == wanted
 
 
+@pytest.mark.parametrize("name", ["tickets.tsv", "tickets.TSV", "tickets.tsv.gz", "tickets.tab.csv"])
+def test_tabs_separate_cells_also_where_every_line_has_a_comma(checkout, name) -> None:
+    rows = [{**row, "note, internal": "seen, filed"} for row in tickets(words="no comma here")]
+    checkout.csv(rows)
+    wanted = ingested(checkout)
+    (checkout.folder / "in" / "tickets.csv").unlink()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), delimiter="\t")
+    writer.writeheader()
+    writer.writerows(rows)
+    content = text.getvalue().encode()
+    put(checkout, packed(content, ".gz", name=name) if name.endswith(".gz") else content, name)
+    checkout.set(files={"paths": ["in/*"]})
+    assert ingested(checkout) == wanted
+    assert account(checkout)["notes"]["dialect"]["delimiter"] == "\t"
+
+
 def test_a_dialect_can_be_stated(checkout) -> None:
     put(checkout, plain_csv(tickets()).replace(",", "#"))
     checkout.set(files={"delimiter": "#", "quote": ""})
@@ -117,8 +134,9 @@ def test_latin_1_is_read_as_browsers_read_it(checkout, encoding) -> None:
 
 @pytest.mark.parametrize(
     ("declared", "words", "kind"),
-    [("cp1252", "café", "misread_utf8"), ("utf-8", "its\x92 broken", "control"), ("utf-8", "caf\ufffd", "replacement")],
-)
+    [("cp1252", "café", "misread_utf8"), ("utf-8", "its\x92 broken", "control"), ("utf-8", "caf\ufffd", "replacement"),
+     ("utf-8", "wait\x85", "control")],
+)  # fmt: skip
 def test_characters_that_are_lost_close_the_gate(checkout, declared, words, kind) -> None:
     checkout.csv(tickets(words=words))
     checkout.set(files={"encoding": declared})
