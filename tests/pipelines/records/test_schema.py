@@ -23,7 +23,8 @@ GOOD: dict[str, Any] = {
 }
 
 LABELS = [
-    (0, 1), "spam", ("spam",), (), ("a", "a"), ("a", ""), ("a", " b"), ("a", None), ["a", "b"], {"a": 0, "b": 1}, None, ("a", "b\n"),
+    (0, 1), "spam", ("spam",), (), ("a", "a"), ("a", ""), ("a", " b"), ("a", None), ["a", "b"], {"a": 0, "b": 1}, None,
+    ("a", "b\n"),
 ]  # fmt: skip
 WRONG = [
     *(("labels", labels, "labels") for labels in LABELS),
