@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 from pipelines.stats.histogram import Bins, Counts, Kind, as_category, to_numbers
 
 SPANS = (1, 2, 4)  # weeks that may be compared as one
-FREQUENT_ROWS, FREQUENT_SHARE = (
-    5,
-    0.02,
-)  # rows from which, and share of its weeks above which, a value is frequent there
+FREQUENT_ROWS, FREQUENT_SHARE = 3, 0.02  # from these rows, and this share of its weeks, on a value is frequent there
 IDENTIFIER_ROWS, IDENTIFIER_SHARE = 100, 0.95  # fewer rows decide nothing; new in more rows than this share
 
 

@@ -13,7 +13,7 @@ BINS = Bins(name="x", kind="category", categories=("a",), others=("b", "c", "d")
 
 
 def test_reference_weeks_by_hand():
-    # week 1: b (also in week 2), c twice; week 2: b, d six times, of which five are frequent
+    # week 1: b (also in week 2), c twice; week 2: b, d six times, which is frequent
     values = pd.Series(["a", "b", "c", "c", "b", *["d"] * 6, None])
     days = np.array([0, 0, 1, 2, 7, *[8] * 6, 9])
     given = {"bins": BINS, "days": days, "n_days": 14, "reference": True}
@@ -25,9 +25,9 @@ def test_reference_weeks_by_hand():
 
 
 def test_live_values_are_new_if_the_reference_lacks_them():
-    values = pd.Series(["a", "b", "new", *["surge"] * 5])
-    tail = count_tail(values, bins=BINS, days=np.zeros(8, dtype=np.int64), n_days=7, span=1)
-    assert tail[0].tolist() == [5, 1]
+    values = pd.Series(["a", "b", "new", *["surge"] * 3])
+    tail = count_tail(values, bins=BINS, days=np.zeros(6, dtype=np.int64), n_days=7, span=1)
+    assert tail[0].tolist() == [3, 1]
 
 
 def test_a_category_of_one_period_has_no_bin_of_its_own():
@@ -56,17 +56,17 @@ def scored(values, *, n_weeks):
     return rank_week(views[0], views[1][0], mask=np.ones((1, views[0].shape[2]), dtype=bool))
 
 
-@pytest.mark.parametrize("n_values", [30, 3_000, 100_000])
+@pytest.mark.parametrize("n_values", [30, 3_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_a_stationary_long_tail_is_no_drift_and_a_new_frequent_category_is(n_values):
     rng = np.random.default_rng(n_values)
     weights = 1 / np.arange(1, n_values + 1)
     alarms = caught = 0
-    for _ in range(20):
+    for _ in range(8):
         values = rng.choice(n_values, size=(27, 200), p=weights / weights.sum()).astype(str).astype(object)
         alarms += bool(alerts(scored(values, n_weeks=26), excess=0.1, optimistic_p=0.037)[0])
         values[-1, :20] = "new"
         caught += bool(alerts(scored(values, n_weeks=26), excess=0.1, optimistic_p=0.037)[0])
-    assert alarms <= 3 and caught == 20
+    assert alarms <= 2 and caught == 8
 
 
 def test_identifiers_are_found_and_other_columns_are_not():

@@ -56,6 +56,23 @@ def test_bins_of_an_evaluation_are_those_of_a_frozen_profile(kind):
     assert len(counts) == len(expected) and np.abs(counts - expected).max() <= len(frame) / 200
 
 
+def test_a_long_tail_without_drift_triggers_nothing_and_a_new_category_does():
+    rng = np.random.default_rng(3)
+    frame = toy.rows(START, END, per_day=30)
+    frame["company"] = np.minimum(rng.zipf(1.4, len(frame)), 100_000).astype(str)
+    settings = Settings(n_weeks=26, bins=10, max_categories=50, alarm=toy.ALARM)
+    days = {"start": START, "end": END}
+
+    def evaluate():
+        history = read_history(frame, kinds={"company": "category"}, time_column="received_at", **days)
+        return evaluate_history(history, every=7, settings=settings, **days)
+
+    assert [item.end for item in evaluate() if item.alerts] == []
+    late = frame["received_at"] >= pd.Timestamp(END - timedelta(days=7), tz="UTC")
+    frame.loc[late & (rng.random(len(frame)) < 0.1), "company"] = "new"
+    assert [item.end for item in evaluate() if item.alerts] == [END]
+
+
 def test_the_page_is_the_same_twice_and_escaped(evaluations):
     content = {
         "source": "<script>",
