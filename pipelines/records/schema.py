@@ -78,7 +78,7 @@ class DomainSchema:
     def _check_labels(self) -> None:
         labels = self.labels
         given = [labels] if isinstance(labels, str) or not isinstance(labels, Iterable) else list(labels)
-        example = tuple(str(label) for label in given)
+        example = tuple(" ".join(str(label).split()) for label in given)
         example = example if len(set(example)) > 1 else (*dict.fromkeys(example), "other")
         form = f"a tuple of two or more different names, such as {example!r}"
         if not _are_names(labels) or len(labels) < 2 or len(set(labels)) != len(labels):

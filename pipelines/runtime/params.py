@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from pipelines.runtime.errors import ParamsError
 
@@ -22,6 +24,18 @@ class StageParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
     # Fields filled from a section of the same name that several stages share, such as base_model.
     shared: ClassVar[tuple[str, ...]] = ()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic would convert: a number to a date (seconds since 1970), true and false to 1 and 0."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kinds = {annotation, *get_args(annotation)}
+        if date in kinds and isinstance(value, int | float):
+            raise PydanticCustomError("date_type", "a date")
+        if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
+            raise PydanticCustomError("number_type", "a number")
+        return value
 
     def unresolved(self, *, root: Path, environment: Mapping[str, str]) -> list[str]:
         """Return one line per thing outside the repository that the parameters name and that does not exist."""
@@ -52,6 +66,15 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return a value; one that looks like a date or number and is not, such as 2024-02-30, has its line named."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"invalid value {str(node.value)[:60]!r}: {error}", node.start_mark
+            ) from None
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file; ParamsError names the file and the line that is wrong."""
@@ -70,7 +93,7 @@ def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
     """Return the mapping in a YAML text; ParamsError names the file `name` and the line that is wrong."""
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ParamsError(f"{name} is not readable as YAML: {error}") from None
     if not isinstance(content, dict):
         raise ParamsError(f"{name} contains {type(content).__name__}: expected a mapping of sections")
@@ -165,6 +188,7 @@ def explain(name: str, error: ValidationError, *, model: type[StageParams]) -> l
             lines.append(f"  {parameter}: {item['msg'].removeprefix('Value error, ')}")
         else:
             accepted = item["msg"].removeprefix("Input should be ")
+            accepted = "a date such as 2025-01-31" if item["type"].startswith("date") else accepted
             lines.append(f"  invalid {parameter} = {item['input']!r}: expected {accepted}")
     return lines
 

@@ -37,7 +37,7 @@ class Project:
     def open(cls, root: Path | None = None, environment: Mapping[str, str] | None = None) -> Project:
         """Open the checkout `root` (default: the working directory) with the variables of this process.
 
-        Raises ParamsError when a parameter file is missing or broken, StoreError when PERENNIAL_HOME is relative.
+        Raises ParamsError when a parameter file is missing or broken, StoreError when PERENNIAL_HOME is relative or a file.
         """
         root = (root or Path.cwd()).resolve()
         variables = absolute_places(os.environ if environment is None else environment, root)

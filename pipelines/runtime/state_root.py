@@ -15,13 +15,15 @@ from pipelines.runtime.errors import StoreError
 def state_root(root: Path, environment: Mapping[str, str]) -> Path:
     """Return `PERENNIAL_HOME` (absolute), else `.perennial/` of the main checkout, also from one of its worktrees.
 
-    Raises StoreError when PERENNIAL_HOME is relative.
+    Raises StoreError when PERENNIAL_HOME is relative, or a file.
     """
     value = environment.get("PERENNIAL_HOME")
     if not value:
         return main_checkout(root) / ".perennial"
     if not Path(value).is_absolute():
         raise StoreError(f"invalid PERENNIAL_HOME = {value!r}: expected an absolute path")
+    if not next(place for place in (Path(value), *Path(value).parents) if place.exists()).is_dir():
+        raise StoreError(f"invalid PERENNIAL_HOME = {value!r}: expected a folder, and a file is there")
     return Path(value)
 
 

@@ -54,6 +54,7 @@ def list_files(patterns: Sequence[str], *, root: Path) -> tuple[list[Found], lis
                 left_out[match] = LeftOut(_shown(match, root), *reason)
         if not matches or (len(found) == n_before and not any(match in found for match in matches)):
             where = "relative paths start at PERENNIAL_DATA, or else at the repository root"
+            where += "" if root.is_dir() else f"; {root} is not a folder"
             only = f"; not read: {'; '.join(f'{i.file}, {i.reason}' for i in left_out.values())}" if matches else ""
             raise InputError(
                 f"ingest.files.paths: {pattern!r} matches no file (searched for {root / pattern if local else pattern}); "

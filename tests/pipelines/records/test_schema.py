@@ -73,7 +73,13 @@ def test_a_schema_that_cannot_work_is_refused(field, value, named) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "form"), [((0, 1), r"\('0', '1'\)"), ("spam", r"\('spam', 'other'\)"), (["a", "b"], r"\('a', 'b'\)")]
+    ("labels", "form"),
+    [
+        ((0, 1), r"\('0', '1'\)"),
+        ("spam", r"\('spam', 'other'\)"),
+        (("a\nb", "c"), r"\('a b', 'c'\)"),
+        (["a", "b"], r"\('a', 'b'\)"),
+    ],
 )
 def test_the_message_shows_the_right_form_of_labels(labels, form) -> None:
     with pytest.raises(InputError, match=f"such as {form}"):

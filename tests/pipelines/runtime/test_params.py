@@ -1,6 +1,7 @@
 """Parameters: params.yaml overrides the domain's, models are frozen, errors name what is accepted."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import ClassVar
 
@@ -98,6 +99,49 @@ def test_a_broken_file_is_named(tmp_path, ours, message):
     root = write(tmp_path, ours, "dedupe: {}\n")
     with pytest.raises(ParamsError, match=message):
         Parameters.read(root).load("dedupe", Dedupe)
+
+
+@pytest.mark.parametrize(
+    ("value", "line"), [("2024-02-30", 2), ("2024-01-01T25:00:00", 2), ("{[a]: 1}", None), ("[" * 5000, None)]
+)
+def test_a_value_that_yaml_cannot_make_is_an_error_of_the_file(tmp_path, value, line):
+    root = write(tmp_path, f"dedupe: {value}\n", "dedupe: {}\n")
+    with pytest.raises(
+        ParamsError, match=r"(?s)params\.yaml is not readable as YAML.*" + (f"line {line}" if line else "")
+    ):
+        Parameters.read(root)
+
+
+class Window(StageParams):
+    start: date
+    stop: date | None = None
+    rows: int = 1
+    share: float | None = None
+    used: bool = True
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted"),
+    [
+        ("start: 0", "a date such as 2025-01-31"),
+        ("start: 20240101", "a date such as 2025-01-31"),
+        ("{start: 2024-01-01, stop: 86400.0}", "a date such as 2025-01-31"),
+        ("start: 01.02.2024", "a date such as 2025-01-31"),
+        ("start: 2024-01-01T10:00:00", "a date such as 2025-01-31"),
+        ("{start: 2024-01-01, rows: yes}", "a number"),
+        ("{start: 2024-01-01, share: false}", "a number"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(tmp_path, given, accepted):
+    root = write(tmp_path, "window:\n  " + given + "\n", "{}\n")
+    with pytest.raises(ParamsError, match=f"invalid window.*expected {accepted}$"):
+        Parameters.read(root).load("window", Window)
+
+
+@pytest.mark.parametrize("given", ["'2024-01-01'", "2024-01-01", "2024-01-01T00:00:00"])
+def test_a_date_may_be_quoted(tmp_path, given):
+    root = write(tmp_path, f"window: {{start: {given}, share: 1, used: no}}\n", "{}\n")
+    assert Parameters.read(root).load("window", Window) == Window(start=date(2024, 1, 1), share=1.0, used=False)
 
 
 def test_a_domain_that_is_not_there_is_named(tmp_path):

@@ -25,6 +25,9 @@ def test_state_is_next_to_the_checkout_without_git_and_absolute_where_it_is_name
     assert named.tracking_uri == f"sqlite:///{tmp_path / 'state' / 'mlflow.db'}"
     with pytest.raises(StoreError, match="PERENNIAL_HOME = 'here'"):
         Project.open(checkout, {"PERENNIAL_HOME": "here"})
+    for place in (checkout / "params.yaml", checkout / "params.yaml" / "state"):
+        with pytest.raises(StoreError, match=r"PERENNIAL_HOME.*a file is there"):
+            Project.open(checkout, {"PERENNIAL_HOME": str(place)})
 
 
 def test_a_worktree_shares_the_state_of_its_main_checkout(checkout, tmp_path):
