@@ -12,8 +12,9 @@ from pipelines.text.shingles import NearDuplicateParams, fingerprint
 
 @dataclass(frozen=True)
 class Deduplicated:
-    """Kept and dropped records: together they are what came in."""
+    """Kept and dropped records: together they are what came in, which the gate checks."""
 
+    came_in: pd.Series  # ids
     kept: pd.DataFrame
     dropped: pd.DataFrame  # id, kept_id, reason (exact | near), similarity
     n_blank: int  # records without a word; they are always kept
@@ -22,7 +23,7 @@ class Deduplicated:
     @property
     def n_records(self) -> int:
         """How many records came in."""
-        return len(self.kept) + len(self.dropped)
+        return len(self.came_in)
 
     @property
     def n_texts(self) -> int:
@@ -50,4 +51,4 @@ def split_duplicates(records: pd.DataFrame, *, near: NearDuplicateParams, seed: 
     )
     n_blank = len(ordered) - int((~fingerprints.blank).sum())
     kept = ordered[~repeats].reset_index(drop=True)
-    return Deduplicated(kept=kept, dropped=dropped, n_blank=n_blank, n_cut=matches.n_cut)
+    return Deduplicated(came_in=records["id"], kept=kept, dropped=dropped, n_blank=n_blank, n_cut=matches.n_cut)

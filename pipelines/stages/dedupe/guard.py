@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipelines.gates.conservation import check_conservation
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.stages.dedupe.duplicates import Deduplicated
 from pipelines.stages.dedupe.params import DedupeParams
@@ -14,7 +15,7 @@ PLACEHOLDER_CHARS = 30
 
 
 def check_dedupe(found: Deduplicated, *, params: DedupeParams, overrides: Sequence[dict[str, Any]] = ()) -> Verdict:
-    """The verdict over the share removed, the largest cluster, and the search that was cut short."""
+    """The verdict over what came in and out, the share removed, the largest cluster, and the search cut short."""
     clusters = found.dropped["kept_id"].value_counts()
     largest = int(clusters.iloc[0]) + 1 if len(clusters) else min(found.n_texts, 1)
     texts = max(found.n_texts, 1)
@@ -22,6 +23,7 @@ def check_dedupe(found: Deduplicated, *, params: DedupeParams, overrides: Sequen
     needed = params.min_rows if found.n_texts else 0  # a domain without text has nothing to compare
     shared: dict[str, Any] = {"rows": found.n_texts, "min_rows": needed, "required": True}
     checks = [
+        check_conservation(found.came_in, {"kept": found.kept["id"], "dropped": found.dropped["id"]}),
         Check.at_least(
             "kept_rows", len(found.kept), limit=1, rows=found.n_records, min_rows=1, required=True,
             sentence=f"{len(found.kept)} of {found.n_records} records are kept",
@@ -63,4 +65,6 @@ def _placeholder(found: Deduplicated) -> tuple[str, int]:
 
 def _most_repeated(found: Deduplicated, clusters: dict[Any, int]) -> list[dict[str, Any]]:
     texts = found.kept.set_index("id")["text"]
-    return [{"kept_id": str(key), "repeated": int(n), "text": str(texts[key])[:200]} for key, n in clusters.items()]
+    return [
+        {"kept_id": str(key), "repeated": int(n), "text": str(texts.get(key, ""))[:200]} for key, n in clusters.items()
+    ]

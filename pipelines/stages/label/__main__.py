@@ -42,7 +42,8 @@ def main(project: Project) -> None:
         **params.label_model.model_dump(),
     )
     gold = gold_codes(records, labels=schema.labels, parts=params.measured_parts)
-    checks = check_labels(labeling, records=records, gold=gold, labels=schema.labels, params=params)
+    rows = labeled_rows(labeling, records=records, matrix=matrix, labels=schema.labels, train_on=params.train_on)
+    checks = check_labels(labeling, records=records, written=rows, gold=gold, labels=schema.labels, params=params)
     shown = disagreements(labeling, votes=votes, records=records, gold=gold, labels=schema.labels)
     queue = queue_for_people(
         records,
@@ -59,7 +60,6 @@ def main(project: Project) -> None:
     )
     metrics = metrics_of(labeling, matrix, gold=gold, records=records, labels=schema.labels, params=params)
     logger.info("%d records, %d labeled by %s: %s", len(records), metrics["labeled"], labeling.method, labeling.reason)
-    rows = labeled_rows(labeling, records=records, matrix=matrix, labels=schema.labels, train_on=params.train_on)
     store.write_records("label", rows)
     store.write_records("label", votes, name="votes")
     store.write_records("label", queue, name="queue")

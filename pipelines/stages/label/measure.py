@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from pipelines.gates.conservation import check_conservation
 from pipelines.gates.verdict import Check
 from pipelines.records.labeling import ABSTAIN
 from pipelines.records.majority import vote_counts
@@ -68,12 +69,19 @@ def labeled_rows(
 
 
 def check_labels(
-    labeling: Labeling, *, records: pd.DataFrame, gold: np.ndarray, labels: Sequence[str], params: LabelParams
+    labeling: Labeling,
+    *,
+    records: pd.DataFrame,
+    written: pd.DataFrame,
+    gold: np.ndarray,
+    labels: Sequence[str],
+    params: LabelParams,
 ) -> list[Check]:
-    """Every check of the label gate."""
+    """Return every check of the label gate; `written` is the content of records.parquet."""
     kappa = cohen_kappa(labeling.codes, gold, n_labels=len(labels), confidence=params.confidence)
     training, _ = training_codes(labeling, records=records, labels=labels, train_on=params.train_on)
     return [
+        check_conservation(records["id"], {"written": written["id"]}),
         coverage_check(
             labeling.codes,
             at_least=params.min_coverage,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipelines.gates.conservation import check_conservation
 from pipelines.gates.verdict import Verdict
 from pipelines.records.records import PARTS, as_canonical
 from pipelines.records.schema import DomainSchema
@@ -41,7 +42,9 @@ def split_records(
         validation_share=params.validation_share,
         complete_gold_share=params.complete_gold_share,
     )
+    came_in = records["id"]
     if anchor is not None:
+        came_in = pd.concat([came_in, anchor.loc[~anchor["id"].isin(came_in), "id"]])
         records = restore_anchor(records, anchor=_checked(anchor, schema=schema))
     records = as_canonical(records, schema=schema).sort_values(["received_at", "id"], kind="stable", ignore_index=True)
     place = timeline.place(records)
@@ -66,7 +69,7 @@ def split_records(
         near=params.near_duplicates,
         copies=copies,
     )
-    return Parted(records=records, place=place, timeline=timeline, frozen=anchor is not None)
+    return Parted(came_in=came_in, records=records, place=place, timeline=timeline, frozen=anchor is not None)
 
 
 def check_split(
@@ -84,6 +87,7 @@ def check_split(
     gold_rows = output[output["gold"].notna()]
     how: dict[str, Any] = {"folds": params.leak.folds, "rows_per_bin": params.leak.rows_per_bin, "seed": seed}
     found = [
+        check_conservation(parted.came_in, {"in a part": output["id"], "left out": parted.left_out}),
         *checks.crossing_checks(
             ids=leaks.ids_across(output),
             texts=leaks.texts_across(output, fingerprints=fingerprints, near=params.near_duplicates),

@@ -17,6 +17,7 @@ from pipelines.text.shingles import Fingerprints, NearDuplicateParams
 class Parted:
     """All records with their place: one of the parts, or the reason why they were discarded."""
 
+    came_in: pd.Series  # ids of the records that came in and of the frozen anchor rows
     records: pd.DataFrame  # canonical columns, the frozen anchor rows in place of their own
     place: pd.Series
     timeline: Timeline
@@ -28,6 +29,11 @@ class Parted:
         inside = self.place.isin(PARTS)
         rows = self.records[inside].assign(part=self.place[inside].astype("string"))
         return rows.sort_values(["received_at", "id"], kind="stable", ignore_index=True)
+
+    @property
+    def left_out(self) -> pd.Series:
+        """Return the ids of the records that are in no part."""
+        return self.records.loc[~self.place.isin(PARTS), "id"]
 
 
 def restore_anchor(records: pd.DataFrame, *, anchor: pd.DataFrame) -> pd.DataFrame:

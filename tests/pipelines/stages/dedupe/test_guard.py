@@ -1,5 +1,7 @@
 """The wipe-out guard: a clean removal passes; a swallowed data set, one huge cluster or nothing at all closes it."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -42,7 +44,21 @@ def unlike(n: int) -> list[str]:
 
 
 def test_a_clean_removal_opens(params) -> None:
-    assert check_dedupe(found(params, [*unlike(60), *unlike(5)]), params=params).passed
+    verdict = check_dedupe(found(params, [*unlike(60), *unlike(5)]), params=params)
+    assert verdict.passed and verdict.checks[0].name == "conservation" and verdict.checks[0].outcome == "passed"
+
+
+@pytest.mark.parametrize("lost", ["kept", "dropped"])
+def test_a_record_that_is_neither_kept_nor_dropped_closes(params, lost) -> None:
+    some = found(params, [*unlike(60), *unlike(5)])
+    verdict = check_dedupe(replace(some, **{lost: getattr(some, lost).iloc[1:]}), params=params)
+    assert closed_by(verdict) == ["conservation"]
+
+
+def test_a_record_that_is_kept_twice_in_place_of_another_closes(params) -> None:
+    some = found(params, unlike(60))
+    kept = pd.concat([some.kept.iloc[1:], some.kept.iloc[-1:]])
+    assert closed_by(check_dedupe(replace(some, kept=kept), params=params)) == ["conservation"]
 
 
 def test_too_large_a_removal_closes(params) -> None:
@@ -64,7 +80,7 @@ def test_a_placeholder_that_swallows_records_closes(params, text) -> None:
 
 def test_a_search_cut_short_closes(params) -> None:
     some = found(params, unlike(60))
-    cut = Deduplicated(kept=some.kept, dropped=some.dropped, n_blank=0, n_cut=10)
+    cut = replace(some, n_cut=10)
     assert closed_by(check_dedupe(cut, params=params)) == ["cut_share"]
 
 

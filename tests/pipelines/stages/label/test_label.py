@@ -80,11 +80,13 @@ def choose(records, matrix, **changes) -> Labeling:
     )
 
 
-def gate(records, matrix, **changes) -> Verdict:
+def gate(records, matrix, *, lost: int = 0, **changes) -> Verdict:
     chosen = params(**changes)
     labeling = choose(records, matrix, label_model={**chosen.label_model.model_dump(), "enabled": False})
     gold = gold_codes(records, labels=LABELS, parts=chosen.measured_parts)
-    return Verdict.of("label", check_labels(labeling, records=records, gold=gold, labels=LABELS, params=chosen))
+    rows = labeled_rows(labeling, records=records, matrix=matrix, labels=LABELS, train_on=chosen.train_on)
+    checks = check_labels(labeling, records=records, written=rows.iloc[lost:], gold=gold, labels=LABELS, params=chosen)
+    return Verdict.of("label", checks)
 
 
 def outcome(verdict: Verdict, name: str) -> str:
@@ -218,6 +220,11 @@ def test_kappas_interval_is_the_bootstraps():
 def test_good_labels_open_the_gate():
     verdict = gate(*sample())
     assert verdict.passed, [check.describe() for check in verdict.closed_by]
+    assert outcome(verdict, "conservation") == "passed"
+
+
+def test_a_row_that_is_not_written_closes_it():
+    assert [check.name for check in gate(*sample(), lost=1).closed_by] == ["conservation"]
 
 
 def test_wrong_labels_close_it_by_kappa():

@@ -19,6 +19,20 @@ def closed_by(found) -> list[str]:
 def test_clean_records_open_the_gate(split, records, verdict) -> None:
     found = verdict(split(records))
     assert found.passed, [check.describe() for check in found.closed_by]
+    assert found.checks[0].name == "conservation" and found.checks[0].outcome == "passed"
+
+
+def test_a_record_that_is_in_no_part_and_not_left_out_closes(split, records, verdict) -> None:
+    parted = split(records)
+    for at in (np.flatnonzero(parted.place == "train")[0], np.flatnonzero(parted.place == "embargo")[0]):
+        rows, place = parted.records.drop(index=at), parted.place.drop(index=at)
+        assert closed_by(verdict(dataclasses.replace(parted, records=rows, place=place))) == ["conservation"]
+
+
+def test_a_frozen_anchor_row_that_came_with_the_champion_is_accounted_for(split, records, verdict) -> None:
+    anchor = split(records).output.query("part == 'anchor'").drop(columns="part")
+    parted = split(records[~records["id"].isin(anchor["id"].head(3))].reset_index(drop=True), anchor=anchor)
+    assert len(parted.came_in) == len(records) and verdict(parted).checks[0].outcome == "passed"
 
 
 def codes(records: pd.DataFrame) -> np.ndarray:
@@ -100,7 +114,7 @@ def test_a_row_in_two_parts_closes(split, records, verdict) -> None:
     parted = split(records)
     key = parted.records["id"].copy()
     key.iloc[one_of_each(parted)] = "both"
-    assert closed_by(verdict(mutated(parted, id=key))) == ["rows_across_parts"]
+    assert closed_by(verdict(mutated(parted, id=key))) == ["conservation", "rows_across_parts"]
 
 
 def test_a_training_row_inside_the_embargo_closes(split, records, verdict) -> None:
