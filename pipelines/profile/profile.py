@@ -175,7 +175,7 @@ class Profile:
             rows=np.asarray(head["rows"], dtype=np.int64),
             columns=tuple(columns),
             text=TextMeasure.read(folder),
-            performance=Performance(**head["performance"]) if head["performance"] else None,
+            performance=Performance.from_json(head["performance"]) if head["performance"] else None,
             identifiers=tuple(head.get("identifiers", ())),
             format=head["format"],
         )
@@ -226,7 +226,7 @@ class Profile:
                 "text": hashlib.sha256(
                     "\n".join(self.text.vocabulary).encode() + self.text.mean.tobytes() + self.text.directions.tobytes()
                 ).hexdigest(),
-                "performance": performance.__dict__ if performance else None,
+                "performance": performance.to_json() if performance else None,
                 **({"identifiers": list(self.identifiers)} if self.format > 1 else {}),
             }
         )

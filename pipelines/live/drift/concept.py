@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.profile.performance import Performance, losses_of_being_right
+from pipelines.profile.performance import Performance, estimate_accuracy, losses_of_being_right
 from pipelines.stats.fairness import Count, newcombe
 
 
@@ -46,13 +46,15 @@ def against_release(
     if release is None or rows == 0:
         return result
     right = answers["right"].to_numpy(dtype=bool)
-    losses = losses_of_being_right(right, confidence=answers["confidence"].to_numpy(dtype=np.float64))
+    sure = answers["confidence"].to_numpy(dtype=np.float64)
+    losses = losses_of_being_right(right, confidence=sure)
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     low, high = newcombe(Count(int(right.sum()), rows), Count(release.right, release.rows), confidence=confidence)
     spread = z * math.sqrt(losses.var() / rows + release.log_loss_sd**2 / release.rows)
     more = float(losses.mean()) - release.log_loss
     result |= {
         "accuracy": float(right.mean()),
+        "estimate": estimate_accuracy(sure, release=release, level=confidence),
         "release_accuracy": release.right / release.rows,
         "accuracy_change": float(right.mean()) - release.right / release.rows,
         "accuracy_interval": [low, high],

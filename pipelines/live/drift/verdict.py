@@ -11,11 +11,15 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipelines.gates.verdict import Verdict
 from pipelines.live.drift.columns import measure_columns
 from pipelines.live.drift.live import Live
 from pipelines.live.drift.params import DriftParams
 from pipelines.live.drift.upstream import nothing_yet, upstream_checks
+from pipelines.profile.performance import estimate_accuracy
 from pipelines.profile.profile import Profile
 from pipelines.runtime.errors import InputError
 
@@ -72,6 +76,7 @@ def make_verdict(
         "own_rows": int((live.own & (live.days >= live.n_days - 7)).sum()),
         **_outcome(columns, worse=concept["against_release"]["outcome"] == "worse"),
         "upstream": feed.to_dict(),
+        "estimate": estimate_accuracy(_confidences(live), release=profile.performance, level=params.concept.confidence),
         "concept": concept,
         "columns": columns,
         "identifiers": list(profile.identifiers),
@@ -79,6 +84,14 @@ def make_verdict(
     }
     body["digest"] = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     return body
+
+
+def _confidences(live: Live) -> NDArray[np.float64]:
+    """Return the confidences of the version's own answers in the live week."""
+    if "confidence" not in live.frame.columns:
+        return np.empty(0)
+    week = live.own & (live.days >= live.n_days - 7)
+    return np.asarray(live.frame.loc[week, "confidence"].to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def _outcome(columns: dict[str, dict[str, Any]], *, worse: bool) -> dict[str, Any]:

@@ -51,6 +51,16 @@ def test_a_week_like_the_others_is_steady(profile):
     assert len(facts["history"]) == WEEKS and sum(facts["bins"]["live"]) == 420
 
 
+def test_the_accuracy_is_estimated_before_labels_come(profile):
+    usual, lower = evaluate(profile, live_rows()), evaluate(profile, live_rows().assign(confidence=0.4))
+    assert usual["estimate"]["interval"][0] < usual["estimate"]["release_accuracy"] < usual["estimate"]["interval"][1]
+    assert usual["estimate"]["rows"] == 420 and lower["estimate"]["accuracy"] < usual["estimate"]["interval"][0]
+    page = drift_page(usual, decision=None, limits={"alert_excess": 0.1, "breach_excess": 0.2})
+    assert "Without labels" in page and "Without labels" not in drift_page(
+        usual | {"estimate": None}, decision=None, limits={"alert_excess": 0.1, "breach_excess": 0.2}
+    )
+
+
 def test_the_same_rows_give_the_same_verdict(profile):
     assert evaluate(profile, live_rows())["digest"] == evaluate(profile, live_rows())["digest"]
 
