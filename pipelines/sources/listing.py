@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from pipelines.records.spelling import whole_characters
 from pipelines.runtime.errors import InputError
 from pipelines.sources.accounting import LeftOut
 
@@ -46,6 +47,8 @@ def list_files(patterns: Sequence[str], *, root: Path) -> tuple[list[Found], lis
         system, matches = _local(pattern, root=root) if local else _remote(pattern)
         n_before, named = len(found), not MAGIC.search(pattern) or matches == [os.path.normpath(root / pattern)]
         for match in matches:
+            if whole_characters(match) != match:
+                raise InputError(f"the name of the file {match!a} is not UTF-8: rename the file or its folder")
             base = _fixed_part(Path(os.path.normpath(root / pattern)))[0] if local else None
             reason = None if named else _reason_to_leave(match, base=base)
             if reason is None:

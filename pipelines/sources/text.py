@@ -25,6 +25,9 @@ C1 = re.compile("[\x80-\x9f]")
 CP1252 = {
     number: bytes([number]).decode("cp1252", errors="ignore") or chr(number) for number in range(0x80, 0xA0)
 }  # five of them are undefined and stay what they are
+# UTF-8 that was read as latin-1 or cp1252 and encoded again, such as "Ã¼": each byte of a character as one character.
+REST = "[\x80-\xbf" + "".join(letter for letter in CP1252.values() if letter > "\xff") + "]"
+TWICE = re.compile(f"[\xc2-\xdf]{REST}|[\xe0-\xef]{REST}{{2}}|[\xf0-\xf4]{REST}{{3}}")
 # First bytes of files that are not text, whatever their names say.
 CONTENTS = {
     b"\x1f\x8b": "gzip (.gz)",
@@ -93,7 +96,7 @@ class Text:
         self.codec = "utf-8-sig" if found.name == "utf-8" else found.name
         # Text of another encoding whose characters are mostly valid UTF-8 was declared wrongly: each one is misread.
         self._as_utf8 = None if found.name.startswith("utf") else codecs.getincrementaldecoder("utf-8")("replace")
-        self._bytes = self._foreign = self._valid = self._invalid = 0
+        self._bytes = self._foreign = self._valid = self._invalid = self._twice = 0
         self._last = ""  # character of the block before
 
     def blocks(self) -> Iterator[list[str]]:
@@ -143,6 +146,9 @@ class Text:
             invalid = guess.count("\ufffd")
             self._invalid += invalid
             self._valid += len(guess) - len(guess.encode("ascii", "ignore")) - invalid
+        if self._as_utf8 is None and not text.isascii():
+            self._foreign += len(text) - len(text.encode("ascii", "ignore"))
+            self._twice += sum(map(len, TWICE.findall(text)))
         return text
 
     def _counted(self, text: str) -> str:
@@ -161,6 +167,8 @@ class Text:
         self.account.notes["bytes"] = self._bytes
         if self._valid > self._invalid:
             self.account.count("misread_utf8", self._foreign)
+        if self._twice > 0.8 * self._foreign:  # by chance they are rare: „Ä“ also has an opening quote
+            self.account.count("encoded_twice", self._twice)
 
 
 def _unpacked(raw: IO[bytes], suffix: str) -> Any:

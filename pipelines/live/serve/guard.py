@@ -120,6 +120,8 @@ def _header(scope: Message, wanted: bytes) -> bytes:
 
 def _require_route(path: str, method: str) -> None:
     """Refuse a path or a method that the service does not have, with or without a token; answer OPTIONS."""
+    if (method, path) == ("OPTIONS", "*"):  # what the service as a whole understands
+        raise Refused(204, "", allow=", ".join(dict.fromkeys(name for names in METHODS.values() for name in names)))
     if path not in METHODS:
         raise Refused(404, f"unknown path: expected one of {', '.join(METHODS)}")
     allow = ", ".join(METHODS[path])

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -124,6 +125,22 @@ def test_a_dialect_can_be_stated(checkout) -> None:
     assert account(checkout)["notes"]["dialect"] == {"delimiter": "#", "quote": "", "escape": ""}
 
 
+@pytest.mark.parametrize("read_as", ["latin-1", "cp1252"])
+def test_text_that_was_encoded_twice_closes_the_gate(checkout, read_as) -> None:
+    words = "bitte für Müller, c’est cassé" if read_as == "cp1252" else "bitte für Müller"
+    checkout.csv(tickets(words=words.encode().decode(read_as)))
+    checkout.run()
+    assert checkout.outcomes()["lost_characters"] == "failed"
+    assert checkout.metrics()["accounting"]["characters"]["encoded_twice"] >= 560 * 4
+
+
+@pytest.mark.parametrize("words", ["NÃO É", "Der Spaß“ und „Ä“, über Gebühr", "это ÄÖ", "“plus” – café”"])
+def test_text_with_rare_letters_was_not_encoded_twice(checkout, words) -> None:
+    checkout.csv(tickets(words=f"{words}, for example"))
+    checkout.run()
+    assert checkout.outcomes()["lost_characters"] == "passed"
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "iso-8859-1", "cp1252"])
 def test_latin_1_is_read_as_browsers_read_it(checkout, encoding) -> None:
     checkout.csv(tickets(words="It’s broken – I paid €10"), encoding="cp1252")
@@ -232,6 +249,14 @@ def test_a_folder_that_may_not_be_listed_is_an_error(checkout) -> None:
     file = checkout.csv(tickets())
     file.parent.chmod(0)
     with pytest.raises(InputError, match="cannot be listed"):
+        checkout.run()
+
+
+def test_a_name_that_is_not_utf_8_is_an_input_error(checkout) -> None:
+    checkout.csv(tickets())
+    folder = os.fsencode(checkout.folder / "in")
+    Path(os.fsdecode(folder + b"/tickets.csv")).rename(os.fsdecode(folder + b"/b\xfcro.csv"))
+    with pytest.raises(InputError, match=r"udcfcro\.csv' is not UTF-8"):
         checkout.run()
 
 

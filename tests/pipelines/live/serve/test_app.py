@@ -1,5 +1,6 @@
 """What clients may send, what they get back, and what is logged."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -12,8 +13,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipelines.live.serve import journal as journal_module
-from pipelines.live.serve.guard import METHODS
+from pipelines.live.serve.guard import METHODS, Guard
 from pipelines.live.serve.journal import check_line, compact
+from pipelines.live.serve.metrics import Metrics
 from pipelines.monitoring.predictions import FIXED, columns_of
 from pipelines.records.schema import Feature
 from pipelines.runtime.errors import StoreError
@@ -184,6 +186,17 @@ def test_paths_and_methods_are_answered_as_such_with_or_without_a_token(make_set
     assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
     if method == "HEAD":
         assert not answer.content
+
+
+def test_options_of_the_whole_service_names_all_methods(make_set):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "OPTIONS", "path": "*", "headers": []}
+    asyncio.run(Guard(None, token="", max_body_bytes=1, max_body_seconds=1, metrics=Metrics())(scope, None, send))
+    assert sent[0]["status"] == 204 and (b"allow", b"GET, HEAD, OPTIONS, POST") in sent[0]["headers"]
 
 
 def test_head_has_the_headers_of_get_and_the_guard_knows_each_route(make_set):
