@@ -1,4 +1,4 @@
-"""Every record that comes into a stage comes out of it once, kept or with a reason: a difference closes the gate."""
+"""Every record that comes into a stage leaves the stage once, kept or with a reason: a difference closes the gate."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 A day of up to 10,000 complaints is paged by `search_after`; a larger one is exported. What a service may do wrong is
 expected: `date_received_max` may or may not include its day, a page may come again, a day may come short. A finished
-day is kept as a file with its digest below the state root, so that an interrupted run goes on where it was.
+day is kept as a file with its digest below the state root, so that an interrupted run goes on where it was. Before kept
+days are used, their number of complaints is compared with what the service states now; a day that differs is read again.
 """
 
 from __future__ import annotations
@@ -57,10 +58,11 @@ class CfpbSource:
     page_rows: int
     attempts: int
     cache: Path
+    replays: bool = False  # kept days are the recorded input, whatever the service states now
     ledger: Ledger = field(default_factory=Ledger, compare=False)
 
     @classmethod
-    def polite(cls, *, address: str, params: CfpbParams, cache: Path, revision: int) -> CfpbSource:
+    def polite(cls, *, address: str, params: CfpbParams, cache: Path, revision: int, replays: bool) -> CfpbSource:
         """Return a source that keeps the stated limits, with a cache of its own per address and revision."""
         from pipelines.sources.http import Client, Pace
 
@@ -75,19 +77,15 @@ class CfpbSource:
             },
         )
         key = hashlib.sha256(address.encode()).hexdigest()[:12]
-        return cls(client, params.page_rows, params.attempts, cache / f"{key}-revision-{revision}")
+        return cls(client, params.page_rows, params.attempts, cache / f"{key}-revision-{revision}", replays)
 
     def fingerprint(self, *, start: date, end: date) -> dict[str, Any]:
         """Return how many complaints of the window the service announces, and when it last changed, if it states it."""
-        query = {"date_received_min": start.isoformat(), "date_received_max": (end - timedelta(days=1)).isoformat()}
-        query |= {"no_aggs": "true", "no_highlight": "true", "size": "1"}
         try:
-            page = self.client.get("search", query)
-            total, relation = _total(page)
-        except IncompleteDay as error:
-            raise InputError(f"{self.client.address}: {error}") from None
+            page = self._counted(start, end - timedelta(days=1))
         finally:
             self.client.close()
+        total, relation = _total(page)
         meta = page.get("_meta") or {}
         stated = {name: str(meta[name]) for name in STATED if meta.get(name) is not None}
         return {"rows": total, "relation": relation, **stated}
@@ -96,6 +94,8 @@ class CfpbSource:
         """Yield one chunk per day, or several for a day that is larger than a chunk."""
         try:
             self.ledger.clear()
+            if not self.replays:
+                self._forget_changed(start=start, end=end)
             yield from self.ledger.watched(self._days(start=start, end=end, chunk_rows=chunk_rows))
         finally:
             self.client.close()
@@ -118,10 +118,10 @@ class CfpbSource:
 
     def day(self, day: date) -> list[Row]:
         """Return the complaints of one day in order of their ids, from the cache or from the service."""
-        file = self.cache / f"{day}.json.gz"
-        kept = read_day(file)
-        if kept is not None:
-            return kept
+        kept = self._kept(day)
+        rows = None if kept is None else read_day(kept)
+        if rows is not None:
+            return rows
         for attempt in range(1, self.attempts + 1):
             try:
                 rows = self._fetch(day)
@@ -131,9 +131,55 @@ class CfpbSource:
                 cause = error
         else:
             raise InputError(f"{self.client.address}: {day} could not be read completely: {cause}; run again later")
-        write_day(file, rows)
+        if kept is not None:
+            kept.unlink(missing_ok=True)
+        write_day(self.cache / f"{day}.{len(rows)}.json.gz", rows)
         logger.info("%s: %d complaints", day, len(rows))
         return rows
+
+    def _kept(self, day: date) -> Path | None:
+        return next(iter(sorted(self.cache.glob(f"{day}.*.json.gz"))), None)
+
+    def _forget_changed(self, *, start: date, end: date) -> None:
+        """Remove kept days of the window whose number of complaints is not the one that the service states."""
+        days = [start + timedelta(days=offset) for offset in range((end - start).days)]
+        kept = {day: file for day in days if (file := self._kept(day)) is not None}
+        sample = next((day for day, file in kept.items() if _n_kept(file)), None)
+        excludes = sample is not None and _total(self._counted(sample, sample))[0] == 0
+        beyond = timedelta(days=int(excludes))  # how far `date_received_max` lies after the last day, as in `_fetch`
+        stretch: list[date] = []
+        for day in days:
+            stretch += [day] if day in kept else []
+            if stretch and (day not in kept or day == days[-1]):
+                self._compare(stretch, kept=kept, beyond=beyond)
+                stretch = []
+
+    def _compare(self, stretch: list[date], *, kept: dict[date, Path], beyond: timedelta) -> None:
+        """Compare the complaints of consecutive kept days with the service's count; halve the stretch if they differ."""
+        expected = sum(_n_kept(kept[day]) for day in stretch)
+        first, last = stretch[0], stretch[-1]
+        total, relation = _total(self._counted(first, last + beyond))
+        if total == expected and relation == "eq":
+            return
+        if first != last:
+            middle = len(stretch) // 2
+            self._compare(stretch[:middle], kept=kept, beyond=beyond)
+            self._compare(stretch[middle:], kept=kept, beyond=beyond)
+        elif relation == "eq" or total > expected:  # else the service states only a lower bound
+            logger.info(
+                "%s: the service states %d complaints, %d are kept: the day is read again", first, total, expected
+            )
+            kept[first].unlink(missing_ok=True)
+
+    def _counted(self, first: date, last: date) -> Any:
+        """Return the service's answer with the number of complaints of some days; InputError when it has none."""
+        query = {"date_received_min": first.isoformat(), "date_received_max": last.isoformat()}
+        page = self.client.get("search", {**query, "no_aggs": "true", "no_highlight": "true", "size": "1"})
+        try:
+            _total(page)
+        except IncompleteDay as error:
+            raise InputError(f"{self.client.address}: {error}") from None
+        return page
 
     def _fetch(self, day: date) -> list[Row]:
         """Request one day, then two: the service's code includes the last day, its documentation does not."""
@@ -174,6 +220,11 @@ class CfpbSource:
         if len(rows) < total:
             raise IncompleteDay(f"received {len(rows)} of {total} complaints")
         return list(rows.values())
+
+
+def _n_kept(file: Path) -> int:
+    """Return the number of complaints that the name of a kept day states."""
+    return int(file.name.split(".")[1])
 
 
 def read_day(file: Path) -> list[Row] | None:

@@ -54,4 +54,6 @@ def open_source(project: Project, params: SourceParams, *, domain: Domain) -> So
 
     address = project.environment.get("PERENNIAL_CFPB_URL") or params.cfpb.address
     cache = project.state / "cfpb-cache"
-    return CfpbSource.polite(address=address, params=params.cfpb, cache=cache, revision=params.revision)
+    return CfpbSource.polite(
+        address=address, params=params.cfpb, cache=cache, revision=params.revision, replays=project.replays
+    )

@@ -209,9 +209,33 @@ def test_finished_days_are_not_asked_for_again(service, source) -> None:
         ids(source, 3)
     asked = len(service.asked)
     first = ids(source, 3)
-    assert {query["date_received_min"] for query in service.asked[asked:]} == {"2024-03-03"}
+    (_, count, *rows) = service.asked[asked:]
+    assert (count["size"], count["date_received_min"], count["date_received_max"]) == ("1", "2024-03-01", "2024-03-02")
+    assert {query["date_received_min"] for query in rows} == {"2024-03-03"}
+    asked = len(service.asked)
+    assert ids(source, 3) == first and [query["size"] for query in service.asked[asked:]] == ["1", "1"]
     service.complaints.clear()
-    assert ids(source, 3) == first
+    assert ids(replace(source, replays=True), 3) == first
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+@pytest.mark.parametrize("change", ["added", "added to an empty day", "removed", "all removed"])
+def test_a_kept_day_is_read_again_when_the_service_states_another_number(service, source, inclusive, change) -> None:
+    service.inclusive = inclusive
+    fill(service, 12, 3, 0, 5, 8, 2)
+    ids(source, 6)
+    if change.startswith("added"):
+        service.complaints.append(complaint(7, START + timedelta(days=2 if "empty" in change else 3)))
+    else:
+        gone = {"2024-03-04"} if change == "all removed" else set()
+        rest = [hit for hit in service.complaints if hit["_source"]["date_received"][:10] not in gone]
+        service.complaints[:] = rest if gone else rest[:-1]
+    asked = len(service.asked)
+    found = ids(source, 6)
+    assert sorted(key for day in found for key in day) == sorted(hit["_id"] for hit in service.complaints)
+    assert len(list(source.cache.iterdir())) == 6
+    read = {query["date_received_min"] for query in service.asked[asked:] if query["size"] != "1"}
+    assert len(read) == 1
 
 
 def test_the_window_is_identified_by_its_number_of_complaints(service, source) -> None:
@@ -232,7 +256,7 @@ def test_a_damaged_day_is_read_again(service, source, tmp_path) -> None:
     file = next((tmp_path / "cache").iterdir())
     file.write_bytes(file.read_bytes()[:-9])
     asked = len(service.asked)
-    assert len(ids(source, 1)[0]) == 5 and len(service.asked) == asked + 1
+    assert len(ids(source, 1)[0]) == 5 and [query["size"] for query in service.asked[asked:]] == ["1", "1", "10"]
 
 
 def test_a_large_day_is_exported(service, source, monkeypatch) -> None:
