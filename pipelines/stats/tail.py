@@ -44,9 +44,7 @@ def count_tail(
     rare = keep & (codes >= len(bins.categories)) & (codes < bins.n_bins - 1)
     if not rare.any():
         return nothing
-    raw, uniques = pd.factorize(values[rare])
-    names, _ = pd.factorize(np.array([as_category(value) for value in uniques], dtype=object))
-    level, at = names[raw], window[rare]
+    level, at = _levels(values[rare]), window[rare]
     pairs, place, size = np.unique(level * n_days + at, return_inverse=True, return_counts=True)
     frequent = is_frequent(size[place], rows=rows[at])
     new = np.bincount(pairs // n_days)[level] == 1 if reference else codes[rare] == bins.n_bins - 2
@@ -69,6 +67,13 @@ def split_tail(counts: Counts, tail: Counts) -> Counts:
     return np.column_stack([counts[:, :-3], rest, frequent, new, counts[:, -1]])
 
 
+def _levels(values: "pd.Series[Any]") -> NDArray[np.int64]:
+    """Return a number (n,) for each distinct category, none of them missing."""
+    raw, uniques = pd.factorize(values)
+    names, _ = pd.factorize(np.array([as_category(value) for value in uniques], dtype=object))
+    return np.asarray(names[raw], dtype=np.int64)
+
+
 def find_identifiers(
     frame: pd.DataFrame, *, features: Sequence[tuple[str, Kind]], days: NDArray[np.int64], n_days: int
 ) -> tuple[str, ...]:
@@ -79,7 +84,7 @@ def find_identifiers(
     """
     from scipy.stats import spearmanr
 
-    week = (days - n_days) // 7
+    week = days // 7
     found = []
     for name, kind in features:
         known = frame[name].notna().to_numpy(dtype=bool)
@@ -90,9 +95,9 @@ def find_identifiers(
             counted = len(np.unique(numbers)) == len(numbers) and bool((numbers == np.floor(numbers)).all())
             new = abs(float(spearmanr(days[known], numbers).statistic)) if counted else 0.0
         else:
-            levels, _ = pd.factorize(frame[name][known].map(as_category))
-            pairs = np.unique(np.column_stack([levels, week[known]]), axis=0)
-            new = float((np.bincount(pairs[:, 0])[levels] == 1).mean())
+            levels = _levels(frame[name][known])
+            pairs = np.unique(levels * n_days + week[known])
+            new = float((np.bincount(pairs // n_days)[levels] == 1).mean())
         if new > IDENTIFIER_SHARE:
             found.append(name)
     return tuple(found)
