@@ -179,7 +179,7 @@ def _facts(column: Column, measured: Measured, index: int, *, live: Live, params
         },
         "opinions": second_opinions(column, live, n_days=n_days, week=week, reference=ref, params=params),
         "history": [_number(value) if ok else None for value, ok in zip(history, enough, strict=True)],
-        "slow": _slow_drift(history[enough], excess=float(now.excess[index]), params=params),
+        "slow": _slow_drift(history[enough][-params.trend_weeks :], excess=float(now.excess[index]), params=params),
         "last_year_psi": _last_year_psi(column, week, measured=measured, min_rows=params.min_rows),
     }
 
