@@ -39,7 +39,7 @@ def test_this_repository_from_trigger_to_its_first_champion(tmp_path: Path, monk
         assert client.wait("retrain", run, seconds=1500) == "success", client.why("retrain", run)
         states = client.states("retrain", run)
         stages = {stage["name"] for stage in json.loads((root / "dags" / "graph.json").read_text())["stages"]}
-        assert set(states) == stages | {"prepare", "approve", "release", "record", "cleanup"}
+        assert set(states) == stages | {"prepare", "approve", "release", "record", "cleanup", "outcome"}
         assert set(states.values()) == {"success"}
         (event,) = client.call("GET", "/api/v2/assets/events?limit=10")["asset_events"]
     assert (event["name"], event["extra"]["version"]) == ("champion", 1)

@@ -12,7 +12,6 @@ from orchestration.operators import OutcomeOperator
 from orchestration.operators.finish import NOTHING_TO_DO
 
 DONE = {"prepare": "success", "train": "success", "approve": "success", "release": "success", "record": "success"}
-REJECTED = {"chosen_options": ["Reject"], "responded_by_user": {"id": "1", "name": "ana"}}
 
 
 def outcome(states: dict[str, str], **pulled: Any) -> str:
@@ -36,7 +35,7 @@ def test_a_released_a_kept_and_an_empty_run_are_successes() -> None:
     "states, pulled, reason",
     [
         ({**DONE, "train": "failed", "record": "upstream_failed"}, {}, "failed: train"),
-        (DONE, {"approve_return_value": REJECTED}, "rejected by ana"),
+        (DONE, {"approve_rejected_by": "ana"}, "rejected by ana"),
         ({**DONE, "train": "skipped", "record": "skipped"}, {}, "stopped before record: skipped"),
         ({"prepare": "success"}, {}, "stopped before record: it did not start"),
     ],

@@ -16,6 +16,8 @@ from orchestration.workspace import Workspace
 
 from .base import run_type
 
+REJECTED_BY = "rejected_by"  # XCom of an approval that a person rejected
+
 
 class ApproveOperator(ApprovalOperator):
     """Ask a person, and show the evidence; without the run parameter `approval` the task succeeds at once.
@@ -54,6 +56,13 @@ class ApproveOperator(ApprovalOperator):
             return None
         self.body = self._page(workspace, decision)
         return super().execute(context)
+
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
+        """Note who rejected: skipping the tasks after this one ends it before its result is kept."""
+        if self.REJECT in event.get("chosen_options", ()):
+            who = (event.get("responded_by_user") or {}).get("name") or "a person"
+            context["ti"].xcom_push(key=REJECTED_BY, value=who)
+        return super().execute_complete(context, event)
 
     def _page(self, workspace: Workspace, decision: Mapping[str, Any]) -> str:
         plain = {name: value for name, value in decision.items() if not isinstance(value, dict | list)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
@@ -15,6 +14,7 @@ from orchestration.git import WorkspaceError, git
 from orchestration.process import end_all
 from orchestration.workspace import Workspace
 
+from .approve import REJECTED_BY
 from .base import WorkspaceOperator
 
 NOTHING_TO_DO = "nothing_to_do"  # XCom of a task that skipped itself; one that a person skipped has none
@@ -89,9 +89,8 @@ class OutcomeOperator(BaseOperator):
         states = {task: state for task, state in found.items() if task not in own}
         if failed := sorted(task for task, state in states.items() if state == "failed"):
             raise AirflowFailException(f"failed: {', '.join(failed)}")
-        answer = ti.xcom_pull(task_ids=self.approval) if self.approval else None
-        if answer and ApprovalOperator.REJECT in answer["chosen_options"]:
-            raise AirflowFailException(f"rejected by {(answer.get('responded_by_user') or {}).get('name')}")
+        if self.approval and (who := ti.xcom_pull(task_ids=self.approval, key=REJECTED_BY)):
+            raise AirflowFailException(f"rejected by {who}")
         for task in self.required:
             if states.get(task) != "success" and not ti.xcom_pull(task_ids=task, key=NOTHING_TO_DO):
                 raise AirflowFailException(f"stopped before {task}: {states.get(task) or 'it did not start'}")

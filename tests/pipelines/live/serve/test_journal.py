@@ -202,7 +202,7 @@ def test_every_line_is_either_good_for_the_store_or_refused(complaints, field, v
         row = check_line(line(0, **{field: value}), schema=complaints.schema)
     except ValueError:
         return
-    predictions.as_predictions(pd.DataFrame([row]), schema=complaints.schema)
+    predictions.as_predictions(pd.DataFrame([row]))
 
 
 @settings(max_examples=100, deadline=None)
