@@ -68,6 +68,8 @@ def test_make_works_there(tmp_path, target):
     for name in ("setup.sh", "prepare_checkout.sh"):
         (checkout.root / "scripts" / name).write_text("#!/bin/sh\n")
     (checkout.root / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    for name in ("pyvenv.cfg", "lib"):  # by these Python finds the packages of an environment
+        (checkout.root / ".venv" / name).symlink_to(Path(sys.prefix) / name)
     answer = checkout.run("make", target, PERENNIAL_HOME="", PYTHONPATH="/nowhere", PYTHONSAFEPATH="1")
     assert answer.returncode == 0, output_of(answer)
     assert checkout.home.is_dir() or target == "help"

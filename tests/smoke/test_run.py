@@ -67,7 +67,7 @@ def test_metrics_plots_and_params_of_a_run_are_shown(released):
     metrics = released.dvc("metrics", "show", "--json")
     assert metrics.returncode == 0, output_of(metrics)
     for stage in released.graph():
-        assert f"data/{stage}/metrics.json" in metrics.stdout or stage == "promote"
+        assert f"data/{stage}/metrics.json" in metrics.stdout or stage in ("source", "promote")
     changed = released.dvc("params", "diff", "--json")
     assert changed.returncode == 0, output_of(changed)
     assert json.loads(changed.stdout)["params.yaml"]["ingest.start"]["new"] == "2025-01-06"
