@@ -15,9 +15,9 @@ CHANGES = {
     "pipelines/live/release": UNTOUCHED,
     "pipelines/live/serve": UNTOUCHED,
     "pipelines/live/drift": UNTOUCHED,
-    "pipelines/text": {"dedupe", "split"},
+    "pipelines/text": {"dedupe", "split", "baseline", "promote"},
     "pipelines/profile": {"promote"},
-    "pipelines/training": {"baseline", "finetune"},
+    "pipelines/training": {"baseline", "finetune", "evaluate"},
 }
 
 
