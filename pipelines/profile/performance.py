@@ -30,7 +30,7 @@ class Performance:
     reliability: tuple[ReliabilityBin, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values, as earlier releases wrote them where there is no reliability."""
+        """Return the values; without reliability, in the form of earlier releases."""
         return {name: value for name, value in self.__dict__.items() if name != "reliability" or value}
 
     @classmethod

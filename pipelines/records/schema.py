@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 from pipelines.records.languages import check_codes
-from pipelines.runtime.errors import InputError
+from pipelines.runtime.errors import InputError, ParamsError
 
 RESERVED = {  # columns that the project adds to the domain's
     *("id", "text", "received_at", "entity", "gold", "gold_at", "part", "weight", "weak_label", "n_votes"),
@@ -88,6 +88,15 @@ class DomainSchema:
             self._refuse(
                 "favorable_labels", self.favorable_labels, "some of the labels, not all: nothing could be unfair"
             )
+
+    def require_protected(self, names: Iterable[str], *, parameter: str) -> None:
+        """Raise ParamsError for the first name, a key of a parameter, that is not a protected attribute."""
+        known = [attribute.name for attribute in self.protected]
+        for name in names:
+            if name not in known:
+                raise ParamsError(
+                    f"unknown protected attribute {parameter}.{name}: expected {' or '.join(known) or 'none'}"
+                )
 
     def _check_columns(self) -> None:
         for field, kind in (("features", Feature), ("protected", ProtectedAttribute)):

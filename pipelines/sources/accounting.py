@@ -39,6 +39,7 @@ class Account:
     multiline_rows: int = 0
     long_row_lines: int = 0  # lines of rows that span more than LONG_ROW lines
     characters: dict[str, int] = field(default_factory=dict)  # removed or replaced, by kind
+    not_counted: str = ""  # why the source did not state the number of its rows
     notes: dict[str, Any] = field(default_factory=dict)  # dialect, bytes, dropped columns
 
     @property
@@ -118,6 +119,11 @@ class Ledger:
                 if account.difference
             ),
         ]
+
+    @property
+    def not_counted(self) -> str:
+        """Return why the rows of a source could not be counted, or nothing."""
+        return next((account.not_counted for account in self.accounts.values() if account.not_counted), "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of `metrics.json: accounting`; files with something to report are listed first."""

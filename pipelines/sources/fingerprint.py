@@ -137,7 +137,7 @@ class KnownDigests:
         return {"bytes": found.st_size, "digest": entry["digest"]}
 
     def keep(self) -> None:
-        """Write the digests if one was computed or is no longer needed."""
+        """Write the digests if one was computed or dropped."""
         if self.made != self.before:
             write_atomic(self.file, to_json(self.made))
 

@@ -9,11 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipelines.stats.intervals import wilson
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Interval = tuple[float, float]
 NAN = float("nan")
@@ -67,6 +70,11 @@ class OddsPair:
     def smaller(self) -> float:
         """Return the rows of the smaller group."""
         return min(self.member.rows, self.rest.rows)
+
+
+def group_codes(column: pd.Series) -> np.ndarray:
+    """Return a protected attribute (n,) as 1, 0, and -1 where it is not known."""
+    return column.astype("Int8").fillna(-1).to_numpy(dtype=np.int8)
 
 
 def count(outcome: np.ndarray, *, where: np.ndarray) -> Count:

@@ -122,7 +122,7 @@ def test_git_works_the_same_with_hostile_settings(hostile: Path, tmp_path: Path)
     Clone(project).push(work, "HEAD:refs/heads/main", "refs/tags/runs/x.1", keep=[])
     assert set(refs_of(work, "origin").values()) == {head}
     assert git(bare, "rev-parse", "main") == head
-    assert git(work, "ls-tree", "--name-only", "HEAD") == "a[1].txt", "a name is no pattern"
+    assert git(work, "ls-tree", "--name-only", "HEAD") == "a[1].txt", "a name is never a pattern"
     assert git(work, "log", "-1", "--grep=^Run-Prepared: x$", "--format=%an %b") == "orchestration Run-Prepared: x"
     assert not git(work, "log", "-1", "--format=%cI").startswith("2001")
     git(tmp_path, "clone", "--quiet", "--branch=main", str(bare), str(tmp_path / "again"))

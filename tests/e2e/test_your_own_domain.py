@@ -29,18 +29,18 @@ FILLERS = FILLER.split()
 
 
 def write_messages(folder: Path) -> None:
-    """1,700 messages over 52 weeks, a fifth of them from large-print readers, nearly all with the desk's answer."""
+    """2,200 messages over 52 weeks, a fifth of them from large-print readers, nearly all with the desk's answer."""
     random = Random(7)
     folder.mkdir(parents=True)
     with (folder / "all.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["Message_ID", "Sent", "Body", "Desk", "Reader", "Branch", "Print"])
-        for number in range(1700):
+        for number in range(2200):
             desk = random.choice(list(WORDS))
             subject = random.choice(WORDS[desk].split("|"))
             filler = [random.choice(FILLERS) for _ in range(random.randint(8, 18))]
             central = random.random() < (0.75 if desk == "events" else 0.2)
-            day = date(2025, 1, 6) + timedelta(days=number * 364 // 1700)
+            day = date(2025, 1, 6) + timedelta(days=number * 364 // 2200)
             rows.writerow(
                 [
                     *(f"m{number}", day.isoformat(), " ".join([*filler[:5], subject, *filler[5:]]), desk),

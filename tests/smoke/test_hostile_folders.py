@@ -48,16 +48,19 @@ def run_and_move(folder, after):
         answer = moved.release(*words, **settings)
         assert answer.returncode == 0, output_of(answer)
     assert not folder.exists()
+    return moved
 
 
 def test_a_run_in_a_folder_with_a_hostile_name_which_is_then_moved(tmp_path):
-    run_and_move(tmp_path / ALL, tmp_path / "after" / "x, y" / "z#1")
+    moved = run_and_move(tmp_path / ALL, tmp_path / "after" / "x, y" / "z#1")
+    assert moved.json("data/promote/decision.json")["action"] == "release"
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_in_each(tmp_path, name):
-    run_and_move(tmp_path / name, tmp_path / f"{name} 2")
+    moved = run_and_move(tmp_path / name, tmp_path / f"{name} 2")
+    assert moved.json("data/promote/decision.json")["action"] == "release"
 
 
 @pytest.mark.parametrize("target", ["help", "history", "verify"])

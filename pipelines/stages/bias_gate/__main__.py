@@ -25,6 +25,7 @@ def main(project: Project) -> None:
 
     store, params = project.store, project.section("bias_gate", BiasGateParams)
     schema = Domain(project.domain_folder).schema
+    schema.require_protected(params.undecided_passes, parameter="bias_gate.undecided_passes")
     overrides = require_open(store, "label")
     attributes = [attribute.name for attribute in schema.protected]
     records = store.read_records("split")

@@ -15,10 +15,11 @@ from pipelines.records.schema import DomainSchema, ProtectedAttribute
 from pipelines.stages.bias_gate.causes import Votes
 from pipelines.stages.bias_gate.explanation import explain, harmed_records
 from pipelines.stages.bias_gate.findings import Limits, favorable_findings, labeling_findings, survival_check
-from pipelines.stages.bias_gate.measure import Rows, compare_rates, group_codes, label_shares
+from pipelines.stages.bias_gate.measure import Rows, compare_rates, label_shares
 from pipelines.stages.bias_gate.mitigation import mitigate
 from pipelines.stages.bias_gate.params import BiasGateParams
 from pipelines.stages.bias_gate.row_outcomes import kept
+from pipelines.stats.fairness import group_codes
 from pipelines.stats.slices import comparable_strata
 
 PARITY_COLUMNS = (

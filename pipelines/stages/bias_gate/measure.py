@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pipelines.records.labeling import ABSTAIN
 from pipelines.stages.bias_gate.fairness import error_gaps, parity
@@ -60,11 +59,6 @@ class GroupRates:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {name: getattr(self, name).as_dict() for name in ("member", "rest", "difference", "impact")}
-
-
-def group_codes(column: pd.Series) -> np.ndarray:
-    """Return a protected attribute as 1, 0 and -1 for unknown."""
-    return column.astype("Int8").fillna(-1).to_numpy(dtype=np.int8)
 
 
 def compare_rates(outcome: np.ndarray, *, group: np.ndarray, confidence: float) -> GroupRates:

@@ -11,10 +11,10 @@ import pandas as pd
 from pipelines.gates.verdict import Check
 from pipelines.records.labeling import ABSTAIN
 from pipelines.records.schema import DomainSchema, ProtectedAttribute
-from pipelines.stages.bias_gate.measure import group_codes, weighted_gap
+from pipelines.stages.bias_gate.measure import weighted_gap
 from pipelines.stages.bias_gate.params import BiasGateParams
 from pipelines.stages.bias_gate.reweighing import effective_share, fit_weights
-from pipelines.stats.fairness import RateEstimate
+from pipelines.stats.fairness import RateEstimate, group_codes
 
 
 def mitigate(

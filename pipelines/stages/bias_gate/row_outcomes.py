@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.stages.bias_gate.measure import group_codes
+from pipelines.stats.fairness import group_codes
 
 
 def row_outcomes(

@@ -37,6 +37,8 @@ def main(project: Project) -> None:
     store, params = project.store, project.section("evaluate", EvaluateParams)
     used = require_open(store, *GATES)
     domain = Domain(project.domain_folder)
+    reasons = params.fairness.undecided_passes
+    domain.schema.require_protected(reasons, parameter="evaluate.fairness.undecided_passes")
     records = store.read_records("split")
     tests = {part: gold_rows(records, part=part) for part in TEST_SETS}
     predictors = {
@@ -50,10 +52,9 @@ def main(project: Project) -> None:
     reference = compare_with_reference(
         fit_reference(same_rows, tests, labels=labels, features=features),
         answers[chosen, "recent"],
-        tests,
         candidate=chosen,
-        params=params,
-        seed=project.resources.seed,
+        resamplings=found.resamplings,
+        confidence=params.confidence,
     )
     logger.log(logging.INFO if reference["lead"] == "proven" else logging.WARNING, "%s", reference["sentence"])
     behaviors = {

@@ -25,6 +25,7 @@ from pipelines.stats.fairness import (
     detectable_ratio,
     equal_opportunity,
     equalized_odds,
+    group_codes,
     odds_pairs,
     rate,
     rate_ratio,
@@ -134,11 +135,6 @@ def pooled(tests: Tests, parts: Sequence[str]) -> tuple[Answers, pd.DataFrame]:
         probabilities=np.concatenate([found.probabilities for found, _ in chosen]),
     )
     return answers, pd.concat([records for _, records in chosen], ignore_index=True)
-
-
-def group_codes(column: pd.Series) -> Codes:
-    """Return a protected attribute (n,) as 1, 0, and -1 where it is not known."""
-    return column.astype("Int8").fillna(-1).to_numpy(np.int8)
 
 
 def _errors(

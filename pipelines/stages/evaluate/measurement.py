@@ -40,6 +40,7 @@ class Measurement:
     far_below: list[str]  # slices on which the chosen candidate is far less accurate, on `recent`
     fairness: dict[str, list[dict[str, Any]]]  # by candidate
     groups: list[dict[str, Any]]  # of the chosen candidate
+    resamplings: Mapping[str, Resampling]  # by part: every comparison on a test set uses the same resamples
     lift: BootstrapEstimate  # macro-F1 of the chosen candidate minus that of always predicting the most frequent class
 
     def as_metrics(self) -> dict[str, Any]:
@@ -116,6 +117,7 @@ def measure(
         groups=group_rates(
             _by_part(answers, tests, choice.candidate), schema=schema, confidence=two_sided, limits=limits
         ),
+        resamplings=redraws,
         lift=_lift(by_name[choice.candidate], redraw, confidence=params.confidence),
     )
 

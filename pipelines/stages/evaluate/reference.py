@@ -14,10 +14,9 @@ import pandas as pd
 
 from pipelines.records.schema import Feature
 from pipelines.stages.evaluate.choice import points
-from pipelines.stages.evaluate.params import EvaluateParams
 from pipelines.stages.evaluate.predictions import answers_of
 from pipelines.stages.evaluate.scores import Answers, rounded
-from pipelines.stats.comparison import Resampling, class_sums, cluster_rows, macro_f1, macro_f1_score
+from pipelines.stats.comparison import Resampling, macro_f1, macro_f1_score
 
 if TYPE_CHECKING:
     from pipelines.training.training_set import TrainingSet
@@ -72,51 +71,41 @@ def fit_reference(
 def compare_with_reference(
     reference: Reference,
     chosen: Answers,
-    tests: Mapping[str, pd.DataFrame],
     *,
     candidate: str,
-    params: EvaluateParams,
-    seed: int,
+    resamplings: Mapping[str, Resampling],
+    confidence: float,
 ) -> dict[str, Any]:
     """Return the reference's scores, the chosen candidate's lead on `recent`, and the lead in one sentence.
 
     `lead` is "proven", "unproven" or "negative": the interval of the difference in macro-F1 is above 0, it contains 0
-    (or is undefined), or the difference itself is below 0.
+    (or is undefined), or the difference itself is below 0. `resamplings` are those of `measure`, by test set.
     """
     found: dict[str, Any] = {"name": reference.name, "strength": reference.strength}
     for part, answers in reference.answers.items():
-        redraw = _redraw(tests[part], params=params, seed=seed)
-        estimate = redraw.estimate(answers.class_sums, macro_f1, confidence=params.confidence)
-        accuracy = float(answers.right.mean()) if len(answers.gold) else None
+        estimate = resamplings[part].estimate(answers.class_sums, macro_f1, confidence=confidence)
         found[part] = {
             "rows": len(answers.gold),
             "macro_f1": rounded(estimate.value),
             "macro_f1_lower": rounded(estimate.lower),
             "macro_f1_upper": rounded(estimate.upper),
-            "accuracy": rounded(accuracy),
+            "accuracy": rounded(float(answers.right.mean()) if len(answers.gold) else None),
         }
     if not chosen.usable:
         return found | {"difference": None, "lead": "unproven", "sentence": "The candidate has no usable predictions."}
-    other = reference.answers["recent"]
-    sums = class_sums(other.gold, other.predicted, n_labels=len(other.labels))
-    redraw = _redraw(tests["recent"], params=params, seed=seed)
-    lead = redraw.paired_difference(chosen.class_sums, sums, macro_f1, confidence=params.confidence)
+    lead = resamplings["recent"].paired_difference(
+        chosen.class_sums, reference.answers["recent"].class_sums, macro_f1, confidence=confidence
+    )
     kind = "negative" if lead.value < 0 else "proven" if lead.lower > 0 else "unproven"
-    interval = f"{2 * params.confidence - 1:.0%} interval {points(lead.lower)} to {points(lead.upper)}"
+    interval = f"{2 * confidence - 1:.0%} interval {points(lead.lower)} to {points(lead.upper)}"
     amount = f"{points(lead.value)} points of macro-F1 on the rolling test set ({interval})"
     words = {
         "proven": f"The {candidate} adds {amount} to {reference.name} on the same labels.",
-        "unproven": f"There is no evidence that the {candidate} is better than {reference.name} on the same labels: "
-        f"{amount}.",
+        "unproven": f"The {candidate} is not shown to be better than {reference.name} on the same labels: {amount}.",
         "negative": f"The {candidate} is worse than {reference.name} on the same labels: {amount}.",
     }
     difference = {name: rounded(getattr(lead, name)) for name in ("value", "lower", "upper", "confidence")}
     return found | {"difference": difference, "lead": kind, "sentence": words[kind]}
-
-
-def _redraw(rows: pd.DataFrame, *, params: EvaluateParams, seed: int) -> Resampling:
-    """Return the resamples that every comparison of evaluate on these rows uses."""
-    return Resampling.of(cluster_rows(rows, by=params.cluster_by), resamples=params.resamples, seed=seed)
 
 
 def _words() -> Any:

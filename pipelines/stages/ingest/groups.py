@@ -56,9 +56,7 @@ def known_groups(
     }
 
 
-def check_known_groups(
-    weeks: Mapping[int, Week], *, names: Sequence[str], limit: float, min_rows: int, min_periods: int = 2
-) -> list[Check]:
+def check_known_groups(weeks: Mapping[int, Week], *, names: Sequence[str], limit: float, min_rows: int) -> list[Check]:
     """Check each protected attribute: the share of rows with a known group has not collapsed in the last period.
 
     It is divided by the third quartile of the earlier periods, not by their median: an attribute that ended in the
@@ -69,7 +67,7 @@ def check_known_groups(
     for name in names:
         shares = [item.known[name] / item.rows for item in earlier if item.rows >= min_rows]
         usual = quantiles(shares, n=4)[2] if len(shares) > 1 else (shares or [0.0])[0]
-        defined = len(shares) + 1 >= min_periods and usual > 0 and last.rows > 0
+        defined = usual > 0 and last.rows > 0
         share = last.known[name] / last.rows if last.rows else 0.0
         low, high = wilson(last.known[name], last.rows) if last.rows else (0.0, 0.0)
         checks.append(
@@ -84,7 +82,7 @@ def check_known_groups(
                 required=False,
                 sentence=f"{name} is known of {share:.0%} of the rows of the last period, usually of {usual:.0%}"
                 if defined
-                else f"there is no earlier period to compare the known share of {name} with",
+                else f"the known share of {name} cannot be compared: {len(shares)} earlier periods have {min_rows} rows",
             )
         )
     return checks

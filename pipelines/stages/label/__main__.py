@@ -58,7 +58,9 @@ def main(project: Project) -> None:
     summary = summarize_functions(
         functions, matrix, gold=gold, groups=records[attributes], confidence=params.confidence
     )
-    metrics = metrics_of(labeling, matrix, gold=gold, records=records, labels=schema.labels, params=params)
+    metrics = metrics_of(
+        labeling, matrix, gold=gold, records=records, written=rows, labels=schema.labels, params=params
+    )
     logger.info("%d records, %d labeled by %s: %s", len(records), metrics["labeled"], labeling.method, labeling.reason)
     store.write_records("label", rows)
     store.write_records("label", votes, name="votes")

@@ -79,7 +79,6 @@ def check_labels(
 ) -> list[Check]:
     """Return every check of the label gate; `written` is the content of records.parquet."""
     kappa = cohen_kappa(labeling.codes, gold, n_labels=len(labels), confidence=params.confidence)
-    training, _ = training_codes(labeling, records=records, labels=labels, train_on=params.train_on)
     return [
         check_conservation(records["id"], {"written": written["id"]}),
         coverage_check(
@@ -104,9 +103,8 @@ def check_labels(
             confidence=params.confidence,
         ),
         *class_rows_checks(
-            training,
+            _training_rows(written, labels),
             rows=int((records["part"] == "train").sum()),
-            labels=labels,
             at_least=params.min_class_rows,
         ),
     ]
@@ -118,6 +116,7 @@ def metrics_of(
     *,
     gold: np.ndarray,
     records: pd.DataFrame,
+    written: pd.DataFrame,
     labels: Sequence[str],
     params: LabelParams,
 ) -> dict[str, Any]:
@@ -127,7 +126,6 @@ def metrics_of(
     most = counts.max(axis=1, keepdims=True)
     kappa = cohen_kappa(labeling.codes, gold, n_labels=len(labels), confidence=params.confidence)
     both = (labeling.codes != ABSTAIN) & (gold != ABSTAIN)
-    training, is_gold = training_codes(labeling, records=records, labels=labels, train_on=params.train_on)
     return {
         "rows": len(records),
         "labeled": int((labeling.codes != ABSTAIN).sum()),
@@ -146,10 +144,9 @@ def metrics_of(
         "kappa_low": _finite(kappa.interval[0]),
         "kappa_high": _finite(kappa.interval[1]),
         "train_on": params.train_on,
-        "train_rows_labeled": {label: int((training == place).sum()) for place, label in enumerate(labels)},
+        "train_rows_labeled": _training_rows(written, labels),
         "train_rows_by_source": {
-            "gold": int((is_gold & (training != ABSTAIN)).sum()),
-            "functions": int((~is_gold & (training != ABSTAIN)).sum()),
+            source: int((written["label_source"] == source).sum()) for source in ("gold", "functions")
         },
         "gold_rows_by_class": {label: int((gold == place).sum()) for place, label in enumerate(labels)},
     }
@@ -171,6 +168,11 @@ def disagreements(
         }
         for row in wrong[:N_SHOWN]
     ]
+
+
+def _training_rows(written: pd.DataFrame, labels: Sequence[str]) -> dict[str, int]:
+    """Return how many rows are trained on each label."""
+    return {label: int((written["training_label"] == label).sum()) for label in labels}
 
 
 def _share(values: np.ndarray) -> float | None:

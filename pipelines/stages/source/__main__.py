@@ -16,7 +16,7 @@ FILE, EARLIER = "fingerprint.json", "earlier.json"
 def main(project: Project) -> None:
     """Write the fingerprint; with PERENNIAL_REPLAY keep the recorded one, and leave the source alone.
 
-    While the source is being reached there is no fingerprint: after a failure no later stage passes for this run's.
+    The fingerprint is missing while the source is being reached, so after a failure no later stage passes for this run's.
     """
     from pipelines.sources.fingerprint import describe, fingerprint
 

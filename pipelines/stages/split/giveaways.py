@@ -20,10 +20,11 @@ import pandas as pd
 from pipelines.gates.verdict import Check
 from pipelines.records.schema import DomainSchema
 from pipelines.stages.split.params import LeakParams
+from pipelines.stats.intervals import wilson
+from pipelines.text.scripts import UNSPACED
 
 SHOWN = 5
-WORD = r"(?u)\b\w+\b"  # also of one character
-Counts = np.ndarray
+WORD = rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+"  # in scripts without spaces each character is a word
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def signs(gold_rows: pd.DataFrame, *, schema: DomainSchema, leak: LeakParams) ->
     for names, present in _tables(gold_rows, schema=schema, least=leak.min_sign_rows):
         both = np.asarray(present.T @ classes)
         with_sign = np.asarray(present.sum(axis=0)).ravel()
-        precision, recall = _lower(both, with_sign[:, None]), _lower(both, sizes[None, :])
+        of_sign, of_class = (np.broadcast_to(rows, both.shape) for rows in (with_sign[:, None], sizes[None, :]))
+        precision, recall = wilson(both, of_sign)[0], wilson(both, np.maximum(of_class, 1))[0]
         high = (np.minimum(precision, recall) > 0.5) & (sizes >= leak.min_sign_rows)[None, :]
         for row, label in zip(*np.nonzero(high), strict=True):
             yield Sign(
@@ -94,7 +96,7 @@ def _tables(gold_rows: pd.DataFrame, *, schema: DomainSchema, least: int) -> Ite
 
     texts = gold_rows["text"].fillna("").astype(str)
     words = CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, min_df=least, binary=True)
-    if len(texts) >= least and texts.str.contains(r"\w").any():
+    if len(texts) >= least and texts.str.strip().ne("").any():
         with suppress(ValueError):  # of scikit-learn, where no word is in that many texts
             present = words.fit_transform(texts)
             yield [f"“{name}”" for name in words.get_feature_names_out()], present
@@ -110,12 +112,3 @@ def _tables(gold_rows: pd.DataFrame, *, schema: DomainSchema, least: int) -> Ite
 
 def _is_giveaway(sign: Sign, leak: LeakParams) -> bool:
     return sign.precision_low > leak.max_sign_precision and sign.recall_low > leak.max_sign_recall
-
-
-def _lower(hits: Counts, rows: Counts) -> Counts:
-    """Return the lower 95 % Wilson bound of shares (Wilson 1927), elementwise; 0 without rows."""
-    z = 1.959964
-    rows = np.maximum(rows, 1)
-    share = hits / rows
-    half = z * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
-    return np.asarray((share + z**2 / (2 * rows) - half) / (1 + z**2 / rows))

@@ -9,7 +9,10 @@ MANIFEST = Manifest.model_construct(labels=("a", "b"), features=(FeatureColumn(n
 
 
 def test_a_domain_with_more_features_is_accepted():
-    MANIFEST.require_schema(labels=("b", "a"), kinds={"age": "number", "new": "category"}, what="version 3")
+    kinds = {"age": "number", "new": "category"}
+    assert MANIFEST.require_schema(labels=("b", "a"), kinds=kinds, what="version 3") is None
+    with pytest.raises(InputError):
+        MANIFEST.require_schema(labels=("b", "a"), kinds={"new": "category"}, what="version 3")
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_cleaning_keeps_what_people_wrote() -> None:
 @pytest.mark.timeout(120)
 def test_no_text_makes_it_slow(unit: str) -> None:
     text = (unit * 1_000_000)[:200_000]
-    one(text)  # a pattern that backtracks takes hours for this
+    assert one(text) == text, "nothing in it is a number, an address or an account"  # backtracking would take hours
 
 
 @pytest.mark.parametrize("language", SENTENCES)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
-from pipelines.runtime.errors import InputError
+from pipelines.runtime.errors import InputError, ParamsError
 
 GOOD: dict[str, Any] = {
     "name": "loans",
@@ -84,3 +84,11 @@ def test_a_schema_that_cannot_work_is_refused(field, value, named) -> None:
 def test_the_message_shows_the_right_form_of_labels(labels, form) -> None:
     with pytest.raises(InputError, match=f"such as {form}"):
         DomainSchema(**{**GOOD, "labels": labels})
+
+
+def test_a_parameter_names_only_protected_attributes_of_the_domain() -> None:
+    schema = DomainSchema(**GOOD)
+    known = [attribute.name for attribute in schema.protected]
+    schema.require_protected(known, parameter="bias_gate.undecided_passes")
+    with pytest.raises(ParamsError, match=r"bias_gate\.undecided_passes\.elder"):
+        schema.require_protected([*known, "elder"], parameter="bias_gate.undecided_passes")

@@ -43,7 +43,11 @@ def evidence(*, rows=400, what="Split records", schema=SCHEMA, verdict=None, ove
     )
     others = Reference("TF-IDF", 2.0, {part: answers(f, right=reference, seed=4) for part, f in tests.items()})
     row = compare_with_reference(
-        others, found_answers["baseline", "recent"], tests, candidate="baseline", params=PARAMS, seed=1
+        others,
+        found_answers["baseline", "recent"],
+        candidate="baseline",
+        resamplings=found.resamplings,
+        confidence=PARAMS.confidence,
     )
     metrics = {"evaluate": found.as_metrics() | {"card": card, "reference": row}, "label": {"coverage": 0.93}}
     verdicts = {"label": Verdict.of("label", [kappa]).to_dict(), "evaluate": verdict.to_dict()}

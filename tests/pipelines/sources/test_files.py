@@ -195,12 +195,13 @@ def test_a_path_that_is_there_is_no_pattern(checkout, folder, name, pattern) -> 
     assert len(checkout.records()) == 560
 
 
-def test_the_folder_of_the_data_is_no_pattern(checkout, tmp_path, monkeypatch) -> None:
+def test_the_folder_of_the_data_is_never_a_pattern(checkout, tmp_path, monkeypatch) -> None:
     file = checkout.csv(tickets())
     (tmp_path / "[team] feed?" / "in").mkdir(parents=True)
     file.rename(tmp_path / "[team] feed?" / "in" / "tickets.csv")
     monkeypatch.setenv("PERENNIAL_DATA", str(tmp_path / "[team] feed?"))
     ingested(checkout)
+    assert len(checkout.records()) == 560
 
 
 def test_equal_names_in_folders_elsewhere_are_files_of_their_own(checkout, tmp_path) -> None:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from pipelines.stages.bias_gate.measure import group_codes
 from pipelines.stages.bias_gate.row_outcomes import outcomes_by_group, row_outcomes
+from pipelines.stats.fairness import group_codes
 
 
 def test_every_accepted_record_has_one_outcome():

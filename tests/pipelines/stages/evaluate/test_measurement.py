@@ -321,7 +321,7 @@ def test_a_group_that_is_unknown_in_the_rolling_test_set_is_compared_on_both():
     assert check.rows == int((anchor["senior"] == 1).sum())
 
 
-@pytest.mark.parametrize("reason", [None, "nobody was asked for their age"])
+@pytest.mark.parametrize("reason", [None, "the form does not ask for an age"])
 def test_a_group_that_is_unknown_everywhere_never_passes(reason):
     tests = {}
     for part, rows in ROWS.items():

@@ -5,6 +5,7 @@ import pytest
 
 from pipelines.records.schema import Feature
 from pipelines.stages.evaluate.reference import FEATURES, WORDS, Reference, compare_with_reference, fit_reference
+from pipelines.stats.comparison import Resampling
 from pipelines.training.training_set import TrainingSet
 from tests.factories.shop import LABELS, PARAMS, answers, gold
 
@@ -24,6 +25,13 @@ def data_of(train, validation):
     codes = np.array([LABELS.index(label) for label in train["gold"]])
     known = np.array([LABELS.index(label) for label in validation["gold"]], dtype=np.int64)
     return TrainingSet(train, np.eye(3)[codes], np.ones(len(train)), validation, known)
+
+
+def compared(reference, chosen, tests):
+    redraws = {part: Resampling.of(np.arange(len(frame)), resamples=200, seed=1) for part, frame in tests.items()}
+    return compare_with_reference(
+        reference, chosen, candidate="baseline", resamplings=redraws, confidence=PARAMS.confidence
+    )
 
 
 @pytest.mark.parametrize(("text", "name"), [(True, WORDS), (False, FEATURES)])
@@ -49,7 +57,7 @@ def test_the_lead_is_named_after_its_interval(right, lead):
     tests = {"recent": gold(400), "anchor": gold(400, seed=5)}
     reference = Reference(WORDS, 2.0, {part: answers(frame, right=right, seed=7) for part, frame in tests.items()})
     chosen = answers(tests["recent"], right=0.85, seed=8)
-    found = compare_with_reference(reference, chosen, tests, candidate="baseline", params=PARAMS, seed=1)
+    found = compared(reference, chosen, tests)
     assert found["lead"] == lead
     difference = found["difference"]
     assert difference["lower"] <= difference["value"] <= difference["upper"]
@@ -61,5 +69,5 @@ def test_no_usable_predictions_prove_nothing():
     broken = answers(tests["recent"], right=0.9, seed=1)
     broken.probabilities[0, 0] = np.nan
     reference = Reference(WORDS, 2.0, {"recent": answers(tests["recent"], right=0.5, seed=2)})
-    found = compare_with_reference(reference, broken, tests, candidate="baseline", params=PARAMS, seed=1)
+    found = compared(reference, broken, tests)
     assert (found["difference"], found["lead"]) == (None, "unproven")

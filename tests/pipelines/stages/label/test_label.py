@@ -302,9 +302,9 @@ def test_metrics_hold_json_values_only_and_records_their_columns():
     records, matrix = sample()
     labeling = choose(records, matrix, label_model={**params().label_model.model_dump(), "enabled": False})
     gold = gold_codes(records, labels=LABELS, parts=["train", "validation"])
-    metrics = metrics_of(labeling, matrix, gold=gold, records=records, labels=LABELS, params=params())
-    json.dumps(metrics, allow_nan=False)
     written = labeled_rows(labeling, records=records, matrix=matrix, labels=LABELS, train_on="weak")
+    metrics = metrics_of(labeling, matrix, gold=gold, records=records, written=written, labels=LABELS, params=params())
+    json.dumps(metrics, allow_nan=False)
     assert written.columns.tolist() == [
         *("id", "weak_label", "soft_no", "soft_yes", "soft_maybe", "n_votes"),
         *("training_label", "label_source", "label_confidence"),
@@ -329,14 +329,13 @@ def test_training_labels_come_from_the_chosen_source_and_only_in_the_training_pa
     assert (written.loc[from_gold.fillna(False), "label_confidence"] == 1.0).all()
     expected_gold = 0 if train_on == "weak" else int((gold.notna() & train).sum())
     gold_of = gold_codes(records, labels=LABELS, parts=["train", "validation"])
-    found = metrics_of(labeling, matrix, gold=gold_of, records=records, labels=LABELS, params=params(train_on=train_on))
+    how = {"gold": gold_of, "records": records, "labels": LABELS, "params": params(train_on=train_on)}
+    found = metrics_of(labeling, matrix, written=written, **how)
     assert found["train_rows_by_source"]["gold"] == expected_gold == int(from_gold.sum())
-    assert (
-        found["kappa"]
-        == metrics_of(labeling, matrix, gold=gold_of, records=records, labels=LABELS, params=params(train_on="weak"))[
-            "kappa"
-        ]
-    ), "kappa is about the functions' labels, whatever trains"
+    weak_only = labeled_rows(labeling, records=records, matrix=matrix, labels=LABELS, train_on="weak")
+    assert found["kappa"] == metrics_of(labeling, matrix, written=weak_only, **how)["kappa"], (
+        "kappa is about the functions' labels, whatever trains"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Input has data type:FutureWarning")  # of scipy, about snorkel

@@ -239,3 +239,12 @@ def test_two_features_that_reveal_the_label_only_together_close_it(split, record
     key = random.integers(0, 3, len(records))
     office = pd.Series([f"o{n}" for n in (codes + key) % 3], index=records.index, dtype="string")
     assert closed_by(verdict(split(records.assign(office=office, kilos=key.astype(float))))) == ["leak_office+kilos"]
+
+
+def test_a_code_in_a_script_without_spaces_is_found(split, records, verdict) -> None:
+    of_class = records["gold"] == "broken"
+    letters = records["text"].map(lambda text: "".join(chr(0x4E00 + int(word[1:])) for word in text.split()))
+    coded = records.assign(text=letters.mask(of_class, letters.str[:4] + "鬱" + letters.str[4:]))
+    check = outcome_of(verdict(split(coded)), "giveaways")
+    assert check.outcome == "failed"
+    assert "鬱" in check.details["signs"][0]["name"]
