@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SHOWN = 50  # files that metrics.json lists
 LONG_ROW = 50  # physical lines; a longer row is suspicious where hardly any other row spans two
 RARE = 0.01  # share of rows
+BYTE_ORDER_MARK = "byte_order_mark"  # U+FEFF: removed and counted, but it stands for nothing, so that no text is lost
 REMOVED = np.array([(code < 32 and code not in (9, 10, 13)) or code == 127 for code in range(256)])  # one byte each
 
 
@@ -141,10 +142,10 @@ class Ledger:
 
 def odd_characters(table: pa.Table) -> dict[str, int]:
     """Return how many characters of columns of strings are control characters, which conversion removes or, U+0085,
-    makes a line end, and how many are U+FFFD, which stands for a character that was lost before. Counted in the bytes
-    of UTF-8, which costs little.
+    makes a line end, how many are U+FEFF, which it removes, and how many are U+FFFD, which stands for a character that
+    was lost before. Counted in the bytes of UTF-8, which costs little.
     """
-    removed = replaced = 0
+    removed = marks = replaced = 0
     for column in table.columns:
         for chunk in column.chunks:
             offsets, data = chunk.buffers()[1:]
@@ -158,6 +159,6 @@ def odd_characters(table: pa.Table) -> dict[str, int]:
                 continue
             one, two, three = content[lead], content[lead + 1], content[np.minimum(lead + 2, len(content) - 1)]
             removed += int(np.count_nonzero((one == 0xC2) & (two < 0xA0)))
-            removed += int(np.count_nonzero((one == 0xEF) & (two == 0xBB) & (three == 0xBF)))
+            marks += int(np.count_nonzero((one == 0xEF) & (two == 0xBB) & (three == 0xBF)))
             replaced += int(np.count_nonzero((one == 0xEF) & (two == 0xBF) & (three == 0xBD)))
-    return {"control": removed, "replacement": replaced}
+    return {"control": removed, BYTE_ORDER_MARK: marks, "replacement": replaced}

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from pipelines.gates.verdict import Check
-from pipelines.sources.accounting import SHOWN, Ledger
+from pipelines.sources.accounting import BYTE_ORDER_MARK, SHOWN, Ledger
 from pipelines.stages.ingest.weekly import Profile, Week
 from pipelines.stats.intervals import wilson
 
@@ -48,6 +48,7 @@ def check_accounting(ledger: Ledger, *, outcomes: Mapping[str, int], lost: float
         unexplained.append(f"{handed} rows were handed over, {read} were read, {became} have an outcome")
     characters, suspicious = ledger.characters(), ledger.sum("suspicious_lines")
     open_ = "" if unexplained or not ledger.not_counted else f"the source did not count its rows: {ledger.not_counted}"
+    lost_n = sum(n for kind, n in characters.items() if kind != BYTE_ORDER_MARK)
     named = ", ".join(f"{n} {kind}" for kind, n in characters.items()) or "none"
     return [
         Check.equals(
@@ -56,7 +57,7 @@ def check_accounting(ledger: Ledger, *, outcomes: Mapping[str, int], lost: float
             details={"unexplained": unexplained[:SHOWN]},
         ),
         Check.at_most(
-            "lost_characters", sum(characters.values()) / max(read, 1), limit=lost, rows=read, min_rows=0, required=True,
+            "lost_characters", lost_n / max(read, 1), limit=lost, rows=read, min_rows=0, required=True,
             sentence=f"characters removed or replaced: {named}; is ingest.files.encoding right?",
         ),
         Check.at_most(

@@ -162,6 +162,14 @@ def test_characters_that_are_lost_close_the_gate(checkout, declared, words, kind
     assert checkout.metrics()["accounting"]["characters"][kind] >= 560
 
 
+def test_byte_order_marks_are_counted_and_lose_nothing(checkout) -> None:
+    checkout.csv(tickets(words="thank you\ufeff"))
+    checkout.run()
+    assert checkout.outcomes()["lost_characters"] == "passed"
+    assert checkout.metrics()["accounting"]["characters"] == {"byte_order_mark": 560}
+    assert set(checkout.records()["text"]) == {"thank you"}
+
+
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst", ".zip"])
 def test_archives_are_unpacked_and_a_cut_one_is_refused(checkout, suffix) -> None:
     content = checkout.csv(tickets()).read_bytes()
