@@ -46,9 +46,13 @@ def test_every_stage(checkout, real_data) -> None:
 
 
 def check_gated_data(checkout: Checkout) -> None:
-    """Check the known facts: five files with 1,956 comments, 245 of them without a date."""
+    """Check the known facts: five files with 1,961 comments, 245 of them without a date.
+
+    A quote that nothing closes glues six lines of one file into one comment for most readers, which then count 1,956;
+    the last of these lines has broken quotes itself and is rejected.
+    """
     rows = checkout.metrics("ingest")["rows"]
-    assert (rows["read"], rows["rejected"]) == (1_956, 245)
+    assert (rows["read"], rows["rejected"]) == (1_961, 245 + 1)
     label = checkout.metrics("label")
     assert label["kappa_low"] > 0.85 and label["coverage"] > 0.8
     for stage in ("ingest", "dedupe", "split", "label", "bias_gate"):
