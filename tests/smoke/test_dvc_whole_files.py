@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines.runtime import runner as stage
 
@@ -68,6 +69,35 @@ def test_a_kill_while_dvc_lock_is_written_leaves_the_old_one(tmp_path):
     assert lock.read_text() == "schema: '3.0'\n"
     assert lock.stat().st_mode & 0o777 == 0o640
     assert [path.name for path in tmp_path.iterdir()] == ["dvc.lock"]
+
+
+EDIT = """
+import sys
+from dvc import dvcfile
+from dvc.fs import localfs
+with dvcfile.modify_yaml(sys.argv[1], fs=localfs) as data:
+    data["stages"]["say"]["cmd"] = sys.argv[2]
+"""
+
+
+@pytest.mark.slow
+def test_a_lock_file_is_written_only_when_something_changed(tmp_path):
+    lock = tmp_path / "dvc.lock"
+    lock.write_text("schema: '2.0'\nstages: {say: {cmd: echo 1e5, params: {rate: 1e-05}}}\n")
+    before = lock.stat()
+    assert python(EDIT, lock, "echo 1e5").returncode == 0
+    assert (lock.stat().st_ino, lock.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert python(EDIT, lock, "'2'").returncode == 0
+    assert yaml.safe_load(lock.read_text())["stages"]["say"]["cmd"] == "'2'"
+    assert "rate: 1e-05\n" in lock.read_text()
+
+
+@pytest.mark.slow
+def test_another_file_keeps_its_comments(tmp_path):
+    stages = tmp_path / "dvc.yaml"
+    stages.write_text("stages:  # all of them\n  say: {cmd: echo}\n")
+    assert python(EDIT, stages, "echo 2").returncode == 0
+    assert stages.read_text() == "stages:  # all of them\n  say: {cmd: echo 2}\n"
 
 
 @pytest.mark.slow
