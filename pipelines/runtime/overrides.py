@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from pipelines.runtime.errors import ParamsError
-from pipelines.runtime.params import PARAMS_FILE, domain_folder, parse_yaml, read_yaml, section_of
+from pipelines.runtime.params import PARAMS_FILE, YamlLoader, domain_folder, parse_yaml, read_yaml, section_of
 from pipelines.runtime.sections import check_sections
 from pipelines.runtime.state import write_atomic
 
@@ -82,7 +82,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not separator or not name:
         raise ParamsError(f"invalid override {text!r}: expected name=value, for example dedupe.min_rows=50")
     try:
-        return name, _plain(yaml.safe_load(value), name)
+        return name, _plain(yaml.load(value, Loader=YamlLoader), name)  # noqa: S506  a SafeLoader
     except yaml.YAMLError as error:
         raise ParamsError(f"invalid {name} = {value!r}: not YAML: {error}") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,8 @@ from pydantic_core import PydanticCustomError
 from pipelines.runtime.errors import ParamsError
 
 PARAMS_FILE = "params.yaml"
+# 010 is 8 in YAML 1.1 and 10 in YAML 1.2; 1:30 is 90 and a text; 1_000 is 1000 and a text.
+TWO_READINGS = re.compile(r"^[-+]?0[0-9_]|[:_]")
 
 
 class StageParams(BaseModel):
@@ -53,7 +56,7 @@ class ResourceParams(StageParams):
     seed: int = Field(ge=0, description="root of every random generator")
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader if it is built
+class YamlLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader if it is built
     """YAML in which a repeated key is an error; PyYAML silently keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -67,7 +70,15 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         return super().construct_mapping(node, deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Return a value; one that looks like a date or number and is not, such as 2024-02-30, has its line named."""
+        """Return a value; one that looks like a date or number and is not, such as 2024-02-30, has its line named.
+
+        So has one that the two versions of YAML read as different numbers: DVC, which reads this file too, follows 1.2.
+        """
+        if node.tag == "tag:yaml.org,2002:int" and TWO_READINGS.search(node.value):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"ambiguous number {node.value!r}: expected digits without leading zero, `_` or `:`, or "
+                "a text in quotes", node.start_mark,
+            )  # fmt: skip
         try:
             return super().construct_object(node, deep)
         except (ValueError, TypeError, OverflowError) as error:
@@ -92,7 +103,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
     """Return the mapping in a YAML text; ParamsError names the file `name` and the line that is wrong."""
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
+        content = yaml.load(text, Loader=YamlLoader)  # noqa: S506  a SafeLoader
     except (yaml.YAMLError, RecursionError) as error:
         raise ParamsError(f"{name} is not readable as YAML: {error}") from None
     if not isinstance(content, dict):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
+from pipelines.runtime.errors import ParamsError
+
 FOLDERS = ("PERENNIAL_DATA", "PERENNIAL_MODELS")
 TRACKING = "MLFLOW_TRACKING_URI"
 ROOT_VARIABLE = "PERENNIAL_ROOT"  # Airflow sets it: its commands run in workspaces, relative places do not start there
@@ -18,10 +20,17 @@ def absolute_places(environment: Mapping[str, str], root: Path) -> dict[str, str
     """Return the variables with every relative place made absolute.
 
     Relative places start at PERENNIAL_ROOT, else at the checkout `root`. PERENNIAL_HOME is not among them: a relative
-    one is refused (`runtime.state_root`).
+    one is refused (`runtime.state_root`), and so is an address of an object store where a folder is expected
+    (ParamsError).
     """
     base = (root / environment.get(ROOT_VARIABLE, "")).resolve()
     made = {name: absolute_address(value, base) for name, value in environment.items()}
+    for name in FOLDERS:
+        if "://" in made.get(name, ""):
+            raise ParamsError(
+                f"invalid {name} = {made[name]!r}: expected a folder of this machine; addresses of object stores go into "
+                "ingest.files.paths"
+            )
     made |= {name: str((base / made[name]).resolve()) for name in FOLDERS if made.get(name)}
     tracking = made.get(TRACKING)
     if tracking and "://" not in tracking and tracking != "databricks":

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipelines.sources.chunk import RawChunk
 
 SHOWN = 50  # files that metrics.json lists
+ODD = {"columns_missing", "repeated_keys"}  # notes of files to look at
 LONG_ROW = 50  # physical lines; a longer row is suspicious where hardly any other row spans two
 RARE = 0.01  # share of rows
 BYTE_ORDER_MARK = "byte_order_mark"  # U+FEFF: removed and counted, but it stands for nothing, so that no text is lost
@@ -40,6 +41,8 @@ class Account:
     multiline_rows: int = 0
     long_row_lines: int = 0  # lines of rows that span more than LONG_ROW lines
     characters: dict[str, int] = field(default_factory=dict)  # removed or replaced, by kind
+    ends_inside_row: bool = False  # the file was cut: its last row is incomplete and has no line end
+    columns: tuple[str, ...] = ()
     not_counted: str = ""  # why the source did not state the number of its rows
     notes: dict[str, Any] = field(default_factory=dict)  # dialect, bytes, dropped columns
 
@@ -61,7 +64,7 @@ class Account:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the account without its zeros."""
-        numbers = {name: value for name, value in vars(self).items() if value}
+        numbers = {name: value for name, value in vars(self).items() if value and name != "columns"}
         return {**numbers, **({"difference": self.difference} if self.difference else {})}
 
 
@@ -94,6 +97,7 @@ class Ledger:
         """Yield the chunks; count the rows handed over and their characters that conversion removes."""
         for chunk in chunks:
             account = self.of(chunk.file)
+            account.columns = account.columns or tuple(chunk.table.column_names)
             account.rows += chunk.table.num_rows
             account.unreadable += len(chunk.unreadable)
             account.count("control", sum(row.nulls for row in chunk.unreadable))
@@ -121,6 +125,17 @@ class Ledger:
             ),
         ]
 
+    def note_missing_columns(self) -> list[str]:
+        """Note, per file, the columns that others have and it has not; return the names of these files."""
+        everywhere = dict.fromkeys(name for account in self.accounts.values() for name in account.columns)
+        lacking = []
+        for account in self.accounts.values():
+            missing = [name for name in everywhere if name not in account.columns]
+            if missing and account.columns:
+                account.notes["columns_missing"] = missing
+                lacking.append(account.file)
+        return lacking
+
     @property
     def not_counted(self) -> str:
         """Return why the rows of a source could not be counted, or nothing."""
@@ -129,7 +144,15 @@ class Ledger:
     def to_dict(self) -> dict[str, Any]:
         """Return the content of `metrics.json: accounting`; files with something to report are listed first."""
         names = ("stated", "rows", "unreadable", "header_lines", "blank_lines", "continued_lines", "repeated")
-        order = sorted(self.accounts.values(), key=lambda item: (not item.difference, not item.characters))
+        order = sorted(
+            self.accounts.values(),
+            key=lambda item: (
+                not item.difference,
+                not item.ends_inside_row,
+                not item.characters,
+                not item.notes.keys() & ODD,
+            ),
+        )
         return {
             **{name: self.sum(name) for name in (*names, "reread_lines", "difference")},
             "characters": self.characters(),

@@ -56,7 +56,7 @@ def read_csv(text: Text, *, stated: Dialect, chunk_rows: int) -> Iterator[RawChu
             account.blank_lines += 1
         if chunk.full(chunk_rows):
             yield _without_unnamed(chunk.take(), named, header) if not whole else chunk.take()
-    account.reread_lines = rows.reread
+    account.reread_lines, account.ends_inside_row = rows.reread, rows.cut
     yield _without_unnamed(chunk.take(), named, header) if not whole else chunk.take()
 
 
@@ -92,6 +92,7 @@ class Rows:
         self.lines, self.blocks, self.ended, self.dialect = lines, blocks, ended, dialect
         self.begin, self.before = begin, 0  # lines[begin:] are unread; `before` lines of the file were let go of
         self.reread = 0
+        self.cut = False  # the file ends inside its last row
         self.cells = 0
         self._fits: Callable[[list[str]], bool] | None = None
 
@@ -131,6 +132,7 @@ class Rows:
                         broken = True
                         break
                     if cells and self._cut(spanned, cells):
+                        self.cut = True
                         yield self._take(
                             spanned, None, f"{len(cells)} of {self.cells} fields (the file ends inside the row)"
                         )
@@ -183,6 +185,7 @@ class Rows:
         loose = csv.reader(region, **{**self.dialect.format, "strict": False})
         n = len(next(loose, []))
         whole = region[-1].endswith(("\n", "\r"))
+        self.cut = not whole
         cause = f"broken quoting in line {self.before + self.begin + 1}: " if whole else ""
         return self._take(spanned, None, f"{cause}{n} of {self.cells} fields (the file ends inside the row)")
 

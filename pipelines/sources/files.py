@@ -44,8 +44,13 @@ class FilesSource:
             account, columns = self.ledger.of(file.name), folder_columns(file.address, self.root)
             for chunk in self.ledger.watched(self._chunks(file, account, chunk_rows)):
                 yield _with_folders(chunk, columns)
+            if account.ends_inside_row:
+                logger.warning("%s ends inside its last row: it was cut, and what came after is missing", file.name)
             if "dialect" in account.notes:
                 logger.info("%s: dialect %s", file.name, account.notes["dialect"])
+        for name in self.ledger.note_missing_columns():
+            missing = self.ledger.of(name).notes["columns_missing"]
+            logger.warning("%s lacks columns that other files have, null in its rows: %s", name, ", ".join(missing))
 
     def addresses(self) -> list[Found]:
         """Return (name to show, file system, address) of every file, each once, sorted by name."""

@@ -13,6 +13,8 @@ from pipelines.sources.accounting import Account
 from pipelines.sources.chunk import Gathered, RawChunk
 from pipelines.sources.text import Text
 
+NOT_JSON = "not JSON"
+
 
 def json_keys(text: Text) -> list[str]:
     """Return every key that any line has; a line, also the first, may lack some."""
@@ -53,6 +55,7 @@ def read_json_lines(text: Text, *, keys: list[str], chunk_rows: int) -> Iterator
             elif row is None:
                 account.blank_lines += 1
             else:
+                account.ends_inside_row = row.startswith(NOT_JSON) and not line.endswith(("\n", "\r"))
                 chunk.refuse(number, row, line)
             if chunk.full(chunk_rows):
                 yield chunk.take()
@@ -76,5 +79,5 @@ def _object(line: str, account: Account | None = None) -> dict[str, Any] | str |
     try:
         row = json.loads(line, object_pairs_hook=None if account is None else unique)
     except (ValueError, RecursionError) as error:
-        return f"not JSON: {error}"
+        return f"{NOT_JSON}: {error}"
     return row if isinstance(row, dict) else "not a JSON object"

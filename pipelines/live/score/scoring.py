@@ -128,9 +128,17 @@ def late_start(project: Project, *, as_of: date) -> date:
 
 
 def _labels_read_until(live: Path) -> date | None:
-    """Return the latest day as of which late labels were written, or None."""
+    """Return the latest day as of which late labels were written, or None; InputError when the file is damaged."""
     file = live / LABELS_READ
-    return date.fromisoformat(json.loads(file.read_bytes())["as_of"]) if file.exists() else None
+    if not file.exists():
+        return None
+    try:
+        return date.fromisoformat(json.loads(file.read_bytes())["as_of"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} is damaged ({error}): expected a JSON object with `as_of`, a day like 2026-03-02. Remove it: the "
+            "labels of the last weeks are then read again"
+        ) from None
 
 
 def late_labels(project: Project, *, start: date, end: date, as_of: date) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def test_an_override_on_the_command_line_has_a_yaml_value(text, expected):
     assert parse_override(text) == expected
 
 
-@pytest.mark.parametrize("text", ["a", "=1", "a=[", "a=.nan"])
+@pytest.mark.parametrize("text", ["a", "=1", "a=[", "a=.nan", "a=010"])
 def test_any_other_override_on_the_command_line_is_refused(text):
     with pytest.raises(ParamsError):
         parse_override(text)

@@ -112,6 +112,13 @@ def test_a_value_that_yaml_cannot_make_is_an_error_of_the_file(tmp_path, value, 
         Parameters.read(root)
 
 
+@pytest.mark.parametrize("value", ["010", "-010", "1:30", "1_000"])
+def test_a_number_that_yaml_1_1_and_1_2_read_differently_is_an_error(tmp_path, value):
+    with pytest.raises(ParamsError, match=f"(?s)ambiguous number '{value}'.*line 2"):
+        Parameters.read(write(tmp_path, f"dedupe: {{rows: {value}}}\n", "dedupe: {}\n"))
+    Parameters.read(write(tmp_path, f"dedupe: {{rows: '{value}', one: 0, two: -10, three: 0x10}}\n", "dedupe: {}\n"))
+
+
 class Window(StageParams):
     start: date
     stop: date | None = None

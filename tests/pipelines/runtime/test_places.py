@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.runtime.errors import ParamsError
 from pipelines.runtime.places import absolute_address, absolute_places, sqlite_address, sqlite_file
 
 BASE = Path("/srv/project")
@@ -47,6 +48,12 @@ def test_folders_start_at_the_project_also_in_a_workspace_of_a_run(name):
     assert (found[name], found["CRM"]) == ("/srv/project/feeds", "sqlite:////srv/project/crm.db")
     assert absolute_places({name: ""}, BASE)[name] == ""
     assert absolute_places(found, Path("/elsewhere")) == found
+
+
+@pytest.mark.parametrize("name", ["PERENNIAL_DATA", "PERENNIAL_MODELS"])
+def test_an_object_store_is_no_folder(name):
+    with pytest.raises(ParamsError, match=f"{name} = 's3://bucket/feeds'"):
+        absolute_places({name: "s3://bucket/feeds"}, BASE)
 
 
 NAMES = ["Büro", "c# samples", "a, b", "what?", "50% done", "%41", "名前", "it's", "[x]", "a&b", "$HOME", 'q"q', "k=v"]

@@ -162,6 +162,34 @@ def test_characters_that_are_lost_close_the_gate(checkout, declared, words, kind
     assert checkout.metrics()["accounting"]["characters"][kind] >= 560
 
 
+@pytest.mark.parametrize(("end", "cut"), [('{"id": "t9", "day', True), ('{"id": "t9", "day\n', False)])
+def test_json_lines_that_end_inside_a_row(checkout, end, cut) -> None:
+    lines = [json.dumps(ticket) + "\n" for ticket in tickets()]
+    put(checkout, "".join(lines) + end, name="tickets.jsonl")
+    checkout.set(files={"paths": ["in/*.jsonl"]})
+    checkout.run()
+    assert account(checkout).get("ends_inside_row", False) is cut
+    assert len(checkout.quarantine()) == 1
+
+
+def test_a_file_that_lacks_a_column_of_the_others_is_named(checkout, caplog) -> None:
+    rows = tickets()
+    half = len(rows) // 2
+    put(checkout, plain_csv(rows[:half]), name="tickets.csv")
+    put(
+        checkout,
+        plain_csv([{k: v for k, v in row.items() if k != "channel"} for row in rows[half:]]),
+        name="tickets2.csv",
+    )
+    checkout.set(files={"paths": ["in/*.csv"]})
+    checkout.run()
+    files = {item["file"]: item for item in checkout.metrics()["accounting"]["files"]}
+    assert {name: item["notes"].get("columns_missing") for name, item in files.items()} == {
+        "in/tickets.csv": None, "in/tickets2.csv": ["channel"],
+    }  # fmt: skip
+    assert any(record.levelname == "WARNING" and "tickets2.csv" in record.getMessage() for record in caplog.records)
+
+
 def test_byte_order_marks_are_counted_and_lose_nothing(checkout) -> None:
     checkout.csv(tickets(words="thank you\ufeff"))
     checkout.run()

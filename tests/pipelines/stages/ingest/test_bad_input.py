@@ -163,6 +163,7 @@ def test_a_file_that_ends_inside_a_row(checkout) -> None:
         assert len(checkout.records()) == 300
         assert "of 7 fields (the file ends inside the row)" in reasons(checkout)[0]
         assert checkout.quarantine()["row"].tolist() == [301]
+        assert checkout.metrics()["accounting"]["files"][0]["ends_inside_row"] is True
 
 
 @pytest.mark.parametrize(
