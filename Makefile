@@ -58,7 +58,7 @@ score-export: setup-pipeline ## Export the champion's network in a faster form, 
 mlflow: setup-pipeline ## Open MLflow's pages on http://127.0.0.1:5000; make mlflow PORT=5001
 	@$(PY) -m pipelines mlflow --port $(call given,PORT,5000)
 
-drift: setup-pipeline ## Compare the week before END with the champion's profile, and decide: make drift END=2026-03-16
+drift: setup-pipeline ## Compare the week before END with the champion's profile, and decide: make drift END=2026-03-09
 	@$(PY) -m pipelines drift measure --end "$$END"
 	@$(PY) -m pipelines drift decide
 drift-replay: setup-pipeline ## Show which days of history would have triggered a retraining: make drift-replay [ARGS="--source file.parquet --weeks 26"]
