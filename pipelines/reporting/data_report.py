@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.reporting.evidence import RunEvidence
+from pipelines.reporting.evidence import GATES, RunEvidence
 from pipelines.reporting.report import render
 
 MEASURES = {
@@ -33,7 +33,7 @@ def data_report(evidence: RunEvidence, *, functions: pd.DataFrame) -> str:
 
     `evidence` is that of bias_gate; `functions` is `data/label/functions.csv`, one row per labeling function.
     """
-    metrics, verdicts = evidence.metrics, list(evidence.verdicts.values())
+    metrics, verdicts = evidence.metrics, [evidence.verdicts[stage] for stage in GATES if stage in evidence.verdicts]
     checks = [check for verdict in verdicts for check in verdict["checks"]]
     values = {
         "domain": metrics["bias_gate"]["domain"],

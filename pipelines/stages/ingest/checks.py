@@ -58,7 +58,7 @@ def check_accounting(ledger: Ledger, *, outcomes: Mapping[str, int], lost: float
         ),
         Check.at_most(
             "lost_characters", lost_n / max(read, 1), limit=lost, rows=read, min_rows=0, required=True,
-            sentence=f"characters removed or replaced: {named}; is ingest.files.encoding right?",
+            sentence=f"characters removed or replaced: {named}{'; is ingest.files.encoding right?' if lost_n else ''}",
         ),
         Check.at_most(
             "long_rows", suspicious / max(lines, 1), limit=long, rows=read, min_rows=0, required=True,

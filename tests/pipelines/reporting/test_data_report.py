@@ -12,7 +12,7 @@ from pipelines.runtime.store import to_json
 from tests.factories.letters import LABELS, letters, letters_schema, measured
 
 
-def page_of(records, matrix, **changes) -> str:
+def page_of(records, matrix, *, train_on="weak", **changes) -> str:
     bias, verdict = measured(records, matrix, **changes)
     reasons = {"rejected: <script>": 15, **{f"rejected: cause {n}": n for n in range(1, 8)}}
     train = int((records["part"] == "train").sum())
@@ -35,6 +35,8 @@ def page_of(records, matrix, **changes) -> str:
             "conflicts": 0.1,
             "rows": len(records),
             "queue_rows": 3,
+            "train_on": train_on,
+            "train_rows_by_source": {"gold": 7, "functions": 5},
             "train_rows_labeled": dict.fromkeys(LABELS, train // 3),
             "gold_rows_by_class": dict.fromkeys(LABELS, 3),
         },
@@ -112,3 +114,9 @@ def test_a_closed_gate_with_nothing_defined_has_a_report():
     records["gold"] = pd.array([None] * len(records), dtype="string")
     records["veteran"] = pd.array([None] * len(records), dtype="Int8")
     assert "undefined" in page_of(records, matrix)
+
+
+def test_what_trains_is_what_the_parameter_says() -> None:
+    records, matrix = letters()
+    for value in ("weak", "gold_where_present", "gold_only"):
+        assert f"label.train_on is {value}" in page_of(records, matrix, train_on=value)
