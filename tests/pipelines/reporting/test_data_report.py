@@ -116,7 +116,7 @@ def test_a_closed_gate_with_nothing_defined_has_a_report():
     assert "undefined" in page_of(records, matrix)
 
 
-def test_what_trains_is_what_the_parameter_says() -> None:
+def test_the_page_states_what_trains() -> None:
     records, matrix = letters()
     for value in ("weak", "gold_where_present", "gold_only"):
         assert f"label.train_on is {value}" in page_of(records, matrix, train_on=value)
