@@ -109,10 +109,14 @@ class Check:
         """Return the check in one line: name, outcome, value, interval, limit, rows and sentence."""
         value = "undefined" if self.value is None else f"{self.value:.4g}"
         span = "" if self.interval is None else f" [{_number(self.interval[0])}, {_number(self.interval[1])}]"
-        limit = " to ".join(map(_number, self.limit)) if isinstance(self.limit, tuple) else _number(self.limit)
+        if isinstance(self.limit, tuple):
+            low, high = map(_number, self.limit)
+            limit = f"exactly {low}" if low == high else f"{low} to {high}"
+        else:
+            limit = f"{self.side.replace('_', ' ')} {_number(self.limit)}"
         return (
-            f"{self.name} {self.outcome}: {value}{span}, limit {self.side.replace('_', ' ')} {limit}, "
-            f"{self.rows} rows (at least {self.min_rows}): {self.sentence}"
+            f"{self.name} {self.outcome}: {value}{span}, limit {limit}, {self.rows} rows (at least {self.min_rows}): "
+            f"{self.sentence}"
         )
 
 
