@@ -11,7 +11,9 @@ window and a model version.
 instance of `psi_sensor`: successful if it has drifted, skipped if not. `decide` states the action and the reason: a
 broken feed raises an alert and never retrains; a champion that is worse than its predecessor is rolled back; a drift
 breach triggers `retrain` as the run `drift__<key>`, once per cause, within cooldown and compute budget; in all other
-cases that need attention the owner is paged.
+cases that need attention the owner is paged. `settle_runs` first records how earlier retrainings ended that could not
+report it (deleted, marked by hand, waiting for hours) and pages the owner: a failed one answers nothing, and its cause may
+start another, at most `drift.decision.max_attempts` times per cooldown.
 
 **When it fails.** Clear the failed task: the same cause has the same key, so nothing happens twice. The cooldown starts
 only when Airflow has the triggered run; after a crash in between, the task triggers again and finds the existing run.
@@ -27,15 +29,9 @@ from orchestration.alerts import on_failure
 from orchestration.graph import add_run, summary
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
-from watching.tasks import (
-    ConfirmOperator,
-    DecidedOperator,
-    NotifyOperator,
-    PsiSensor,
-    TriggerRetrainOperator,
-    columns,
-    watch_params,
-)
+from watching.decided import DecidedOperator
+from watching.runs import ConfirmOperator, SettleRunsOperator
+from watching.tasks import NotifyOperator, PsiSensor, TriggerRetrainOperator, columns, watch_params
 
 SCHEDULE = CronDataIntervalTimetable("0 5 * * *", timezone="UTC")
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
@@ -66,6 +62,13 @@ with DAG(
     sensors = PsiSensor.partial(
         task_id="psi_sensor", path=MEASURED % "verdict", timeout=3600, map_index_template="{{ task.column }}"
     ).expand(column=columns(measure.output))
+    settle_runs = SettleRunsOperator(
+        task_id="settle_runs",
+        project=PROJECT,
+        trigger_dag_id="retrain",
+        arguments=[*DRIFT, "runs"],
+        settle=[*DRIFT, "settle"],
+    )
     decide = CommandOperator(task_id="decide", project=PROJECT, arguments=DECIDE, trigger_rule="none_failed")
     tell = NotifyOperator(task_id="tell", project=PROJECT, trigger_rule="none_failed")
     rollback = DecidedOperator(task_id="rollback", project=PROJECT, action="rollback", arguments=ROLLBACK)
@@ -74,6 +77,7 @@ with DAG(
         task_id="confirm", project=PROJECT, trigger_dag_id="retrain", arguments=CONFIRM, trigger_rule="none_failed"
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
-    measure >> sensors >> decide >> [rollback, tell]
+    [sensors, settle_runs] >> decide >> [rollback, tell]
+    measure >> sensors
     rollback >> trigger >> confirm
-    add_run(prepare=prepare, work=[measure], ends=[tell, confirm], cleanup=cleanup, required=[decide])
+    add_run(prepare=prepare, work=[measure, settle_runs], ends=[tell, confirm], cleanup=cleanup, required=[decide])

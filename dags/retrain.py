@@ -25,7 +25,14 @@ from pathlib import Path
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable
 from orchestration.alerts import on_failure
 from orchestration.graph import add_run, add_stage_tasks, read_graph, summary, upstream_of
-from orchestration.operators import ApproveOperator, CleanupOperator, PrepareOperator, RecordOperator, ReleaseOperator
+from orchestration.operators import (
+    ApproveOperator,
+    CleanupOperator,
+    PrepareOperator,
+    RecordOperator,
+    ReleaseOperator,
+    Report,
+)
 from orchestration.project import Project
 from orchestration.request import run_params
 
@@ -37,6 +44,8 @@ COMMAND = ["python", "-m", "pipelines"]
 GATE = [*COMMAND, "gate"]
 DECISION = ("data/promote/decision.json", "action", "release")
 METRICS = "data/evaluate/metrics.json"
+OUTCOMES = {"release": "released", "challenge": "released", "keep": "kept", "refuse": "refused"}
+REPORT = Report([*COMMAND, "drift", "settle"], "drift__{key}", (DECISION[0], "action", "refuse"), OUTCOMES)
 CHAMPION = Asset("champion", uri="champion://perennial")
 
 with DAG(
@@ -75,6 +84,6 @@ with DAG(
         metrics=METRICS,
         trigger_rule="none_failed",
     )
-    cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7)
+    cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7, report=REPORT)
     stages.last >> approve >> release >> record
     add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup, approval=approve)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Param, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
+from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException
 from orchestration.alerts import send
-from orchestration.operators import CommandOperator
 from orchestration.project import Project
 from orchestration.sensors import JsonVerdictSensor
+
+from .runs import refuse_if_paused
 
 DRIFTED = ("breach", "alert")
 SHOWN = ("outcome", "psi", "median", "excess", "rank", "p", "since", "why")
 DAY, OPTIONAL = r"^\d{4}-\d{2}-\d{2}$", ["null", "string"]
-MAX_REASON = 900  # characters of a reason that is passed to a command
 
 
 def watch_params() -> dict[str, Param]:
@@ -65,28 +64,6 @@ class PsiSensor(JsonVerdictSensor):
         return facts
 
 
-class DecidedOperator(CommandOperator):
-    """Run a command only when the decision includes the action `action`.
-
-    `{key}` and `{reason}` in an option are replaced by the decision's key and reason.
-    """
-
-    template_fields: Sequence[str] = ()
-
-    def __init__(self, *, action: str, **rest: Any) -> None:
-        super().__init__(**rest)
-        self.action = action
-
-    def execute(self, context: Any) -> Any:
-        """Fill in the decision's key and reason, and run."""
-        decision = context["ti"].xcom_pull(task_ids="decide")
-        if not decision[self.action]:
-            raise AirflowSkipException(f"the decision is {decision['action']}")
-        values = {"key": decision["key"], "reason": decision["reason"][:MAX_REASON]}
-        self.arguments = [part.format(**values) if part.startswith("--") else part for part in self.arguments]
-        return super().execute(context)
-
-
 class TriggeredRunLink(BaseOperatorLink):
     """Link from the task to the run that it has triggered."""
 
@@ -131,37 +108,6 @@ class TriggerRetrainOperator(BaseOperator):
             failed_states=[],
             poke_interval=0,
             deferrable=False,
-        )
-
-
-class ConfirmOperator(DecidedOperator):
-    """Record that the retraining was triggered, which starts the cooldown, once Airflow itself has the run."""
-
-    def __init__(self, *, trigger_dag_id: str, **rest: Any) -> None:
-        super().__init__(action="retrain", **rest)
-        self.trigger_dag_id = trigger_dag_id
-
-    def execute(self, context: Any) -> Any:
-        """Read the triggered run back; AirflowFailException when it failed or waits for a DAG that is paused."""
-        decision = context["ti"].xcom_pull(task_ids="decide")
-        if decision["retrain"]:
-            run_id = f"drift__{decision['key']}"
-            state = str(context["ti"].get_dagrun_state(dag_id=self.trigger_dag_id, run_id=run_id))
-            if state == "failed":
-                raise AirflowFailException(
-                    f"the retraining {run_id} has failed: clear its failed task, then clear this task"
-                )
-            if state == "queued":
-                refuse_if_paused(context, self.trigger_dag_id)
-        return super().execute(context)
-
-
-def refuse_if_paused(context: Any, dag_id: str) -> None:
-    """AirflowFailException when a DAG is paused: Airflow would create a run that nothing starts."""
-    if context["ti"].get_dag(dag_id).is_paused:
-        raise AirflowFailException(
-            f"page: a retraining is due and the DAG {dag_id} is paused: unpause it, then clear this task. "
-            "The cooldown has not started"
         )
 
 

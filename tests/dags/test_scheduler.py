@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -147,6 +148,37 @@ def test_a_retraining_is_triggered_and_confirmed_unless_its_dag_is_paused(up) ->
     run = client.trigger("light_watch", {"key": "active"})
     assert client.wait("light_watch", run, seconds=300) == "success", client.why("light_watch", run)
     assert client.call("GET", "/api/v2/dags/light_rollback/dagRuns/drift__active")["state"] != "failed"
+
+
+def outcomes(light: LightRepository) -> dict[str, dict]:
+    """What was reported of each run, the last report by run id."""
+    lines = (light.home / "outcomes.jsonl").read_text().splitlines()
+    return {line["run_id"]: line for line in map(json.loads, lines)}
+
+
+def test_a_triggered_run_reports_how_it_ended_and_a_lost_one_is_found(up) -> None:
+    light, _, client = up
+    for key, rows in (("good", 41), ("bad", 5)):
+        conf = {"key": key, "overrides": {"ingest.rows": rows}}
+        client.trigger("light", conf, run_id=f"drift__{key}")
+    assert client.wait("light", "drift__good", seconds=300) == "success", client.why("light", "drift__good")
+    assert client.wait("light", "drift__bad", seconds=300) == "failed"
+    found = outcomes(light)
+    good, bad = found["drift__good"], found["drift__bad"]
+    assert (good["outcome"], good["key"], good["model_version"]) == ("released", "good", str(_versions(light)))
+    assert (bad["outcome"], bad["model_version"]) == ("failed", None) and "gate" in bad["why"]
+    assert float(good["minutes"]) > 0
+    client.trigger("light_rollback", {"reason": "none"}, run_id="drift__marked")
+    client.call("PATCH", "/api/v2/dags/light_rollback/dagRuns/drift__marked", {"state": "failed"})
+    now = datetime.now(UTC).isoformat()
+    lost = [{"key": key, "run_id": f"drift__{key}", "at": now} for key in ("deleted", "marked")]
+    run = client.trigger("light_watch", {"key": "looking", "open": lost})
+    assert client.wait("light_watch", run, seconds=300) == "success", client.why("light_watch", run)
+    found = outcomes(light)
+    assert {found[f"drift__{key}"]["outcome"] for key in ("deleted", "marked")} == {"failed"}
+    assert all(found[f"drift__{key}"]["check"] for key in ("deleted", "marked"))
+    alerts = [json.loads(line) for line in (light.home / "alerts.jsonl").read_text().splitlines()]
+    assert {line["run_id"] for line in alerts if line.get("kind") == "page"} >= {"drift__deleted", "drift__marked"}
 
 
 def _answer(up, run: str, answer: str) -> None:

@@ -3,7 +3,7 @@
 from .approve import ApproveOperator
 from .base import WorkspaceOperator
 from .command import CommandOperator, ReleaseOperator
-from .finish import CleanupOperator, OutcomeOperator, RecordOperator
+from .finish import CleanupOperator, OutcomeOperator, RecordOperator, Report
 from .prepare import PrepareOperator
 from .stage import DvcStageOperator, VerdictLink
 
@@ -16,6 +16,7 @@ __all__ = [
     "PrepareOperator",
     "RecordOperator",
     "ReleaseOperator",
+    "Report",
     "VerdictLink",
     "WorkspaceOperator",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator
@@ -10,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from orchestration import collect, record
 from orchestration.command import read_object
+from orchestration.constants import MAX_TEXT
 from orchestration.git import WorkspaceError, git
 from orchestration.process import end_all
 from orchestration.workspace import Workspace
@@ -69,6 +71,44 @@ class RecordOperator(WorkspaceOperator):
         return made
 
 
+@dataclass(frozen=True)
+class Report:
+    """The command to which a triggered run reports how it ended, as `--outcome` with `--key`, `--run-id` and others."""
+
+    command: Sequence[str]
+    run_id: str  # of runs that report, with `{key}` for the run parameter `key`
+    decision: tuple[str, str, str]  # file, key and value of a decision that refuses the model, although a task is red
+    outcomes: Mapping[str, str]  # by the action in the result of `result_of`
+    result_of: str = "release"
+    approval: str = "approve"
+
+    def options(self, context: Any, workspace: Workspace, *, key: str) -> list[str]:
+        """Return the options that state how the context's run ended."""
+        ti, run = context["ti"], context["dag_run"]
+        outcome, why, version = self.ended(context, workspace)
+        crumbs = ti.get_task_breadcrumbs(dag_id=run.dag_id, run_id=run.run_id)
+        seconds = sum(float(task.get("duration") or 0) for task in crumbs if task.get("task_id") != self.approval)
+        given = {"key": key, "run-id": run.run_id, "outcome": outcome, "minutes": round(seconds / 60, 2)}
+        given |= {"why": why[:MAX_TEXT]}
+        given |= {"model-version": int(version)} if outcome == "released" and version else {}
+        return [f"--{name}={value}" for name, value in given.items()]
+
+    def ended(self, context: Any, workspace: Workspace) -> tuple[str, str, Any]:
+        """Return the outcome of the context's run, why, and the version that it released."""
+        ti, run = context["ti"], context["dag_run"]
+        states = ti.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+        file, name, refused = self.decision
+        if who := ti.xcom_pull(task_ids=self.approval, key=REJECTED_BY):
+            return "refused", f"rejected by {who}", None
+        if failed := sorted(task for task, state in states.items() if state == "failed"):
+            decided = (read_object(workspace.path / file) or {}).get(name) == refused
+            return ("refused" if decided else "failed"), f"failed: {', '.join(failed)}", None
+        result = ti.xcom_pull(task_ids=self.result_of) or {}
+        if outcome := self.outcomes.get(str(result.get("action"))):
+            return outcome, str(result.get("reason") or ""), result.get("version")
+        return "failed", f"stopped before {self.result_of}: {states.get(self.result_of) or 'it did not start'}", None
+
+
 class OutcomeOperator(BaseOperator):
     """State how the run ended; red unless every task of `required` succeeded and no person rejected the release.
 
@@ -100,18 +140,29 @@ class OutcomeOperator(BaseOperator):
 class CleanupOperator(WorkspaceOperator):
     """End the run's processes and, once everything is recorded, remove its workspace.
 
-    The workspace of a failed run is kept for `keep_days`.
+    The workspace of a failed run is kept for `keep_days`. `report`: where a run that an event caused reports its end.
     """
 
-    def __init__(self, *, keep_days: float, keep_without_changes: bool = False, **rest: Any) -> None:
+    def __init__(
+        self, *, keep_days: float, keep_without_changes: bool = False, report: Report | None = None, **rest: Any
+    ) -> None:
         super().__init__(**rest)
         self.keep_days = keep_days
         self.keep_without_changes = keep_without_changes
+        self.report = report
 
     def execute(self, context: Any) -> str:
-        """End what runs, remove what is recorded, and remove workspaces whose time is up."""
+        """End what runs, report, remove what is recorded, and remove workspaces whose time is up."""
         workspace = self.workspace(context)
         end_all(workspace.mark(), prefix=True)
+        key = context["params"].get("key")
+        if self.report and key and context["dag_run"].run_id == self.report.run_id.format(key=key):
+            if workspace.tree.exists or workspace.tree.has_branch():
+                workspace.restore()
+                arguments = [*self.report.command, *self.report.options(context, workspace, key=key)]
+                self.follow(workspace, self.take_over(workspace, f"{self.task_id}.report"), arguments)
+            else:
+                self.log.warning("this run was never prepared: the DAG that triggered it finds out how it ended")
         if workspace.tree.pushed() or (not self.keep_without_changes and _untouched(workspace)):
             workspace.remove(forget=True)
             outcome = "removed: its branch is at the origin, and a later task restores it"

@@ -51,11 +51,28 @@ def confirm(project: Project, key: str, *, run_id: str, now: datetime) -> dict[s
         return ledger.confirm(key, run_id=run_id, now=now, minutes=params.decision.retrain_minutes, account=account)
 
 
-def settle(project: Project, key: str, *, minutes: float, now: datetime) -> dict[str, Any]:
-    """Record how many minutes the retraining of a key took."""
-    live = live_folder(project)
-    with drift_lock(live, seconds=project.section("drift", DriftParams).lock_seconds):
-        return ledger.settle(key, minutes=minutes, now=now, account=ledger.Account.read(live))
+def settle(
+    project: Project, key: str, *, minutes: float | None, now: datetime, ended: ledger.Ended | None = None
+) -> dict[str, Any]:
+    """Record how the retraining of a key ended, and how many minutes it took.
+
+    A run that ends before its trigger was confirmed is confirmed first: it exists.
+    """
+    params, live = project.section("drift", DriftParams), live_folder(project)
+    with drift_lock(live, seconds=params.lock_seconds):
+        account = ledger.Account.read(live)
+        if ended and account.run_of(key) is None:
+            expected = params.decision.retrain_minutes
+            ledger.confirm(key, run_id=ended.run_id, now=now, minutes=expected, account=account)
+            account = ledger.Account.read(live)
+        return ledger.settle(key, minutes=minutes, now=now, account=account, ended=ended)
+
+
+def open_runs(project: Project) -> dict[str, Any]:
+    """Return the retrainings of which nothing states how they ended, and for how long they may wait and run."""
+    decision = project.section("drift", DriftParams).decision
+    limits = {"max_queued_hours": decision.max_queued_hours, "max_running_hours": decision.max_running_hours}
+    return {"open": ledger.Account.read(live_folder(project)).open_runs, **limits}
 
 
 def approve(project: Project, *, minutes: float, month: str | None, who: str, now: datetime) -> dict[str, Any]:
@@ -74,11 +91,13 @@ def owner_of(project: Project) -> str:
 
 
 def _in_trial(project: Project, verdict: dict[str, Any], *, account: ledger.Account) -> int | None:
-    """Return the challenger of the verdict's champion; it is looked up only after a retraining for that champion."""
+    """Return the challenger of the verdict's champion that a retraining for that champion released, or None."""
     version = int(verdict["model_version"])
     if verdict["outcome"] != "breach" or not account.attempts(version):
         return None
     from pipelines.live.release.registry import CHALLENGER, CHAMPION, Registry
 
     registry = Registry.open(project)
-    return registry.alias(CHALLENGER) if registry.alias(CHAMPION) == version else None
+    if registry.alias(CHAMPION) != version:
+        return None
+    return account.challenger_of(version, challenger=registry.alias(CHALLENGER))

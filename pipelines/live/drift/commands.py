@@ -1,4 +1,4 @@
-"""Commands of the drift watch: `python -m pipelines drift measure|decide|confirm|settle|approve|replay|audit`."""
+"""Commands of the drift watch: `python -m pipelines drift measure|decide|confirm|runs|settle|approve|replay|audit`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ class Every(enum.StrEnum):
     WEEK = "week"
 
 
+class Outcome(enum.StrEnum):
+    """How a retraining ended."""
+
+    RELEASED = "released"
+    KEPT = "kept"
+    REFUSED = "refused"
+    FAILED = "failed"
+    NEVER_STARTED = "never_started"
+
+
 Start = Annotated[Any, typer.Option(parser=day_of("START"), metavar="DAY", help="first UTC day")]
 End = Annotated[Any, typer.Option(parser=day_of("END"), metavar="DAY", help="day after the last UTC day")]
 Now = Annotated[Any, typer.Option(parser=time_of, metavar="TIME", help="current time, ISO; default: the clock")]
@@ -41,6 +51,12 @@ Verdict = Annotated[str | None, typer.Option(metavar="KEY", help="key of the ver
 Key = Annotated[str, typer.Option(help="key of the retraining")]
 RunId = Annotated[str, typer.Option(help="the run that was triggered")]
 Minutes = Annotated[float, typer.Option(help="minutes of compute")]
+MinutesTaken = Annotated[float | None, typer.Option(help="minutes of compute; default: those that were reserved")]
+HowEnded = Annotated[Outcome | None, typer.Option(help="how the run ended; without it only minutes are recorded")]
+EndedRun = Annotated[str, typer.Option("--run-id", help="the run that ended; with --outcome")]
+Released = Annotated[int | None, typer.Option("--model-version", help="version that the run registered; or 0: none")]
+Why = Annotated[str, typer.Option(help="why it ended so")]
+Check = Annotated[bool, typer.Option("--check", help="not reported by the run itself: changes no reported outcome")]
 Month = Annotated[str | None, typer.Option(metavar="YYYY-MM", help="month of the budget; default: the present one")]
 Who = Annotated[str, typer.Option(help="who approves")]
 Source = Annotated[str, typer.Option(help="'simulated', or a Parquet file of records")]
@@ -56,7 +72,7 @@ Training = Annotated[Path, typer.Option(help="Parquet file with id and label of 
 def register(app: typer.Typer) -> None:
     """Add `drift` and its commands to the program."""
     drift = typer.Typer(no_args_is_help=True, help="Measure drift of live weeks and decide on it.")
-    for command in (measure, decide, confirm, settle, approve, replay, audit):
+    for command in (measure, decide, confirm, runs, settle, approve, replay, audit):
         drift.command()(command)
     app.add_typer(drift, name="drift")
 
@@ -110,13 +126,39 @@ def confirm(key: Key, run_id: RunId, now: Now = None) -> None:
     report(actions.confirm(Project.open(), key, run_id=run_id, now=now or datetime.now(UTC)))
 
 
-def settle(key: Key, minutes: Minutes, now: Now = None) -> None:
-    """Replace the expected minutes of a retraining by those it took."""
+def runs() -> None:
+    """List the retrainings of which nothing states how they ended."""
     from pipelines.live.drift import actions
     from pipelines.runtime.project import Project
     from pipelines.runtime.results import report
 
-    report(actions.settle(Project.open(), key, minutes=minutes, now=now or datetime.now(UTC)))
+    report(actions.open_runs(Project.open()))
+
+
+def settle(
+    *,
+    key: Key,
+    minutes: MinutesTaken = None,
+    outcome: HowEnded = None,
+    run_id: EndedRun = "",
+    model_version: Released = None,
+    why: Why = "",
+    check: Check = False,
+    now: Now = None,
+) -> None:
+    """Record how a retraining ended, and the minutes it took in place of the expected ones."""
+    from pipelines.live.drift import actions, ledger
+    from pipelines.runtime.project import Project
+    from pipelines.runtime.results import report
+
+    if outcome is None and minutes is None:
+        raise ParamsError("nothing to record: expected --outcome, --minutes or both")
+    if (outcome is None) != (not run_id):
+        raise ParamsError("--outcome and --run-id belong together: expected both or neither")
+    ended = None
+    if outcome:
+        ended = ledger.Ended(outcome.value, run_id, version=model_version or None, why=why, checked=check)
+    report(actions.settle(Project.open(), key, minutes=minutes, now=now or datetime.now(UTC), ended=ended))
 
 
 def approve(minutes: Minutes, who: Who, month: Month = None, now: Now = None) -> None:

@@ -12,6 +12,7 @@ from pipelines.live.drift.params import DecisionParams
 from pipelines.runtime.errors import InputError
 
 CLOCK_SLACK = timedelta(minutes=5)  # the clocks of two machines never agree exactly
+MIN_ATTEMPT_DAYS = 7.0  # failed attempts are counted for so long also where the cooldown is shorter
 
 
 @dataclass(frozen=True)
@@ -175,9 +176,11 @@ def _retrain(
     breached = f"{names} breached" + (f", since {verdict['since']}" if verdict["breaches"] else "")
     until = account.cooldown_until(days=params.cooldown_days)
     cooling = until is not None and now < until
-    handled = [line for line in account.runs if line["model_version"] == version]
+    handled = [line for line in account.answers if line["model_version"] == version]
     if handled and (cooling or trial is not None):
         run = handled[-1]
+        ended = account.outcome_of(run["key"])
+        state = f"it was {ended['outcome']}" if ended else "it has not ended"
         then = (
             f"version {trial} is challenger of the champion, and its canary decides"
             if trial is not None
@@ -185,7 +188,7 @@ def _retrain(
         )
         return Action(
             "nothing",
-            f"this drift was answered already: run {run['run_id']} of {run['at'][:10]} (key {run['key']}); {then}",
+            f"this drift was answered already: run {run['run_id']} of {run['at'][:10]} (key {run['key']}), {state}; {then}",
             branch="done",
         )
     if cooling:
@@ -193,6 +196,19 @@ def _retrain(
             "page",
             f"{names} breached, but the cooldown after the last retraining lasts until {until:%Y-%m-%d %H:%M} UTC",
             branch="cooldown",
+            page=True,
+        )
+    counted = timedelta(days=max(params.cooldown_days, MIN_ATTEMPT_DAYS))
+    failures = account.failures(version, after=now - counted)
+    if len(failures) >= params.max_attempts:
+        last = failures[-1]
+        again = datetime.fromisoformat(failures[-params.max_attempts]["at"]) + counted
+        return Action(
+            "page",
+            f"{breached}, and {len(failures)} retrainings for it ended without an answer, the last as run "
+            f"{last['run_id']}: {last['outcome']}{_because(last)}. Repair that and retrain by hand; the next one starts "
+            f"after {again:%Y-%m-%d %H:%M} UTC",
+            branch="attempts",
             page=True,
         )
     month = now.strftime("%Y-%m")
@@ -207,13 +223,18 @@ def _retrain(
         )
     proposed = account.open_proposal(version)
     key = proposed["key"] if proposed else trigger_key(verdict, model=account.model, attempt=account.attempts(version))
+    before = f" (attempt {len(failures) + 1} of {params.max_attempts})" if failures else ""
     return Action(
         "retrain",
-        f"{breached}: retrain on the window that ends {verdict['window']['end']}",
+        f"{breached}: retrain on the window that ends {verdict['window']['end']}{before}",
         branch="breach",
         retrain=True,
         key=key,
     )
+
+
+def _because(ended: dict[str, Any]) -> str:
+    return f" ({ended['why']})" if ended["why"] else ""
 
 
 def causes(verdict: dict[str, Any]) -> list[str]:

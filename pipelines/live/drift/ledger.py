@@ -1,4 +1,4 @@
-"""What was decided, run and spent for a registered model: two append-only files, read as one account."""
+"""What was decided, run, achieved and spent for a registered model: two append-only files, read as one account."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -9,10 +9,12 @@ from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import append_line, read_lines, verify_chain
 
 Line = dict[str, Any]
+OUTCOMES = ("released", "kept", "refused", "failed", "never_started")
+UNANSWERED = ("failed", "never_started")  # outcomes after which the drift has had no answer
 
 
 def decisions_file(live: Path) -> Path:
-    """Return the hash-chained file of decisions and of the runs that they started."""
+    """Return the hash-chained file of decisions, of the runs that they started, and of how these ended."""
     return live / "decisions.jsonl"
 
 
@@ -61,9 +63,42 @@ class Account:
             (p for p in reversed(proposals) if p["model_version"] == model_version and p["key"] not in confirmed), None
         )
 
+    def outcome_of(self, key: str) -> Line | None:
+        """Return how the run of a key ended, as known last, or None: a cleared run may end a second time."""
+        return next(
+            (line for line in reversed(self.decisions) if line["kind"] == "outcome" and line["key"] == key), None
+        )
+
+    @property
+    def open_runs(self) -> list[Line]:
+        """Confirmed retrainings of which nothing states how they ended, oldest first."""
+        return [line for line in self.runs if self.outcome_of(line["key"]) is None]
+
+    @property
+    def answers(self) -> list[Line]:
+        """Confirmed retrainings that have answered their drift or still may: all except failed and unstarted ones."""
+        return [line for line in self.runs if (self.outcome_of(line["key"]) or line).get("outcome") not in UNANSWERED]
+
+    def failures(self, model_version: int, *, after: datetime) -> list[Line]:
+        """Return how retrainings of a version ended that failed or never started after a time, oldest first."""
+        ended = [self.outcome_of(line["key"]) for line in self.runs if line["model_version"] == model_version]
+        return [
+            line
+            for line in ended
+            if line and line["outcome"] in UNANSWERED and datetime.fromisoformat(line["at"]) > after
+        ]
+
+    def challenger_of(self, model_version: int, *, challenger: int | None) -> int | None:
+        """Return the challenger when a retraining that this version caused released it, else None."""
+        released = [
+            (self.outcome_of(line["key"]) or {}) for line in self.runs if line["model_version"] == model_version
+        ]
+        versions = {line.get("version") for line in released if line.get("outcome") == "released"}
+        return challenger if challenger in versions else None
+
     def answered(self, window_end: date) -> date | None:
         """Return the first day of the drift that a retraining on the window with that end answered, or None."""
-        begun = {line["key"] for line in self.runs}
+        begun = {line["key"] for line in self.answers}
         since = [
             line["since"]
             for line in self.decisions
@@ -72,8 +107,8 @@ class Account:
         return date.fromisoformat(since[-1]) if since and since[-1] else None
 
     def last_run(self) -> Line | None:
-        """Return the latest confirmed retraining of any version, or None: all versions share one cooldown."""
-        return max(self.runs, key=lambda line: str(line["at"]), default=None)
+        """Return the latest retraining of any version that did not fail, or None: all versions share one cooldown."""
+        return max(self.answers, key=lambda line: str(line["at"]), default=None)
 
     def attempts(self, model_version: int) -> int:
         """Return how many retrainings this version has caused."""
@@ -134,15 +169,45 @@ def confirm(key: str, *, run_id: str, now: datetime, minutes: float, account: Ac
     return append_line(decisions_file(account.live), line, chained=True)
 
 
-def settle(key: str, *, minutes: float, now: datetime, account: Account) -> Line:
-    """Replace the expected minutes of a run by those it took; InputError for an unknown key or negative minutes."""
+@dataclass(frozen=True)
+class Ended:
+    """How a retraining ended; `checked` when it was not the run itself that reported it."""
+
+    outcome: str
+    run_id: str
+    version: int | None = None  # that it registered
+    why: str = ""
+    checked: bool = False
+
+
+def settle(key: str, *, minutes: float | None, now: datetime, account: Account, ended: Ended | None = None) -> Line:
+    """Record how a run ended, and replace its expected minutes by those it took (None: they are not known).
+
+    Raises InputError for an unknown key or outcome, or negative minutes. A second call with the same outcome changes
+    nothing, nor does a check of a run that has reported its own outcome.
+    """
     reserved = next((line for line in account.budget if line["key"] == key), None)
     if reserved is None:
         raise InputError(f"no run with key {key!r} is in {budget_file(account.live)}; confirm it first")
-    if minutes < 0:
+    if minutes is not None and minutes < 0:
         raise InputError(f"invalid minutes = {minutes}: expected 0 or more")
-    line = {"kind": "settled", "month": reserved["month"], "key": key, "minutes": minutes, "at": now.isoformat()}
-    return append_line(budget_file(account.live), line)
+    known = account.outcome_of(key)
+    if ended and known and (ended.checked or (known["outcome"], known["version"]) == (ended.outcome, ended.version)):
+        return known
+    line: Line = {"key": key, "at": max(filter(None, (now, account.latest))).isoformat()}
+    if ended:
+        if ended.outcome not in OUTCOMES:
+            raise InputError(f"invalid outcome = {ended.outcome!r}: expected one of {', '.join(OUTCOMES)}")
+        if ended.outcome == "never_started":
+            minutes = 0.0
+        facts: Line = {"outcome": ended.outcome, "run_id": ended.run_id, "version": ended.version}
+        facts |= {"why": ended.why, "checked": ended.checked, "minutes": minutes}
+        line = append_line(decisions_file(account.live), {"kind": "outcome", **line, **facts}, chained=True)
+    if minutes is not None:
+        spent = {"kind": "settled", "month": reserved["month"], "key": key, "minutes": minutes, "at": now.isoformat()}
+        written = append_line(budget_file(account.live), spent)
+        return line if ended else written
+    return line
 
 
 def approve(live: Path, *, minutes: float, month: str, who: str, now: datetime) -> Line:

@@ -46,6 +46,15 @@ class DecisionParams(StageParams):
     cooldown_days: float = Field(ge=0, description="days from one retraining to the next")
     retrain_minutes: float = Field(gt=0, description="minutes that a retraining is expected to take")
     max_minutes_per_month: float = Field(ge=0, description="approved minutes; beyond them a person is paged instead")
+    max_attempts: int = Field(
+        default=3,
+        ge=1,
+        description="retrainings of a version that may fail in a cooldown; then a person is paged instead",
+    )
+    max_queued_hours: float = Field(default=6.0, gt=0, description="hours after which a waiting run never started")
+    max_running_hours: float = Field(
+        default=24.0, gt=0, description="hours after which a run without an end has failed"
+    )
 
 
 class DriftParams(StageParams):

@@ -100,11 +100,12 @@ def confirm(project: "Project", key: str, *, run_id: str, now: datetime) -> None
     actions.confirm(project, key, run_id=run_id, now=now)
 
 
-def settle(project: "Project", key: str, *, minutes: float, now: datetime) -> None:
-    """Record how many minutes a retraining took."""
-    from pipelines.live.drift import actions
+def settle(project: "Project", key: str, *, run_id: str, released: int | None, minutes: float, now: datetime) -> None:
+    """Record how a retraining ended, with the version that it released if it did, and how many minutes it took."""
+    from pipelines.live.drift import actions, ledger
 
-    actions.settle(project, key, minutes=minutes, now=now)
+    ended = ledger.Ended("released" if released else "kept", run_id, version=released)
+    actions.settle(project, key, minutes=minutes, now=now, ended=ended)
 
 
 def begin_run(state: Path, request: dict[str, Any]) -> bool:

@@ -142,10 +142,11 @@ class ScenarioRun:
         began = time.monotonic()
         self._train(start=date.fromisoformat(request["start"]), end=end, why=decision["reason"], log="retrained")
         minutes = round((time.monotonic() - began) / 60, 2)
-        live.settle(self.project, decision["key"], minutes=minutes, now=live.morning(end) + timedelta(hours=1))
+        ended = live.morning(end) + timedelta(hours=1)
+        self._retrained = self._known()[0].alias(CHALLENGER)
+        live.settle(self.project, decision["key"], run_id=run_id, released=self._retrained, minutes=minutes, now=ended)
         again = live.decide(self.project, verdict, minutes_later=90)
         self.record("decided again", f"the same verdict, after the run: {again['action']}, {again['reason']}")
-        self._retrained = self._known()[0].alias(CHALLENGER)
         self._stuck = self._retrained is None
         if self._retrained is not None:
             self.record("challenger", f"version {self._retrained} receives traffic; its canary decides")

@@ -16,15 +16,19 @@ from orchestration.operators import (
     PrepareOperator,
     RecordOperator,
     ReleaseOperator,
+    Report,
 )
 from orchestration.project import Project
 from orchestration.request import run_params
-from watching.tasks import ConfirmOperator, TriggerRetrainOperator
+from watching.runs import ConfirmOperator, SettleRunsOperator
+from watching.tasks import TriggerRetrainOperator
 
 PROJECT = Project.from_environment("LIGHT", root=Path(__file__).resolve().parents[1])
 STAGES = read_graph(Path(__file__).with_name("graph.json"))
 DECISION = ("data/promote/decision.json", "action", "release")
 GATE = ["python", "project.py", "gate"]
+SETTLE = ["python", "project.py", "settle"]
+REPORT = Report(SETTLE, "drift__{key}", (DECISION[0], "action", "refuse"), {"release": "released", "keep": "kept"})
 ARGS = {"retries": 3, "retry_delay": timedelta(seconds=1), "on_failure_callback": on_failure(PROJECT)}
 
 with DAG(
@@ -60,7 +64,7 @@ with DAG(
         after=[task.task_id for task in stages.last],
         trigger_rule="none_failed",
     )
-    cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7)
+    cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=7, report=REPORT)
     stages.last >> approve >> release >> record
     add_run(prepare=prepare, work=stages.first, ends=[record, *stages.hooks], cleanup=cleanup, approval=approve)
 
@@ -74,7 +78,9 @@ with DAG("light_rollback", schedule=None, start_date=datetime(2026, 1, 5), param
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
     add_run(prepare=prepare, work=[rollback], ends=[rollback], cleanup=cleanup)
 
-with DAG("light_watch", schedule=None, start_date=datetime(2026, 1, 5), params={"key": "none"}, doc_md=__doc__):
+with DAG(
+    "light_watch", schedule=None, start_date=datetime(2026, 1, 5), params={"key": "none", "open": []}, doc_md=__doc__
+):
     prepare = PrepareOperator(task_id="prepare", project=PROJECT)
 
     @task
@@ -83,7 +89,17 @@ with DAG("light_watch", schedule=None, start_date=datetime(2026, 1, 5), params={
         key = (params or {})["key"]
         return {"retrain": True, "key": key, "reason": "it drifted", "request": {"reason": "none"}, "action": "retrain"}
 
+    listed = "import json, os, sys; open(os.environ['LIGHT_RESULT_FILE'], 'w').write(sys.argv[1])"
+    limits = "'max_queued_hours': 6, 'max_running_hours': 24"
+    settle_runs = SettleRunsOperator(
+        task_id="settle_runs",
+        project=PROJECT,
+        trigger_dag_id="light_rollback",
+        arguments=["python", "-c", listed, "{{ {'open': params.open, " + limits + "} | tojson }}"],
+        settle=SETTLE,
+    )
     decided = decide()
+    settle_runs >> decided
     trigger = TriggerRetrainOperator(task_id="trigger_retrain", trigger_dag_id="light_rollback")
     confirmed = "import os; open(os.environ['LIGHT_RESULT_FILE'], 'w').write('{}')"
     confirm = ConfirmOperator(
@@ -91,4 +107,4 @@ with DAG("light_watch", schedule=None, start_date=datetime(2026, 1, 5), params={
     )
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
     decided >> trigger >> confirm
-    add_run(prepare=prepare, work=[decided.operator], ends=[confirm], cleanup=cleanup)
+    add_run(prepare=prepare, work=[settle_runs], ends=[confirm], cleanup=cleanup)

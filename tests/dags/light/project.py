@@ -1,4 +1,4 @@
-"""Commands of the light pipeline's project: `python project.py set|gate|page ...`, the protocol of `python -m
+"""Commands of the light pipeline's project: `python project.py set|gate|page|settle ...`, the protocol of `python -m
 pipelines`.
 """
 
@@ -51,6 +51,12 @@ def page():
     return {"pages": [str(file)]}
 
 
+def settle(**ended):
+    with (Path(os.environ["LIGHT_HOME"]) / "outcomes.jsonl").open("a") as lines:
+        lines.write(json.dumps(ended) + "\n")
+    return ended
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command")
@@ -59,6 +65,10 @@ if __name__ == "__main__":
         options.add_argument(option)
     commands.add_parser("gate").add_argument("stage")
     commands.add_parser("page")
+    settling = commands.add_parser("settle")
+    settling.add_argument("--check", action="store_true")
+    for option in ("--key", "--run-id", "--outcome", "--minutes", "--why", "--model-version"):
+        settling.add_argument(option)
     given = vars(parser.parse_args())
-    made = {"set": set_parameters, "gate": gate, "page": page}[given.pop("command")](**given)
+    made = {"set": set_parameters, "gate": gate, "page": page, "settle": settle}[given.pop("command")](**given)
     Path(os.environ["LIGHT_RESULT_FILE"]).write_text(json.dumps(made))

@@ -14,7 +14,8 @@ from orchestration.graph import add_run
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
 from orchestration.sensors import JsonVerdictSensor
-from watching.tasks import DecidedOperator, PsiSensor, TriggerRetrainOperator
+from watching.decided import DecidedOperator
+from watching.tasks import PsiSensor, TriggerRetrainOperator
 
 PROJECT = Project.from_environment("PERENNIAL", root=Path(__file__).resolve().parents[1])
 DRIFT = ["python", "-m", "pipelines", "drift"]

@@ -100,6 +100,13 @@ def test_a_drift_is_measured_decided_confirmed_and_shown(profile_folder, capsys)
     code, _, _ = run(capsys, "confirm", f"--key={decision['key']}", "--run-id=drift__x", NOW)
     assert code == 0 and run(capsys, "decide", NOW)[1]["action"] == "nothing"
     assert len(Account.read(live_folder()).runs) == 1 and len(Account.read(live_folder()).budget) == 1
+    (waits,) = run(capsys, "runs")[1]["open"]
+    assert (waits["key"], waits["run_id"]) == (decision["key"], "drift__x")
+    ended = ["--outcome=failed", "--run-id=drift__x", "--minutes=2", "--why=no disk"]
+    assert run(capsys, "settle", f"--key={decision['key']}", *ended, NOW)[1]["outcome"] == "failed"
+    assert run(capsys, "runs")[1]["open"] == []
+    again = run(capsys, "decide", NOW)[1]
+    assert again["action"] == "retrain" and again["key"] != decision["key"], "a run that failed is no answer"
     HTMLParser().feed(page)
 
 
@@ -190,6 +197,18 @@ def test_minutes_are_approved_and_settled(capsys):
     code, _, err = run(capsys, "approve", "--minutes=-1", "--who=boss", NOW)
     assert code == 66 and "more than 0" in err
     assert run(capsys, "settle", "--key=x", "--minutes=1", NOW)[0] == 66
+
+
+def test_a_run_that_ends_before_its_trigger_was_confirmed_is_recorded(profile_folder, capsys):
+    add(rows(RELEASED, END - timedelta(weeks=2), seed=1))
+    add(rows(END - timedelta(weeks=2), END, seed=2, moved=True))
+    measure(capsys, profile_folder)
+    key = run(capsys, "decide", NOW)[1]["key"]
+    ended = ["--outcome=kept", f"--run-id=drift__{key}", "--minutes=2"]
+    assert run(capsys, "settle", f"--key={key}", *ended, NOW)[1]["outcome"] == "kept"
+    assert [line["run_id"] for line in Account.read(live_folder()).runs] == [f"drift__{key}"]
+    assert run(capsys, "settle", f"--key={key}", NOW)[0] == 64
+    assert run(capsys, "settle", f"--key={key}", "--outcome=kept", NOW)[0] == 64
 
 
 def test_the_feedback_audit(tmp_path, capsys):

@@ -162,6 +162,95 @@ def test_minutes_are_reserved_once_and_settled():
         ledger.settle("other", minutes=1, now=NOW, account=account)
 
 
+def end(decision, outcome, *, now=NOW, minutes=4.0, **more):
+    ended = ledger.Ended(outcome, f"drift__{decision['key']}", **more)
+    account = ledger.Account.read(live_folder())
+    return ledger.settle(decision["key"], minutes=minutes, now=now, account=account, ended=ended)
+
+
+@pytest.mark.parametrize("outcome", ledger.UNANSWERED)
+def test_a_run_that_gave_no_answer_frees_its_cause_until_attempts_are_used_up(outcome):
+    keys, later = set(), NOW
+    for attempt in range(toy.DECISION.max_attempts):
+        later = NOW + timedelta(days=attempt)
+        decision = ask(verdict(), now=later, params=toy.DECISION.model_copy(update={"max_minutes_per_month": 999}))
+        assert decision["action"] == "retrain", decision["reason"]
+        keys.add(decision["key"])
+        go(decision, now=later)
+        end(decision, outcome, now=later, why="the disk is full")
+    assert len(keys) == toy.DECISION.max_attempts, "each attempt is a run of its own"
+    paged = ask(verdict(end="2026-03-19"), now=later + timedelta(days=1))
+    assert (paged["action"], paged["branch"], paged["page"]) == ("page", "attempts", True)
+    assert "the disk is full" in paged["reason"] and not paged["retrain"]
+    params = toy.DECISION.model_copy(update={"max_minutes_per_month": 999})
+    after = later + timedelta(days=toy.DECISION.cooldown_days, hours=1)
+    assert ask(verdict(end="2026-03-31"), now=after, params=params)["action"] == "retrain", "never blocked for ever"
+
+
+@pytest.mark.parametrize("outcome", ["released", "kept", "refused"])
+def test_a_run_that_ended_with_a_decision_answers_its_cause_for_the_cooldown(outcome):
+    decision = ask(verdict())
+    go(decision)
+    end(decision, outcome)
+    again = ask(verdict(end="2026-03-17"), now=NOW + timedelta(days=1))
+    assert (again["action"], again["branch"]) == ("nothing", "done") and f"it was {outcome}" in again["reason"]
+
+
+def test_budget_counts_the_minutes_that_a_run_took():
+    params = toy.DECISION.model_copy(update={"cooldown_days": 0})
+
+    def left():
+        return ledger.Account.read(live_folder()).minutes_left(month="2026-03", allowed=30)
+
+    first = ask(verdict(), params=params)
+    go(first)
+    end(first, "never_started", minutes=None)
+    assert left() == 30
+    second = ask(verdict(), params=params)
+    go(second)
+    end(second, "failed", minutes=4.0)
+    assert left() == 26
+    third = ask(verdict(), params=params)
+    go(third)
+    end(third, "failed", minutes=None, checked=True)
+    assert left() == 11, "where nothing states what it took, what was expected stays spent"
+
+
+def test_a_cleared_run_that_releases_after_all_has_answered():
+    decision = ask(verdict())
+    go(decision)
+    end(decision, "failed")
+    end(decision, "released", version=4)
+    assert ledger.Account.read(live_folder()).outcome_of(decision["key"])["version"] == 4
+    assert ask(verdict(end="2026-03-17"), now=NOW + timedelta(days=1))["branch"] == "done"
+
+
+def test_an_outcome_is_recorded_once_and_a_check_never_replaces_what_the_run_reported():
+    decision = ask(verdict())
+    go(decision)
+    reported = end(decision, "released", version=4)
+    assert end(decision, "released", version=4) == reported
+    assert end(decision, "failed", checked=True, minutes=None) == reported
+    assert sum(line["kind"] == "outcome" for line in ledger.Account.read(live_folder()).decisions) == 1
+    with pytest.raises(InputError, match="invalid outcome = 'lost'"):
+        end(decision, "lost")
+
+
+def test_only_the_challenger_that_the_retraining_released_is_its_trial():
+    decision = ask(verdict())
+    go(decision)
+
+    def account():
+        return ledger.Account.read(live_folder())
+
+    assert account().challenger_of(3, challenger=4) is None, "a challenger of somebody else's run"
+    end(decision, "released", version=5)
+    assert account().challenger_of(3, challenger=4) is None
+    assert account().challenger_of(3, challenger=5) == 5
+    assert account().challenger_of(2, challenger=5) is None, "caused by another champion's drift"
+    assert account().challenger_of(3, challenger=None) is None
+
+
 def test_a_champion_worse_than_the_one_before_is_rolled_back_first():
     concept = json.loads(json.dumps(toy.NO_LABELS))
     concept["against_previous"]["outcome"] = "worse"
