@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines.gates.verdict import Check
 from pipelines.sources.accounting import BYTE_ORDER_MARK, SHOWN, Ledger
+from pipelines.stages.ingest.groups import periods_of
 from pipelines.stages.ingest.weekly import Profile, Week
 from pipelines.stats.intervals import wilson
 
@@ -148,23 +149,30 @@ def check_volume(weeks: Mapping[int, Week], *, limit: tuple[float, float], min_w
 
 
 def check_nulls(weeks: Mapping[int, Week], *, limit: float, min_week_rows: int, min_weeks: int) -> Check:
-    """Check the largest rise of one column's share of nulls in one week over its usual week."""
-    counted = {number: week for number, week in weeks.items() if week.rows >= min_week_rows}
-    worst, place, bounds, rows = 0.0, "no column", (0.0, 0.0), sum(week.rows for week in counted.values())
-    for name in next(iter(counted.values())).nulls if counted else ():
-        usual = median(week.nulls[name] / week.rows for week in counted.values())
-        for number, week in sorted(counted.items()):
-            share = week.nulls[name] / week.rows
+    """Check the largest rise of one column's share of nulls in one week over its usual week.
+
+    Weeks with too few rows are taken together until they have enough.
+    """
+    names = sorted(next(iter(weeks.values())).nulls) if weeks else []
+    found = periods_of(weeks, names=names, min_rows=min_week_rows, min_weeks=1)[::-1]
+    periods = [item for item in found if item.rows >= min_week_rows]
+    worst, place, bounds = 0.0, "no column", (0.0, 0.0)
+    for name in names if periods else ():
+        usual = median(1 - item.known[name] / item.rows for item in periods)
+        for item in periods:
+            nulls = item.rows - item.known[name]
+            share = nulls / item.rows
             if share - usual > worst:
-                low, high = wilson(week.nulls[name], week.rows)
+                low, high = wilson(nulls, item.rows)
                 worst, bounds = share - usual, (low - usual, high - usual)
-                place = f"{name} is null in {share:.0%} of week {number} (0 is the last), usually in {usual:.0%}"
+                place = f"{name} is null in {share:.0%} of {item} (0 is the last), usually in {usual:.0%}"
+    decided = len(periods) >= min_weeks
     return Check.at_most(
         "null_rise",
-        worst if len(counted) >= min_weeks else None,
-        interval=bounds if len(counted) >= min_weeks else None,
+        worst if decided else None,
+        interval=bounds if decided else None,
         limit=limit,
-        rows=rows,
+        rows=sum(item.rows for item in periods),
         min_rows=min_week_rows,
         required=False,
         sentence=f"{place} is null more often than usual" if place == "no column" else place,

@@ -1,4 +1,7 @@
-"""Whether it is still known to which group a record belongs: fairness cannot be measured where that has ended."""
+"""Periods of weeks with enough rows, and whether it is still known to which group a record belongs.
+
+Fairness cannot be measured where that has ended.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +23,29 @@ class Period:
     """Rows of some weeks in a row, and how many have a known group, by attribute."""
 
     first_week: int  # 0 is the last week of the window, -1 the one before
+    last_week: int
     rows: int
     known: Mapping[str, int]
 
+    def __str__(self) -> str:
+        last = self.last_week
+        return f"week {last}" if last == self.first_week else f"weeks {self.first_week} to {last}"
 
-def periods_of(weeks: Mapping[int, Week], *, names: Sequence[str], min_rows: int) -> list[Period]:
-    """Return periods of at least four weeks and `min_rows` rows, the last one first; the oldest may be smaller."""
+
+def periods_of(
+    weeks: Mapping[int, Week], *, names: Sequence[str], min_rows: int, min_weeks: int = WEEKS
+) -> list[Period]:
+    """Return periods of at least `min_weeks` weeks and `min_rows` rows, the last one first; the oldest may be smaller."""
     found: list[Period] = []
-    rows, known, counted, last = 0, dict.fromkeys(names, 0), 0, 0
+    rows, known, seen = 0, dict.fromkeys(names, 0), list[int]()
     for number in sorted(weeks, reverse=True):
         week = weeks[number]
-        rows, counted, last = rows + week.rows, counted + 1, number
+        rows, seen = rows + week.rows, [*seen, number]
         known = {name: known[name] + week.rows - week.nulls[name] for name in names}
-        if counted >= WEEKS and rows >= min_rows:
-            found.append(Period(number, rows, known))
-            rows, known, counted = 0, dict.fromkeys(names, 0), 0
-    return [*found, Period(last, rows, known)] if rows else found
+        if len(seen) >= min_weeks and rows >= min_rows:
+            found.append(Period(number, seen[0], rows, known))
+            rows, known, seen = 0, dict.fromkeys(names, 0), []
+    return [*found, Period(seen[-1], seen[0], rows, known)] if rows else found
 
 
 def known_groups(
@@ -62,7 +72,7 @@ def check_known_groups(weeks: Mapping[int, Week], *, names: Sequence[str], limit
     It is divided by the third quartile of the earlier periods, not by their median: an attribute that ended in the
     first half of the window is found too. Closes on evidence.
     """
-    last, *earlier = periods_of(weeks, names=names, min_rows=min_rows) or [Period(0, 0, dict.fromkeys(names, 0))]
+    last, *earlier = periods_of(weeks, names=names, min_rows=min_rows) or [Period(0, 0, 0, dict.fromkeys(names, 0))]
     checks = []
     for name in names:
         shares = [item.known[name] / item.rows for item in earlier if item.rows >= min_rows]

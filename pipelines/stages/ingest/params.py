@@ -41,7 +41,9 @@ class LimitParams(StageParams):
     max_long_rows: float = Field(
         default=0.01, ge=0, le=1, description="share of the lines that a few very long rows span: a stray quote"
     )
-    min_week_rows: int = Field(default=30, ge=1, description="rows per week; with fewer its columns are undecided")
+    min_week_rows: int = Field(
+        default=30, ge=1, description="rows per week; fewer are taken together, or leave columns undecided"
+    )
     min_weeks: int = Field(default=4, ge=2, description="whole weeks that a usual week is computed from")
 
     @model_validator(mode="after")

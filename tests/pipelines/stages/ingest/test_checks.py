@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.stages.ingest.checks import check_nulls
 from pipelines.stages.ingest.spool import week_of
+from pipelines.stages.ingest.weekly import Week
 from tests.factories.tickets import END, START, ticket, tickets
 
 
@@ -57,6 +59,13 @@ def test_volume_is_compared_with_the_last_good_run(checkout, usual, outcome) -> 
     checkout.csv(tickets())
     checkout.run()
     assert checkout.outcomes()["volume_since_last_good"] == outcome
+
+
+@pytest.mark.parametrize(("null_weeks", "outcome"), [((), "passed"), (range(4), "failed"), (range(20, 23), "failed")])
+def test_weeks_with_few_rows_are_taken_together(null_weeks, outcome) -> None:
+    weeks = {-n: Week(rows=14, nulls={"senior": 14 if n in null_weeks else 0}, medians={}) for n in range(40)}
+    check = check_nulls(weeks, limit=0.3, min_week_rows=30, min_weeks=4)
+    assert (check.outcome, check.rows) == (outcome, 13 * 3 * 14)
 
 
 def test_short_windows_leave_weeks_undecided(checkout) -> None:
