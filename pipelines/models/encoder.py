@@ -150,15 +150,18 @@ def run_by_length(
     """Return rows of `network(ids)`, shape (n, width), in the order of the texts; `progress` names the progress bar."""
     import torch
 
-    out = np.empty((len(tokens), width), dtype=np.float32)
-    lengths = [len(ids) for ids in tokens]
-    with torch.inference_mode(), advancing(progress, total=len(tokens)) as advance:
+    place: dict[tuple[int, ...], int] = {}  # equal texts are computed once
+    of = np.array([place.setdefault(tuple(ids), len(place)) for ids in tokens], dtype=np.int64)
+    distinct_tokens = list(place)
+    out = np.empty((len(distinct_tokens), width), dtype=np.float32)
+    lengths = [len(ids) for ids in distinct_tokens]
+    with torch.inference_mode(), advancing(progress, total=len(lengths)) as advance:
         for rows in batches_by_length(lengths):
-            ids = torch.tensor([tokens[row] for row in rows], dtype=torch.long, device=device)
+            ids = torch.tensor([distinct_tokens[row] for row in rows], dtype=torch.long, device=device)
             distinct = len(np.unique(rows))
             out[rows[:distinct]] = network(ids)[:distinct].float().cpu().numpy()
             advance(distinct)
-    return out
+    return out[of]
 
 
 class Encoder:

@@ -24,7 +24,7 @@ def model_card(evidence: RunEvidence) -> str:
     """Return the page as HTML; equal evidence gives equal bytes. `evidence` is that of evaluate."""
     evaluated, verdict = evidence.metrics["evaluate"], evidence.verdicts["evaluate"]
     card, chosen = evaluated["card"], evaluated["choice"]["candidate"]
-    scores = {name: {part: _scores(evaluated[name][part]) for part in TEST_SETS} for name in NAMES}
+    scores = {name: {part: _scores(evaluated[name][part]) for part in TEST_SETS} for name in NAMES if name in evaluated}
     recent = scores[chosen]["recent"] | {"classes": card["classes"], "confusion": card["confusion"]}
     low, high = axis_bounds(
         [row[key] for row in card["slices"] for key in ("lower", "upper", "accuracy")],

@@ -90,6 +90,12 @@ def training_set(
     )
 
 
+def scarce_labels(data: TrainingSet, *, labels: Sequence[str], min_rows: int) -> dict[str, float]:
+    """Return the labels with fewer than `min_rows` training rows, and their rows; soft labels count by their share."""
+    rows = np.round(data.targets.sum(axis=0), 3).tolist()
+    return {label: n for label, n in zip(labels, rows, strict=True) if n < min_rows}
+
+
 def class_weights(targets: Floats, weights: Floats) -> Floats:
     """Return a factor per row that gives every present label the same total weight (scikit-learn's "balanced")."""
     mass = (targets * weights[:, None]).sum(axis=0)

@@ -1,7 +1,11 @@
 """Train the baseline: data/split, data/label, data/bias_gate -> data/baseline/model."""
 
+import logging
+
 from pipelines.runtime.project import Project
 from pipelines.runtime.runner import run
+
+logger = logging.getLogger(__name__)
 
 
 def main(project: Project) -> None:
@@ -14,7 +18,7 @@ def main(project: Project) -> None:
     from pipelines.stages.baseline.candidate import train
     from pipelines.stages.baseline.params import BaselineParams
     from pipelines.training.tracking import tracked
-    from pipelines.training.training_set import read_training_set
+    from pipelines.training.training_set import read_training_set, scarce_labels
 
     store, resources = project.store, project.resources
     require_open(store, "bias_gate")
@@ -22,6 +26,14 @@ def main(project: Project) -> None:
     torch.set_num_threads(resources.threads)
     balanced = params.class_weights == "balanced"
     data = read_training_set(store, labels=schema.labels, soft=params.soft_labels, balanced=balanced)
+    scarce = scarce_labels(data, labels=schema.labels, min_rows=params.min_class_rows)
+    for label, rows in scarce.items():
+        logger.warning(
+            "label %s has %g training rows, fewer than baseline.min_class_rows = %d: expect few right answers for it",
+            label,
+            rows,
+            params.min_class_rows,
+        )
     with store.writing_folder("baseline", "model") as folder, tracked(project, "baseline", params) as tracking:
         metrics = train(
             data,
@@ -34,6 +46,7 @@ def main(project: Project) -> None:
             seed=resources.seed,
         )
         tracking.log({f"validation_{name}": value for name, value in metrics["validation"].items()}, step=0)
+    metrics["scarce_labels"] = scarce
     scores = {name: metrics["validation"][name] for name in ("macro_f1", "log_loss")}
     store.write_metrics("baseline", metrics, headline={"rows": metrics["train_rows"], **scores})
 

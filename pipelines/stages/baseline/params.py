@@ -55,6 +55,9 @@ class BaselineParams(StageParams):
     shared: ClassVar[tuple[str, ...]] = ("base_model",)
 
     base_model: BaseModelParams
+    min_class_rows: int = Field(
+        default=20, ge=1, description="training rows of a class; a class with fewer is named before training"
+    )
     soft_labels: bool = Field(description="train on label probabilities, else on the weak label")
     class_weights: Literal["balanced", "none"] = Field(description="weights of training rows by class")
     words: WordParams

@@ -1,1 +1,1 @@
-"""Stage evaluate: both candidates on both gold test sets, one of them chosen."""
+"""Stage evaluate: the candidates on both gold test sets, one of them chosen."""

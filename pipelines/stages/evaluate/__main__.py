@@ -1,4 +1,4 @@
-"""Measure both candidates on both gold test sets and choose one: data/split, data/*/model -> data/evaluate."""
+"""Measure the candidates on both gold test sets and choose one: data/split, data/*/model -> data/evaluate."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from pipelines.stages.evaluate.params import EvaluateParams
 from pipelines.stages.evaluate.predictions import answers_of, gold_rows, prediction_table
 from pipelines.stages.evaluate.reference import compare_with_reference, fit_reference
 from pipelines.stages.evaluate.scores import Answers, reliability_table
+from pipelines.training.absence import absence_of
 from pipelines.training.training_set import read_training_set
 
 logger = logging.getLogger(__name__)
@@ -41,11 +42,14 @@ def main(project: Project) -> None:
     domain.schema.require_protected(reasons, parameter="evaluate.fairness.undecided_passes")
     records = store.read_records("split")
     tests = {part: gold_rows(records, part=part) for part in TEST_SETS}
+    absent = {name: why for name in CANDIDATES if (why := absence_of(store.path(name, "model")))}
     predictors = {
-        name: Predictor.load(store.path(name, "model"), models_folder=project.models_folder) for name in CANDIDATES
+        name: Predictor.load(store.path(name, "model"), models_folder=project.models_folder)
+        for name in CANDIDATES
+        if name not in absent
     }
     answers, table = _predict(predictors, tests, labels=domain.schema.labels)
-    found = measure(answers, tests, schema=domain.schema, params=params, seed=project.resources.seed)
+    found = measure(answers, tests, schema=domain.schema, params=params, seed=project.resources.seed, absent=absent)
     chosen = found.choice.candidate
     labels, features = domain.schema.labels, domain.schema.features
     same_rows = read_training_set(store, labels=labels, soft=False, balanced=False)
@@ -60,7 +64,7 @@ def main(project: Project) -> None:
     behaviors = {
         name: run_behaviors(domain.behaviors, predictor, schema=domain.schema) for name, predictor in predictors.items()
     }
-    models = {name: folder_digest(store.path(name, "model")) for name in CANDIDATES}
+    models = {name: folder_digest(store.path(name, "model")) for name in predictors}
     store.write_records("evaluate", table, name="predictions")
     metrics: dict[str, Any] = found.as_metrics() | {
         "models": models,
@@ -76,7 +80,7 @@ def main(project: Project) -> None:
     recent = metrics[chosen]["recent"]
     scores = {name: recent[name] for name in ("rows", "macro_f1", "macro_f1_lower", "accuracy", "log_loss")}
     store.write_metrics("evaluate", metrics, headline={**scores, "candidate": chosen})
-    asked = len(CANDIDATES) * sum(len(rows) for rows in tests.values())
+    asked = len(predictors) * sum(len(rows) for rows in tests.values())
     checks = checks_of(found, answers, behaviors[chosen], params=params)
     checks.append(evidence_check(len(table), asked=asked, metrics=file_digest(store.path("evaluate", "metrics.json"))))
     store.write_table("evaluate", "reliability.csv", reliability_table(found.scores))

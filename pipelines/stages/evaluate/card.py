@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.records.schema import DomainSchema
-from pipelines.stages.evaluate.measurement import CANDIDATES, Measurement
+from pipelines.stages.evaluate.measurement import Measurement
 from pipelines.stages.evaluate.params import EvaluateParams
 from pipelines.stages.evaluate.scores import rounded
 
@@ -22,12 +22,12 @@ def card_facts(
     schema: DomainSchema,
     params: EvaluateParams,
 ) -> dict[str, Any]:
-    """Return the card's facts about the chosen candidate on `recent`, and the reliability bins of both candidates."""
+    """Return the card's facts about the chosen candidate on `recent`, and the reliability bins of all candidates."""
     chosen = found.choice.candidate
     recent = found.scores[chosen, "recent"]
     bins = {
         name: [dataclasses.asdict(item) for item in found.scores[name, "recent"].bins if item.rows]
-        for name in CANDIDATES
+        for name in found.candidates
     }
     facts = {
         "domain": dataclasses.asdict(schema),

@@ -57,7 +57,7 @@ def evidence_check(written: int, *, asked: int, metrics: str) -> Check:
         rows=written,
         min_rows=0,
         required=True,
-        sentence="the predictions of both candidates for all gold rows of both test sets are kept",
+        sentence="the predictions of every candidate for all gold rows of both test sets are kept",
         details={"metrics": metrics},
     )
 

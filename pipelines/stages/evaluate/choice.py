@@ -26,8 +26,21 @@ class Choice:
         return {"candidate": self.candidate, "margin": self.margin, "macro_f1_difference": found, "why": self.sentence}
 
 
-def choose(baseline: Answers, finetune: Answers, *, resampling: Resampling, confidence: float, margin: float) -> Choice:
-    """Return the fine-tuned model if the lower bound of its lead in macro-F1 is above the margin, else the baseline."""
+def choose(
+    baseline: Answers,
+    finetune: Answers | None,
+    *,
+    resampling: Resampling,
+    confidence: float,
+    margin: float,
+    absent: str = "",
+) -> Choice:
+    """Return the fine-tuned model if the lower bound of its lead in macro-F1 is above the margin, else the baseline.
+
+    `finetune` is None where the run has no fine-tuned model; `absent` gives the reason.
+    """
+    if finetune is None:
+        return Choice(BASELINE, None, margin, f"There is no fine-tuned model ({absent}): baseline chosen.")
     if not finetune.usable:
         return Choice(BASELINE, None, margin, "The fine-tuned model has no usable predictions: baseline chosen.")
     if not baseline.usable:

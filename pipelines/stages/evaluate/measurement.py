@@ -1,4 +1,4 @@
-"""Measure both candidates on both test sets and choose one: values in, results out."""
+"""Measure the candidates on both test sets and choose one: values in, results out."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -42,19 +42,25 @@ class Measurement:
     groups: list[dict[str, Any]]  # of the chosen candidate
     resamplings: Mapping[str, Resampling]  # by part: every comparison on a test set uses the same resamples
     lift: BootstrapEstimate  # macro-F1 of the chosen candidate minus that of always predicting the most frequent class
+    absent: Mapping[str, str]  # candidates that the run does not have, and why
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The candidates that were measured, the baseline first."""
+        return tuple(name for name in CANDIDATES if name in self.slices)
 
     def as_metrics(self) -> dict[str, Any]:
         """Return the content of `metrics.json` that comes from gold rows."""
-        content: dict[str, Any] = {"choice": self.choice.as_metrics()}
-        for name in CANDIDATES:
+        content: dict[str, Any] = {"choice": self.choice.as_metrics(), "absent": dict(self.absent)}
+        for name in self.candidates:
             content[name] = {part: self.scores[name, part].as_metrics() for part in TEST_SETS}
             content[name]["fairness"] = as_metrics(self.fairness[name])
         return content
 
     def slice_table(self) -> pd.DataFrame:
-        """Return the slices of both candidates, one row each."""
+        """Return the slices of the candidates, one row each."""
         columns = ["candidate", "slice", "value", "rows", "accuracy", "lower", "upper", "macro_f1"]
-        rows = [{"candidate": name, **row} for name in CANDIDATES for row in self.slices[name]]
+        rows = [{"candidate": name, **row} for name in self.candidates for row in self.slices[name]]
         return pd.DataFrame(rows, columns=columns)
 
 
@@ -65,8 +71,13 @@ def measure(
     schema: DomainSchema,
     params: EvaluateParams,
     seed: int,
+    absent: Mapping[str, str] | None = None,
 ) -> Measurement:
-    """Return all numbers about both candidates; one set of resamples serves every comparison on a test set."""
+    """Return all numbers about the candidates; one set of resamples serves every comparison on a test set.
+
+    `absent` names the candidates that have no answers, and why.
+    """
+    absent = absent or {}
     redraws = {
         part: Resampling.of(cluster_rows(rows, by=params.cluster_by), resamples=params.resamples, seed=seed)
         for part, rows in tests.items()
@@ -83,9 +94,14 @@ def measure(
         for (name, part), found in answers.items()
     }
     recent, redraw = tests["recent"], redraws["recent"]
-    by_name = {name: answers[name, "recent"] for name in CANDIDATES}
+    by_name = {name: answers[name, "recent"] for name in CANDIDATES if name not in absent}
     choice = choose(
-        by_name[BASELINE], by_name[FINETUNE], resampling=redraw, confidence=params.confidence, margin=params.margin
+        by_name[BASELINE],
+        by_name.get(FINETUNE),
+        resampling=redraw,
+        confidence=params.confidence,
+        margin=params.margin,
+        absent=absent.get(FINETUNE, ""),
     )
     logger.info("%s", choice.sentence)
     parts = slice_rows(
@@ -112,13 +128,14 @@ def measure(
         ),
         fairness={
             name: measure_fairness(_by_part(answers, tests, name), schema=schema, confidence=two_sided, limits=limits)
-            for name in CANDIDATES
+            for name in by_name
         },
         groups=group_rates(
             _by_part(answers, tests, choice.candidate), schema=schema, confidence=two_sided, limits=limits
         ),
         resamplings=redraws,
         lift=_lift(by_name[choice.candidate], redraw, confidence=params.confidence),
+        absent=absent,
     )
 
 

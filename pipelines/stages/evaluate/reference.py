@@ -17,6 +17,7 @@ from pipelines.stages.evaluate.choice import points
 from pipelines.stages.evaluate.predictions import answers_of
 from pipelines.stages.evaluate.scores import Answers, rounded
 from pipelines.stats.comparison import Resampling, macro_f1, macro_f1_score
+from pipelines.training.absence import has_text
 
 if TYPE_CHECKING:
     from pipelines.training.training_set import TrainingSet
@@ -45,12 +46,12 @@ def fit_reference(
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    has_text = bool((data.train["text"].fillna("") != "").any())
+    texts = has_text(data.train)
     codes = data.targets.argmax(axis=1)
 
     def fitted(strength: float) -> Any:
         head = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000, tol=1e-3)
-        return make_pipeline(_words() if has_text else _columns(features), head).fit(data.train, codes)
+        return make_pipeline(_words() if texts else _columns(features), head).fit(data.train, codes)
 
     def scores(model: Any, rows: pd.DataFrame) -> np.ndarray:
         wide = np.zeros((len(rows), len(labels)))
@@ -65,7 +66,7 @@ def fit_reference(
         best = models[strength]
     model = best or fitted(strength)
     answers = {part: answers_of(rows, scores(model, rows), labels=labels, given=labels) for part, rows in tests.items()}
-    return Reference(WORDS if has_text else FEATURES, strength, answers)
+    return Reference(WORDS if texts else FEATURES, strength, answers)
 
 
 def compare_with_reference(

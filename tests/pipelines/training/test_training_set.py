@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.runtime.errors import InputError
-from pipelines.training.training_set import class_weights, training_set
+from pipelines.training.training_set import TrainingSet, class_weights, scarce_labels, training_set
 
 LABELS = ("a", "b")
 
@@ -75,3 +75,9 @@ def test_features_may_be_named_like_the_columns_of_a_stage():
     np.testing.assert_allclose(data.targets, [[0.75, 0.25]] * 3)
     assert data.weights[1] == pytest.approx(2 * data.weights[0])
     assert data.train["soft_a"].tolist() == [9.0] * 3
+
+
+def test_labels_with_few_rows_are_counted_by_their_share():
+    targets = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [1.0, 0.0, 0.0]])
+    data = TrainingSet(pd.DataFrame(), targets, np.ones(3), pd.DataFrame(), np.array([], dtype=np.int64))
+    assert scarce_labels(data, labels=("a", "b", "c"), min_rows=2) == {"b": 0.3, "c": 0.0}

@@ -1,6 +1,7 @@
 """The whole stage on a small workspace with made-up models: what it writes, twice the same, and what stops it."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,15 @@ import pytest
 import yaml
 
 from pipelines.gates.verdict import Check, Verdict
+from pipelines.live.release.registration import macro_f1_scores
+from pipelines.live.release.summary_tables import LastRun, candidates_table
 from pipelines.reporting.pages import render_page
 from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.project import Project
 from pipelines.runtime.store import Store, folder_digest
 from pipelines.stages.evaluate import __main__ as evaluate
+from pipelines.stages.promote.evidence import read_evaluated
+from pipelines.training.absence import write_absence
 from tests.factories.shop import LABELS, PARAMS, gold, model_probabilities
 
 SCHEMA = '''"""Mail of a shop, and where it goes."""
@@ -143,3 +148,26 @@ def test_a_model_of_another_label_set_stops_the_stage(workspace):
     model.labels = ("refund", "delivery", "legal")
     with pytest.raises(InputError, match="train it again"):
         evaluate.main(project)
+
+
+def test_a_run_without_a_fine_tuned_model_evaluates_its_baseline(workspace):
+    project, _ = workspace
+    shutil.rmtree(project.root / "data/finetune/model")
+    (project.root / "data/finetune/model").mkdir()
+    write_absence(project.root / "data/finetune/model", "no text to learn from")
+    evaluate.main(project)
+    metrics, verdict = read(project, "metrics.json")["details"][0], read(project, "verdict.json")
+    assert metrics["absent"] == {"finetune": "no text to learn from"}
+    assert metrics["choice"]["candidate"] == "baseline"
+    assert metrics["choice"]["macro_f1_difference"] is None
+    assert "no text to learn from" in metrics["choice"]["why"]
+    assert set(metrics["models"]) == set(metrics["behaviors"]) == {"baseline"}
+    assert "finetune" not in metrics
+    assert verdict["passed"]
+    predictions = pd.read_parquet(project.root / "data/evaluate/predictions.parquet")
+    assert set(predictions["candidate"]) == {"baseline"}
+    assert read_evaluated(project.root / "data/evaluate").candidate == "baseline"
+    html, missing = render_page(project.store, "model_card")
+    assert missing == () and "no text to learn from" in html
+    assert {name.split("_")[2] for name in macro_f1_scores(metrics)} == {"baseline", "reference"}
+    assert candidates_table(LastRun(project.store, stale=())).row_count == 2
