@@ -51,7 +51,7 @@ def workspace(tmp_path):
     return Project.open(tmp_path, environment={"PERENNIAL_MODELS": str(tmp_path / "models")})
 
 
-def test_a_run_without_texts_says_why_it_has_no_fine_tuned_model(workspace):
+def test_a_run_without_texts_gives_the_reason_for_having_no_fine_tuned_model(workspace):
     finetune.main(workspace)
     assert absence_of(workspace.store.path("finetune", "model")) == NO_TEXT
     metrics = workspace.store.read_metrics("finetune")
