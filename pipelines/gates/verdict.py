@@ -89,7 +89,7 @@ class Check:
                 outcome = "passed"  # no evidence of harm, and enough rows to find it
             else:
                 outcome = "undecided"
-        if not defined and required and outcome == "undecided":
+        if not defined and required and rows >= min_rows:
             outcome = "failed"  # more rows do not help an undefined metric: it closes the gate
         return cls(
             name=name,

@@ -36,6 +36,7 @@ class Limits:
     max_equal_opportunity: float
     max_equalized_odds: float
     reason: str | None = None  # why undecided does not close the gate
+    known: bool = True  # whether both groups have rows: a reason covers groups that are unknown, not lost labels
 
 
 @dataclass(frozen=True)
@@ -188,10 +189,11 @@ def _error_findings(
         sentence=_odds_sentence(errors.odds, attribute, worst=worst, kind=errors.worst_rate),
         limits=limits,
     )
-    gap = errors.opportunity.value
+    # Fewer true positives harm a group, more false positives too, unless these are favorable outcomes that it gets.
+    lower_is_worse = errors.worst_rate == "tpr" or bool(favorable)
     findings = [
-        Finding(opportunity, with_gold, opportunity_gap, max_gap, harmed=1 if gap < 0 else 0),
-        Finding(odds, with_gold, odds_gap, max_odds, harmed=0 if gap > 0 else 1),
+        Finding(opportunity, with_gold, opportunity_gap, max_gap, harmed=int(errors.opportunity.value < 0)),
+        Finding(odds, with_gold, odds_gap, max_odds, harmed=int((errors.worst_difference < 0) == lower_is_worse)),
     ]
     return findings, errors, worst
 
@@ -234,10 +236,10 @@ def _check(
     side, limit = next(iter(bound.items()))
     if not comparable:
         sentence += ": both are 0, so no difference can be measured"
-    elif not estimate.defined:
-        sentence += ": undefined, so harm cannot be ruled out"
     elif estimate.rows < limits.min_group_rows:
         sentence += f": the smaller group has {estimate.rows} rows, at least {limits.min_group_rows} needed: undecided"
+    elif not estimate.defined:
+        sentence += ": undefined, so harm cannot be ruled out"
     return {"at_least": Check.at_least, "at_most": Check.at_most}[side](
         name,
         estimate.value,
@@ -246,7 +248,7 @@ def _check(
         rows=estimate.rows,
         min_rows=limits.min_group_rows,
         undecided_passes_from=limits.min_group_rows,
-        required=comparable and (limits.reason is None or not estimate.defined),
+        required=comparable and (limits.reason is None or (limits.known and not estimate.defined)),
         sentence=sentence,
         details={"attribute": name.split(":")[1], "reason": limits.reason} if limits.reason else {},
     )
@@ -268,22 +270,18 @@ def _has_label(codes: Codes) -> np.ndarray:
 
 
 def _rates_sentence(rates: GroupRates, attribute: ProtectedAttribute, what: str) -> str:
-    return f"{_percent(rates.member)} of {attribute.member} and {_percent(rates.rest)} of {attribute.rest} {what}"
+    return f"{_share(rates.member)} of {attribute.member} and {_share(rates.rest)} of {attribute.rest} {what}"
 
 
 def _difference_sentence(estimate: RateEstimate, attribute: ProtectedAttribute, *, favorable: bool) -> str:
     if not estimate.defined:
         return _no_shared_class(attribute)
-    side = "less" if estimate.value < 0 else "more"
+    side = "as often as" if estimate.value == 0 else _points(estimate) + (
+        " less often than" if estimate.value < 0 else " more often than"
+    )  # fmt: skip
     if favorable:
-        return (
-            f"{attribute.member} with a favorable gold label get it {abs(estimate.value):.1%} {side} often than "
-            f"{attribute.rest}"
-        )
-    return (
-        f"labeled rows of {attribute.member} are correct {abs(estimate.value):.1%} {side} often than those of "
-        f"{attribute.rest}, averaged over classes"
-    )
+        return f"{attribute.member} with a favorable gold label get it {side} {attribute.rest}"
+    return f"labeled rows of {attribute.member} are correct {side} those of {attribute.rest}, averaged over classes"
 
 
 def _odds_sentence(
@@ -293,7 +291,7 @@ def _odds_sentence(
         return _no_shared_class(attribute)
     rate_name = "true-positive" if kind == "tpr" else "false-positive"
     return (
-        f"{attribute.member} and {attribute.rest} differ most in the {rate_name} rate of {worst}: {estimate.value:.1%}"
+        f"{attribute.member} and {attribute.rest} differ most in the {rate_name} rate of {worst}: {_points(estimate)}"
     )
 
 
@@ -301,5 +299,9 @@ def _no_shared_class(attribute: ProtectedAttribute) -> str:
     return f"{attribute.member} and {attribute.rest} have no class in common with labeled gold rows"
 
 
-def _percent(estimate: RateEstimate) -> str:
-    return f"{estimate.value:.1%}" if estimate.defined else "none"
+def _points(estimate: RateEstimate) -> str:
+    return f"{100 * abs(estimate.value):.1f} points"
+
+
+def _share(estimate: RateEstimate) -> str:
+    return f"{estimate.value:.1%}" if estimate.defined else "an unknown share"

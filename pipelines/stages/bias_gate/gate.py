@@ -96,12 +96,14 @@ def _measure_attribute(
 ) -> tuple[list[Check], list[dict[str, Any]], dict[str, Any]]:
     """Return the checks of one attribute, examples of harmed records, and everything that was measured."""
     records, labels = data.records, schema.labels
-    named = {name: getattr(params, name) for name in Limits.__dataclass_fields__ if name != "reason"}
-    limits = Limits(**named, reason=params.undecided_passes.get(attribute.name))
+    named = {name: getattr(params, name) for name in Limits.__dataclass_fields__ if hasattr(params, name)}
+    groups = group_codes(records[attribute.name])
+    reason = params.undecided_passes.get(attribute.name)
+    limits = Limits(**named, reason=reason, known={0, 1} <= set(groups.tolist()))
     favorable = [labels.index(label) for label in schema.favorable_labels]
     in_measured_part = records["part"].isin(list(params.measured_parts)).to_numpy(dtype=bool)
     gold = np.where(in_measured_part, _codes(records["gold"], labels), ABSTAIN)
-    rows = Rows(codes, gold, group_codes(records[attribute.name]))
+    rows = Rows(codes, gold, groups)
     findings, measured = labeling_findings(rows, attribute=attribute, labels=labels, favorable=favorable, limits=limits)
     if favorable and params.mitigation != "reweighing":  # otherwise weighted_parity checks them, with the weights
         strata = comparable_strata(

@@ -92,6 +92,7 @@ class ErrorParity:
     average_odds: float
     worst_label: int | None
     worst_rate: str | None
+    worst_difference: float  # signed: members minus the rest; NaN where odds are undefined
 
 
 def compare_errors(rows: Rows, *, n_labels: int, confidence: float, min_class_rows: int) -> ErrorParity:
@@ -105,22 +106,23 @@ def compare_errors(rows: Rows, *, n_labels: int, confidence: float, min_class_ro
     odds = equalized_odds(both.gold, both.codes, confidence=confidence, min_class_rows=min_class_rows, **kind)
     pairs = odds_pairs(both.gold, both.codes, min_class_rows=min_class_rows, **kind)
     gaps = [error_gaps(both.gold == label, both.codes == label, group=both.group) for label in range(n_labels)]
-    sizes = {
-        (pair.label, pair.kind): abs(
-            gaps[pair.label].true_positive if pair.kind == "tpr" else gaps[pair.label].false_positive
-        )
+    signed = {
+        (pair.label, pair.kind): gaps[pair.label].true_positive
+        if pair.kind == "tpr"
+        else gaps[pair.label].false_positive
         for pair in pairs
     }
-    worst = max(sizes, key=lambda place: sizes[place]) if sizes else (None, None)
+    worst = max(signed, key=lambda place: abs(signed[place])) if signed else (None, None)
     weights = np.array([(both.gold == label).sum() for label in range(n_labels)], dtype=np.float64)
     return ErrorParity(
         opportunity=RateEstimate(
             _weighted_mean([gap.equal_opportunity for gap in gaps], weights), opportunity.interval, opportunity.rows
         ),
-        odds=RateEstimate(max(sizes.values()) if sizes else NAN, odds.interval, odds.rows),
+        odds=RateEstimate(abs(signed[worst]) if signed else NAN, odds.interval, odds.rows),
         average_odds=_weighted_mean([gap.average_odds for gap in gaps], weights),
         worst_label=worst[0],
         worst_rate=worst[1],
+        worst_difference=signed[worst] if signed else NAN,
     )
 
 

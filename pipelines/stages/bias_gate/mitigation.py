@@ -64,10 +64,10 @@ def _parity_check(item: ProtectedAttribute, gap: RateEstimate, *, params: BiasGa
         f"largest weighted difference of label shares between {item.member} and {item.rest} on validation rows, "
         "which the weights were not fitted on"
     )
-    if not gap.defined:
-        sentence += ": undefined, one group has no such rows"
-    elif gap.rows < params.min_validation_rows:
+    if gap.rows < params.min_validation_rows:
         sentence += f": the smaller group has {gap.rows} rows, at least {params.min_validation_rows} needed: undecided"
+    elif not gap.defined:
+        sentence += ": undefined, so harm cannot be ruled out"
     return Check.at_most(
         f"weighted_parity:{item.name}",
         gap.value,
@@ -76,7 +76,7 @@ def _parity_check(item: ProtectedAttribute, gap: RateEstimate, *, params: BiasGa
         rows=gap.rows,
         min_rows=params.min_validation_rows,
         undecided_passes_from=params.min_validation_rows,
-        required=item.name not in params.undecided_passes or not gap.defined,
+        required=item.name not in params.undecided_passes or (gap.rows > 0 and not gap.defined),
         sentence=sentence,
     )
 
@@ -99,6 +99,8 @@ def _size_checks(largest: float, left: float, *, rows: int, params: BiasGatePara
             rows=rows,
             min_rows=1,
             required=True,
-            sentence=f"the effective sample size is {left:.1%} of {rows} training rows",
+            sentence=f"the effective sample size is {left:.1%} of {rows} training rows"
+            if np.isfinite(left)
+            else f"the effective sample size of {rows} training rows is undefined",
         ),
     ]

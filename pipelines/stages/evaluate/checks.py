@@ -57,7 +57,7 @@ def evidence_check(written: int, *, asked: int, metrics: str) -> Check:
         rows=written,
         min_rows=0,
         required=True,
-        sentence="the predictions of every candidate for all gold rows of both test sets are kept",
+        sentence=f"{written} of {asked} predictions of all candidates for the gold rows of both test sets are kept",
         details={"metrics": metrics},
     )
 
@@ -107,7 +107,7 @@ def floor_checks(
                         min_rows=needed,
                         required=recent and name != "lowest_recall",
                         undecided_passes_from=None if recent and name != "lowest_recall" else 1,
-                        sentence=f"{name.replace('_', ' ')}{of} on the {TEST_SET_NAMES[part]} is {side} {limit:g}",
+                        sentence=f"{name.replace('_', ' ')}{of} on the {TEST_SET_NAMES[part]}, {side} {limit:g} wanted",
                     )
                 )
     return checks
@@ -121,7 +121,7 @@ def _worst_class(scores: Scores) -> Mapping[str, Any] | None:
 
 def slice_check(far_below: Sequence[str], *, gap: float, rows: int) -> Check:
     """Return the check that no slice of the test set is far less accurate than the whole."""
-    which = f"; slices below: {', '.join(far_below)}" if far_below else ""
+    which = f": {', '.join(far_below)}" if far_below else ""
     return Check.equals(
         "slices_far_below",
         len(far_below),
@@ -129,7 +129,8 @@ def slice_check(far_below: Sequence[str], *, gap: float, rows: int) -> Check:
         rows=rows,
         min_rows=0,
         required=True,
-        sentence=f"no slice's accuracy is, with confidence, more than {100 * gap:g} points below that of all rows{which}",
+        sentence=f"{len(far_below) or 'no'} slices are, with confidence, more than {100 * gap:g} points less accurate than all "
+        f"rows{which}",
     )
 
 

@@ -51,6 +51,7 @@ class Comparison:
     answers: Answers
     records: pd.DataFrame
     parts: tuple[str, ...]
+    min_rows: int  # of each group; with fewer the comparison is undecided
     reason: str | None = None  # why an undecided check of these groups does not close the gate
     listed: bool = False  # shown, and closing on evidence only
     compared: int = 1  # comparisons that share the confidence
@@ -94,7 +95,9 @@ def _attributes(tests: Tests, *, schema: DomainSchema, limits: FairnessParams) -
             answers, records = pooled(tests, parts)
             group = group_codes(records[item.name])
             reason = limits.undecided_passes.get(item.name)
-            pair = Comparison(item.name, item.member, item.rest, group, answers, records, parts, reason)
+            pair = Comparison(
+                item.name, item.member, item.rest, group, answers, records, parts, limits.min_group_rows, reason
+            )
             if pair.smaller >= limits.min_group_rows:
                 break
         yield pair
@@ -118,6 +121,7 @@ def _intersections(tests: Tests, *, schema: DomainSchema, limits: FairnessParams
                     answers,
                     records,
                     parts,
+                    limits.min_group_rows,
                     listed=True,
                     compared=4,
                 )
@@ -273,7 +277,11 @@ def _row(
     detectable: float | None,
     comparable: bool = True,
 ) -> dict[str, Any]:
-    known = "" if found.defined or not comparable else f": the smaller group has {pair.smaller} gold rows, undecided"
+    known = ""
+    if comparable and found.rows < pair.min_rows:
+        known = f": the smaller group has {found.rows} such rows, at least {pair.min_rows} needed: undecided"
+    elif comparable and not found.defined:
+        known = ": undefined, so harm cannot be ruled out"
     return {
         "attribute": pair.name,
         "metric": metric,
@@ -284,6 +292,8 @@ def _row(
         "limit": limit,
         "sentence": f"{pair.who}: {sentence}, {WHERE[pair.parts]}{known}",
         "detectable": rounded(detectable) if detectable is not None else None,
-        "closes_undecided": comparable and not pair.listed and (pair.reason is None or not found.defined),
+        "closes_undecided": comparable
+        and not pair.listed
+        and (pair.reason is None or (pair.smaller > 0 and not found.defined)),
         "reason": pair.reason,
     }

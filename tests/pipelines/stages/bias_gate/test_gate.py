@@ -96,18 +96,40 @@ def test_an_interval_that_holds_the_limit_does_not_close_a_large_group():
     assert found.outcome == "passed"
 
 
-@pytest.mark.parametrize("gone", ["group", "gold", "labels"])
-def test_an_undefined_metric_closes_even_where_undecided_does_not(gone):
+@pytest.mark.parametrize("gone", ["gold", "labels"])
+def test_an_undefined_metric_closes_even_where_an_unknown_group_does_not(gone):
     records, matrix = letters()
-    if gone == "group":
-        records["veteran"] = pd.array([0] * len(records), dtype="Int8")
     if gone == "gold":
         records["gold"] = pd.array([None] * len(records), dtype="string")
     if gone == "labels":
         matrix[:] = -1
     _, verdict = measured(records, matrix, undecided_passes={"veteran": "only three veterans wrote"})
     assert not verdict.passed
-    assert any(item.value is None and "undefined" in item.sentence for item in verdict.closed_by)
+    assert any(item.value is None for item in verdict.closed_by)
+
+
+@pytest.mark.parametrize("code", [0, None])
+@pytest.mark.parametrize("reason", [None, "the form has not asked since 2022"])
+def test_an_unknown_group_is_undecided_and_closes_unless_the_domain_gives_a_reason(code, reason):
+    records, matrix = letters()
+    records["veteran"] = pd.array([code] * len(records), dtype="Int8")
+    _, verdict = measured(records, matrix, undecided_passes={"veteran": reason} if reason else {})
+    assert {item.outcome for item in verdict.checks} == {"undecided"}
+    assert verdict.passed is bool(reason)
+
+
+def test_the_harmed_group_is_the_one_that_the_worst_rate_is_worse_for():
+    records, matrix = letters(3000)
+    veteran = (records["veteran"] == 1).to_numpy()
+    asked = np.flatnonzero((records["gold"] == "ask").to_numpy(dtype=bool) & ~veteran)
+    matrix[asked[::3]] = [0, -1, -1, -1]  # civilians who ask are taken for refused
+    granted = np.flatnonzero((records["gold"] == "grant").to_numpy(dtype=bool) & veteran)
+    matrix[granted[::6]] = [-1, -1, 2, -1]
+    bias, verdict = measured(records, matrix)
+    odds = bias.metrics["groups"]["veteran"]["equalized_odds"]
+    found = check_named(verdict, "equalized_odds:veteran")
+    assert (odds["label"], odds["rate"], found.outcome) == ("ask", "tpr", "failed")
+    assert found.details["group"] == "civilians"
 
 
 def test_no_rows_close_it_without_a_crash():
