@@ -112,17 +112,18 @@ def compare_errors(rows: Rows, *, n_labels: int, confidence: float, min_class_ro
         else gaps[pair.label].false_positive
         for pair in pairs
     }
-    worst = max(signed, key=lambda place: abs(signed[place])) if signed else (None, None)
+    worst = max(signed, key=lambda place: abs(signed[place]), default=None)
+    worst_gap = NAN if worst is None else signed[worst]
     weights = np.array([(both.gold == label).sum() for label in range(n_labels)], dtype=np.float64)
     return ErrorParity(
         opportunity=RateEstimate(
             _weighted_mean([gap.equal_opportunity for gap in gaps], weights), opportunity.interval, opportunity.rows
         ),
-        odds=RateEstimate(abs(signed[worst]) if signed else NAN, odds.interval, odds.rows),
+        odds=RateEstimate(abs(worst_gap), odds.interval, odds.rows),
         average_odds=_weighted_mean([gap.average_odds for gap in gaps], weights),
-        worst_label=worst[0],
-        worst_rate=worst[1],
-        worst_difference=signed[worst] if signed else NAN,
+        worst_label=worst[0] if worst else None,
+        worst_rate=worst[1] if worst else None,
+        worst_difference=worst_gap,
     )
 
 
