@@ -40,7 +40,7 @@ def groups(kind: str, n: int, draw: np.random.Generator) -> pd.arrays.IntegerArr
     return pd.array([None if np.isnan(value) else int(value) for value in values], dtype="Int8")
 
 
-def told(verdict: Verdict) -> dict[str, list[str]]:
+def untrue(verdict: Verdict) -> dict[str, list[str]]:
     """Return the problems of each check's sentence."""
     return {check.name: found for check in verdict.checks if (found := problems(check))}
 
@@ -81,7 +81,7 @@ def test_of_the_bias_gate(seed, kind, n, gold, accuracy, harm, favorable, reason
         of=letters.letters_schema(favorable_labels=favorable, strata=("region",) if favorable else ()),
         undecided_passes={"veteran": "the form does not ask"} if reason else {},
     )
-    assert told(verdict) == {}
+    assert untrue(verdict) == {}
     for check in verdict.checks:
         if "harmed:" in check.sentence:
             harmed = check.details["group"]
@@ -131,7 +131,7 @@ def test_of_evaluate(seed, kinds, n, right, harm, favorable, reason):
         min_class_rows=20,
     )
     verdict = Verdict.of("evaluate", [*checks, slice_check([], gap=0.3, rows=n)])
-    assert told(verdict) == {}
+    assert untrue(verdict) == {}
     assert [badge for badge, _ in shown_outcomes(verdict)] == [check.outcome for check in verdict.checks]
     for item, check in zip(found, checks, strict=False):
         if item["interval"] is not None and item["rows"] >= limits.min_group_rows:
