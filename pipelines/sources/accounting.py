@@ -38,6 +38,7 @@ class Account:
     continued_lines: int = 0  # lines after the first of rows that span several
     repeated: int = 0  # rows that the source itself leaves out because it has handed them over before
     reread_lines: int = 0  # lines of a region with broken quotes, each read by itself
+    joined_rows: int = 0  # rows after the first in unreadable lines that hold several, without a line end between them
     multiline_rows: int = 0
     long_row_lines: int = 0  # lines of rows that span more than LONG_ROW lines
     characters: dict[str, int] = field(default_factory=dict)  # removed or replaced, by kind
@@ -149,12 +150,13 @@ class Ledger:
             key=lambda item: (
                 not item.difference,
                 not item.ends_inside_row,
+                not item.joined_rows,
                 not item.characters,
                 not item.notes.keys() & ODD,
             ),
         )
         return {
-            **{name: self.sum(name) for name in (*names, "reread_lines", "difference")},
+            **{name: self.sum(name) for name in (*names, "joined_rows", "reread_lines", "difference")},
             "characters": self.characters(),
             "files_matched": len(self.accounts) + len(self.left_out),
             "files_read": len(self.accounts),

@@ -50,6 +50,7 @@ def read_csv(text: Text, *, stated: Dialect, chunk_rows: int) -> Iterator[RawChu
         elif len(cells) == len(header):
             chunk.add(number, cells)
         elif cells:
+            account.joined_rows += _joined(len(cells), len(header))
             where = f", line {line}" if rows.reread else ""
             chunk.refuse(number, f"{len(cells)} of {len(header)} fields{where}", rows.raw(spanned))
         else:
@@ -58,6 +59,17 @@ def read_csv(text: Text, *, stated: Dialect, chunk_rows: int) -> Iterator[RawChu
             yield _without_unnamed(chunk.take(), named, header) if not whole else chunk.take()
     account.reread_lines, account.ends_inside_row = rows.reread, rows.cut
     yield _without_unnamed(chunk.take(), named, header) if not whole else chunk.take()
+
+
+def _joined(cells: int, columns: int) -> int:
+    """Return how many rows follow the first in a row of so many cells: the last cell of a row is joined with the first
+    of the next, or a delimiter is between them; 0 where the numbers do not fit.
+    """
+    if columns < 3 or cells < 2 * columns - 1:
+        return 0
+    if (cells - 1) % (columns - 1) == 0:
+        return (cells - 1) // (columns - 1) - 1
+    return cells // columns - 1 if cells % columns == 0 else 0
 
 
 def _sample(blocks: Iterator[list[str]]) -> tuple[list[str], bool]:

@@ -55,11 +55,25 @@ def read_json_lines(text: Text, *, keys: list[str], chunk_rows: int) -> Iterator
             elif row is None:
                 account.blank_lines += 1
             else:
+                account.joined_rows += _joined(line)
                 account.ends_inside_row = row.startswith(NOT_JSON) and not line.endswith(("\n", "\r"))
                 chunk.refuse(number, row, line)
             if chunk.full(chunk_rows):
                 yield chunk.take()
     yield chunk.take()
+
+
+def _joined(line: str) -> int:
+    """Return how many objects follow the first in a line that is not one object: one after the other, or a list."""
+    decoder, objects, at = json.JSONDecoder(), 0, 0
+    try:
+        while at < len(line):
+            value, end = decoder.raw_decode(line, at)
+            objects += sum(isinstance(item, dict) for item in (value if isinstance(value, list) else [value]))
+            at = end + len(line[end:]) - len(line[end:].lstrip(" ,\t\r\n"))
+    except (ValueError, RecursionError):
+        pass
+    return max(objects - 1, 0)
 
 
 def _object(line: str, account: Account | None = None) -> dict[str, Any] | str | None:

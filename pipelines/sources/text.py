@@ -9,7 +9,7 @@ import io
 import lzma
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -171,13 +171,44 @@ class Text:
             self.account.count("encoded_twice", self._twice)
 
 
+class Streams:
+    """The compressed streams of a file, one after the other, as parallel compressors write them.
+
+    Unlike bz2.BZ2File and lzma.LZMAFile, which take what follows a stream for padding and ignore it, this raises the
+    error of the decompressor: it may be a damaged stream with rows in it.
+    """
+
+    def __init__(self, raw: IO[bytes], make: Callable[[], Any]) -> None:
+        self.raw, self.make = raw, make
+        self.stream = make()
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        while True:
+            packed = b""
+            if self.stream.eof:
+                packed = self.stream.unused_data or self.raw.read(BLOCK)
+                while packed and not (packed := packed.lstrip(b"\0")):  # padding
+                    packed = self.raw.read(BLOCK)
+                if not packed:
+                    return b""
+                self.stream = self.make()
+            elif self.stream.needs_input:
+                packed = self.raw.read(BLOCK)
+                if not packed:
+                    raise EOFError("it ends inside a compressed stream")
+            content: bytes = self.stream.decompress(packed, size)
+            if content:
+                return content
+
+
 def _unpacked(raw: IO[bytes], suffix: str) -> Any:
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=raw)
     if suffix == ".bz2":
-        return bz2.BZ2File(raw)
+        return Streams(raw, bz2.BZ2Decompressor)
     if suffix == ".xz":
-        return lzma.LZMAFile(raw)
+        return Streams(raw, lzma.LZMADecompressor)
     if suffix == ".zst":
         import pyarrow as pa
 

@@ -68,8 +68,12 @@ def check_accounting(ledger: Ledger, *, outcomes: Mapping[str, int], lost: float
     ]  # fmt: skip
 
 
-def check_rejected(rejected: int, *, rows: int, limit: float) -> Check:
-    """Check the share of unusable rows among the rows of the window and those whose day is unknown."""
+def check_rejected(rejected: int, *, joined: int, rows: int, limit: float) -> Check:
+    """Check the share of unusable rows among the rows of the window and those whose day is unknown.
+
+    `joined` rows came as parts of rejected rows: their line ends are lost.
+    """
+    rejected, rows = rejected + joined, rows + joined
     value = rejected / rows if rows else None
     return Check.at_most(
         "rejected_share",
@@ -78,7 +82,8 @@ def check_rejected(rejected: int, *, rows: int, limit: float) -> Check:
         rows=rows,
         min_rows=1,
         required=True,
-        sentence=f"{rejected} of {rows} rows were rejected; quarantine.parquet has each with its reason",
+        sentence=f"{rejected} of {rows} rows were rejected; quarantine.parquet has each with its reason"
+        + (f", {joined} of them within others, since their line ends are lost" if joined else ""),
     )
 
 

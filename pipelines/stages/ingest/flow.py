@@ -119,21 +119,24 @@ def ingest(
         lost=params.limits.max_lost_characters,
         long=params.limits.max_long_rows,
     )
-    rest = check_ingest(profile, params=params, last_good=last_good, tally=tally, repeats=repeats)
+    joined = source.ledger.sum("joined_rows")
+    rest = check_ingest(profile, params=params, last_good=last_good, tally=tally, repeats=repeats, joined=joined)
     verdict = Verdict.of("ingest", [*accounting, *rest], shown_records=tally.shown)
     _log(metrics, verdict)
     return Ingested(per_day=_per_day(profile), metrics=metrics, verdict=verdict)
 
 
 def check_ingest(
-    profile: Profile, *, params: IngestParams, last_good: LastGood, tally: Tally, repeats: pd.DataFrame
+    profile: Profile, *, params: IngestParams, last_good: LastGood, tally: Tally, repeats: pd.DataFrame, joined: int
 ) -> list[Check]:
-    """Return the checks of what was read, accepted and lost."""
+    """Return the checks of what was read, accepted and lost; `joined` rows are part of other rows, all rejected."""
     limits, days, rows = params.limits, profile.day_rows(), profile.rows
     in_window = tally.counts.get("read", 0) - tally.counts.get("outside_window", 0)
     whole = (params.end - params.start).days // 7
     return [
-        checks.check_rejected(tally.counts.get("rejected", 0), rows=in_window, limit=limits.max_rejected_share),
+        checks.check_rejected(
+            tally.counts.get("rejected", 0), joined=joined, rows=in_window, limit=limits.max_rejected_share
+        ),
         checks.check_reused(int(repeats["another"].sum()), rows=in_window, limit=limits.max_reused_share),
         checks.check_rows(
             rows,

@@ -211,6 +211,52 @@ def test_archives_are_unpacked_and_a_cut_one_is_refused(checkout, suffix) -> Non
         checkout.run()
 
 
+def _as_json(rows) -> list[str]:
+    return [json.dumps(row) for row in rows]
+
+
+def _as_csv(rows) -> list[str]:
+    return plain_csv(rows).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "between"),
+    [
+        ("a.csv", _as_csv, ""),
+        ("a.csv", _as_csv, ","),
+        ("a.jsonl", _as_json, ""),
+        ("a.jsonl", _as_json, ", "),
+    ],
+)
+def test_rows_whose_line_ends_are_lost_count_as_rejected_rows(checkout, name, lines, between) -> None:
+    found = lines(tickets())
+    put(checkout, "\n".join([*found[:300], between.join(found[300:360]), *found[360:]]) + "\n", name)
+    checkout.run()
+    assert account(checkout)["joined_rows"] == 59 and checkout.metrics()["rows"]["rejected"] == 1
+    assert checkout.outcomes()["rejected_share"] == "failed" and not checkout.outcomes()["passed"]
+
+
+def test_a_list_of_objects_in_a_line_counts_its_objects_as_rejected_rows(checkout) -> None:
+    found = _as_json(tickets())
+    put(checkout, "\n".join([*found[:300], f"[{', '.join(found[300:])}]"]), "a.jsonl")
+    checkout.run()
+    assert account(checkout)["joined_rows"] == 259 and not checkout.outcomes()["passed"]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_a_damaged_stream_after_a_whole_one_is_refused(checkout, suffix) -> None:
+    content = checkout.csv(tickets()).read_bytes()
+    wanted = ingested(checkout)
+    (checkout.folder / "in" / "tickets.csv").unlink()
+    cut = content.index(b"\n", len(content) // 2) + 1
+    first, second = (packed(part, suffix, name="tickets.csv") for part in (content[:cut], content[cut:]))
+    put(checkout, first + second, f"tickets.csv{suffix}")
+    assert ingested(checkout) == wanted
+    put(checkout, first + b"X" + second[1:], f"tickets.csv{suffix}")
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        checkout.run()
+
+
 @pytest.mark.parametrize(
     ("folder", "name", "pattern"),
     [
