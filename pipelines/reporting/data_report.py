@@ -51,6 +51,13 @@ def data_report(evidence: RunEvidence, *, functions: pd.DataFrame) -> str:
         "failed": [check for check in checks if check["outcome"] == "failed"],
         "undecided": [check for check in checks if check["outcome"] == "undecided"],
         "n_checks": len(checks),
+        "suspects": [
+            check
+            for verdict in verdicts
+            if verdict["stage"] == "split"
+            for check in verdict["checks"]
+            if check["details"].get("rows")
+        ],
     }
     return render("data_report.html.j2", values=values)
 

@@ -16,7 +16,7 @@ class Deduplicated:
 
     came_in: pd.Series  # ids
     kept: pd.DataFrame
-    dropped: pd.DataFrame  # id, kept_id, reason (exact | near), similarity
+    dropped: pd.DataFrame  # id, kept_id, reason (exact | near), similarity, and the other columns of a record
     n_blank: int  # records without a word; they are always kept
     n_cut: int  # records that met the limit of comparisons
 
@@ -41,14 +41,10 @@ def split_duplicates(records: pd.DataFrame, *, near: NearDuplicateParams, seed: 
     found = matches.twin >= 0
     repeats = np.zeros(len(ordered), np.bool_)
     repeats[with_text[found]] = True
-    dropped = pd.DataFrame(
-        {
-            "id": ids[repeats].array,
-            "kept_id": ids.iloc[with_text[matches.twin[found]]].array,
-            "reason": pd.array(np.where(matches.exact[found], "exact", "near"), dtype="string"),
-            "similarity": matches.similarity[found],
-        }
-    )
+    dropped = ordered[repeats].reset_index(drop=True)
+    dropped.insert(1, "kept_id", ids.iloc[with_text[matches.twin[found]]].reset_index(drop=True))
+    dropped.insert(2, "reason", pd.Series(np.where(matches.exact[found], "exact", "near"), dtype="string"))
+    dropped.insert(3, "similarity", matches.similarity[found])
     n_blank = len(ordered) - int((~fingerprints.blank).sum())
     kept = ordered[~repeats].reset_index(drop=True)
     return Deduplicated(came_in=records["id"], kept=kept, dropped=dropped, n_blank=n_blank, n_cut=matches.n_cut)

@@ -12,7 +12,7 @@ logger = logging.getLogger("pipelines.stages.label")
 
 def main(project: Project) -> None:
     """Vote, choose how votes become labels, measure on gold, and write labels, queue, summary and verdict."""
-    from pipelines.gates.status import require_open
+    from pipelines.gates.status import load_verdict, require_open
     from pipelines.gates.verdict import Verdict
     from pipelines.records.domain import Domain
     from pipelines.records.labeling import cast_votes, check_examples
@@ -45,8 +45,9 @@ def main(project: Project) -> None:
     rows = labeled_rows(labeling, records=records, matrix=matrix, labels=schema.labels, train_on=params.train_on)
     checks = check_labels(labeling, records=records, written=rows, gold=gold, labels=schema.labels, params=params)
     shown = disagreements(labeling, votes=votes, records=records, gold=gold, labels=schema.labels)
+    suspected = [row["id"] for row in load_verdict(store, "split")[0].shown_records]
     queue = queue_for_people(
-        records,
+        records.assign(suspect_gold=records["id"].isin(suspected)),
         matrix=matrix,
         codes=labeling.codes,
         soft=labeling.soft,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipelines.records.labeling import ABSTAIN
 
-REASONS = ("tie", "conflict", "no_votes", "low_margin")
+REASONS = ("suspect_gold", "tie", "conflict", "no_votes", "low_margin")
 
 
 def margins(soft: np.ndarray) -> np.ndarray:
@@ -31,7 +31,8 @@ def queue_for_people(
 ) -> pd.DataFrame:
     """Up to `rows` training or validation rows, those without gold first, the least certain of each reason in turn.
 
-    A tie has a vote and no label, a conflict has votes for several labels, a low margin leads by less than
+    Rows whose gold label split suspects (`suspect_gold`, if there is such a column) come with those without gold. A
+    tie has a vote and no label, a conflict has votes for several labels, a low margin leads by less than
     `margin_below`. Taking the reasons in turn keeps the many rows without votes from crowding out the rest.
     """
     voted = matrix != ABSTAIN
@@ -40,9 +41,10 @@ def queue_for_people(
     lowest = np.where(voted, matrix, np.iinfo(np.int16).max).min(axis=1)
     disagree = (n_votes > 0) & (masked.max(axis=1) != lowest)
     margin = margins(soft)
+    suspected = records["suspect_gold"] if "suspect_gold" in records else np.zeros(len(records), dtype=bool)
     reason = np.select(
-        [n_votes == 0, codes == ABSTAIN, disagree, margin < margin_below],
-        ["no_votes", "tie", "conflict", "low_margin"],
+        [suspected, n_votes == 0, codes == ABSTAIN, disagree, margin < margin_below],
+        ["suspect_gold", "no_votes", "tie", "conflict", "low_margin"],
         default="",
     )
     queue = records[["id", "part", "received_at", "text", "gold", *shown]].assign(
@@ -53,7 +55,7 @@ def queue_for_people(
     )
     asked = records["part"].isin(["train", "validation"]) & (queue["reason"] != "")
     queue = queue[asked.to_numpy()].sort_values(["margin", "id"], kind="stable")
-    queue["has_gold"] = queue["gold"].notna()
+    queue["has_gold"] = queue["gold"].notna() & (queue["reason"] != "suspect_gold")
     queue["turn"] = queue.groupby(["has_gold", "reason"]).cumcount()
     queue["place"] = queue["reason"].map({name: place for place, name in enumerate(REASONS)})
     queue = queue.sort_values(["has_gold", "turn", "place"], kind="stable").head(rows)

@@ -17,8 +17,10 @@ from pipelines.stages.split import checks, leaks
 from pipelines.stages.split.giveaways import giveaway_check
 from pipelines.stages.split.params import SplitParams
 from pipelines.stages.split.parts import Parted, cut_anchor, restore_anchor, separate
+from pipelines.stages.split.poison import GoldRows, poison_checks, with_copies
 from pipelines.stages.split.timeline import draw_timeline
 from pipelines.text.shingles import fingerprint
+from pipelines.text.words import word_table
 
 
 def split_records(
@@ -69,7 +71,9 @@ def split_records(
         near=params.near_duplicates,
         copies=copies,
     )
-    return Parted(came_in=came_in, records=records, place=place, timeline=timeline, frozen=anchor is not None)
+    return Parted(
+        came_in=came_in, records=records, place=place, timeline=timeline, frozen=anchor is not None, copies=copies
+    )
 
 
 def check_split(
@@ -85,6 +89,10 @@ def check_split(
     output = parted.output
     fingerprints = fingerprint(output["text"].tolist(), near=params.near_duplicates, seed=seed, threads=threads)
     gold_rows = output[output["gold"].notna()]
+    labeled = with_copies(gold_rows, parted.copies)
+    least = min(params.poison.min_rows, params.leak.min_sign_rows)
+    words = word_table(labeled["text"].fillna("").astype(str).tolist(), least=least)
+    poison, suspected = poison_checks(GoldRows(labeled, words, schema), params=params.poison, seed=seed)
     how: dict[str, Any] = {"folds": params.leak.folds, "rows_per_bin": params.leak.rows_per_bin, "seed": seed}
     found = [
         check_conservation(parted.came_in, {"in a part": output["id"], "left out": parted.left_out}),
@@ -108,9 +116,10 @@ def check_split(
             pairs=leaks.pair_hits(gold_rows, features=schema.features, **how),
             leak=params.leak,
         ),
-        giveaway_check(gold_rows, schema=schema, leak=params.leak),
+        giveaway_check(gold_rows, words.rows(slice(len(gold_rows))), schema=schema, leak=params.leak),
+        *poison,
     ]
-    return Verdict.of("split", found, overrides=overrides)
+    return Verdict.of("split", found, shown_records=suspected, overrides=overrides)
 
 
 def _checked(anchor: pd.DataFrame, *, schema: DomainSchema) -> pd.DataFrame:

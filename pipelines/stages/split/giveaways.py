@@ -10,7 +10,6 @@ limits and 100 records of a class, 96 of them would have to have it by chance, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +20,9 @@ from pipelines.gates.verdict import Check
 from pipelines.records.schema import DomainSchema
 from pipelines.stages.split.params import LeakParams
 from pipelines.stats.intervals import wilson
-from pipelines.text.scripts import UNSPACED
+from pipelines.text.words import WordTable
 
 SHOWN = 5
-WORD = rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+"  # in scripts without spaces each character is a word
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,10 @@ class Sign:
         )
 
 
-def giveaway_check(gold_rows: pd.DataFrame, *, schema: DomainSchema, leak: LeakParams) -> Check:
+def giveaway_check(gold_rows: pd.DataFrame, words: WordTable, *, schema: DomainSchema, leak: LeakParams) -> Check:
     """Return the check that no sign gives a class away; undecided with too few gold rows, which does not close."""
     found = sorted(
-        (sign for sign in signs(gold_rows, schema=schema, leak=leak) if _is_giveaway(sign, leak)),
+        (sign for sign in signs(gold_rows, words, schema=schema, leak=leak) if _is_giveaway(sign, leak)),
         key=lambda sign: (-min(sign.precision_low, sign.recall_low), sign.name),
     )
     named = "; ".join(sign.describe() for sign in found[:SHOWN])
@@ -66,12 +64,12 @@ def giveaway_check(gold_rows: pd.DataFrame, *, schema: DomainSchema, leak: LeakP
     )
 
 
-def signs(gold_rows: pd.DataFrame, *, schema: DomainSchema, leak: LeakParams) -> Iterator[Sign]:
+def signs(gold_rows: pd.DataFrame, words: WordTable, *, schema: DomainSchema, leak: LeakParams) -> Iterator[Sign]:
     """Yield every sign of at least `min_sign_rows` records with each class of at least as many."""
     codes = pd.Categorical(gold_rows["gold"], categories=schema.labels).codes
     classes = np.eye(len(schema.labels), dtype=np.int64)[codes]
     sizes = classes.sum(axis=0)
-    for names, present in _tables(gold_rows, schema=schema, least=leak.min_sign_rows):
+    for names, present in _tables(gold_rows, words, schema=schema, least=leak.min_sign_rows):
         both = np.asarray(present.T @ classes)
         with_sign = np.asarray(present.sum(axis=0)).ravel()
         of_sign, of_class = (np.broadcast_to(rows, both.shape) for rows in (with_sign[:, None], sizes[None, :]))
@@ -89,17 +87,15 @@ def signs(gold_rows: pd.DataFrame, *, schema: DomainSchema, leak: LeakParams) ->
             )
 
 
-def _tables(gold_rows: pd.DataFrame, *, schema: DomainSchema, least: int) -> Iterator[tuple[Sequence[str], Any]]:
+def _tables(
+    gold_rows: pd.DataFrame, words: WordTable, *, schema: DomainSchema, least: int
+) -> Iterator[tuple[Sequence[str], Any]]:
     """Yield names of signs and which record has which, (n, signs): of the text, then of each category."""
     from scipy.sparse import csr_array
-    from sklearn.feature_extraction.text import CountVectorizer
 
-    texts = gold_rows["text"].fillna("").astype(str)
-    words = CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, min_df=least, binary=True)
-    if len(texts) >= least and texts.str.strip().ne("").any():
-        with suppress(ValueError):  # of scikit-learn, where no word is in that many texts
-            present = words.fit_transform(texts)
-            yield [f"“{name}”" for name in words.get_feature_names_out()], present
+    frequent = words.often(least)
+    if len(frequent.names):
+        yield [f"“{name}”" for name in frequent.names], frequent.present
     for feature in schema.features:
         if feature.kind == "category":
             values, names = pd.factorize(gold_rows[feature.name].astype("object"))

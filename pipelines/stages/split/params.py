@@ -36,6 +36,35 @@ class LeakParams(StageParams):
     min_sign_rows: int = Field(default=30, ge=5, description="records that have a word or value, and of a class")
 
 
+class PoisonParams(StageParams):
+    """params.yaml: split.poison. When gold labels look planted, or wrong in the same place."""
+
+    burst_days: int = Field(default=3, ge=1, le=31, description="days that a burst lasts at most")
+    min_rows: int = Field(default=8, ge=3, description="gold rows of a burst, of a group or of a new word")
+    min_decided_rows: int = Field(default=200, ge=1, description="gold rows; with fewer nothing is decided")
+    min_excess: float = Field(
+        default=0.25, gt=0, lt=1, description="contradicted share of a group's labels above the usual share"
+    )
+    min_class_share: float = Field(
+        default=0.01, ge=0, lt=1, description="share of a class's gold rows that a burst of one source has"
+    )
+    min_purity: float = Field(
+        default=0.9, gt=0.5, le=1, description="share of a new word's rows of one class, of one source, within days"
+    )
+    max_inconsistent: float = Field(
+        default=0.2, gt=0, lt=1, description="share of gold labels that the texts contradict; closes on evidence"
+    )
+    max_conflicting_copies: float = Field(
+        default=0.2, gt=0, lt=1, description="share of copies with another gold label; closes on evidence of more"
+    )
+    min_copies: int = Field(default=20, ge=1, description="copies with gold; with fewer they are undecided")
+    max_false_alarm: float = Field(
+        default=0.001, gt=0, lt=0.5, description="chance that labels wrong at random close the gate, in one run"
+    )
+    max_rows: int = Field(default=12000, ge=200, description="gold rows that are examined, drawn by the seed")
+    folds: int = Field(default=4, ge=2, le=20, description="folds of the out-of-fold prediction")
+
+
 class PartRows(StageParams):
     """params.yaml: split.min_part_rows. Rows that a part needs."""
 
@@ -64,6 +93,7 @@ class SplitParams(StageParams):
     anchor: AnchorParams = AnchorParams()
     near_duplicates: NearDuplicateParams
     leak: LeakParams
+    poison: PoisonParams = PoisonParams()
     min_part_rows: PartRows
     min_class_rows: int = Field(ge=1, description="rows of a class in a gold part; with fewer it is undecided")
 

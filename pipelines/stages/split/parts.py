@@ -22,6 +22,7 @@ class Parted:
     place: pd.Series
     timeline: Timeline
     frozen: bool  # the anchor set came with the champion
+    copies: pd.DataFrame  # what dedupe dropped: id, kept_id, and the columns of a record
 
     @property
     def output(self) -> pd.DataFrame:
