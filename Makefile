@@ -1,7 +1,7 @@
 # Every target sets up what it needs; a second call reuses it. Variables reach a command through its environment,
 # never as text in a shell command.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain history rollback verify serve score score-export mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke airflow-cli collect metrics clean drift drift-replay loop
+.PHONY: help setup setup-pipeline setup-orchestrator demo run retrain replay history rollback verify serve score score-export mlflow test test-unit test-all test-dags check format graph dag-pages airflow airflow-smoke airflow-cli alert collect metrics clean drift drift-replay loop
 
 SHELL := /bin/bash
 # The place that `python -m pipelines` finds too, also in a worktree.
@@ -42,6 +42,9 @@ run: setup-pipeline ## Run the main job with a file of overrides: make run PARAM
 retrain: setup-pipeline ## Run the main job on a window: make retrain START=2025-03-03 END=2026-03-02
 	@test -n "$$END" || { echo "END is missing; for example: make retrain START=2025-03-03 END=2026-03-02" >&2; exit 2; }
 	@$(PY) -m pipelines run $(if $(START),--start "$$START") --end "$$END"
+replay: setup-pipeline ## Run a recorded run again and compare every digest: make replay TAG=runs/... REMOTE=/path/or/s3://bucket [FIRST=stage]
+	@test -n "$$TAG" || { echo 'TAG is missing; git tag --list "runs/*" lists the recorded runs' >&2; exit 2; }
+	@$(PY) scripts/replay_run.py --tag "$$TAG" --remote "$${REMOTE:-$$PERENNIAL_HOME/dvc-remote}" --first "$${FIRST:-}"
 history: setup-pipeline ## Show who moved the champion alias, when and why
 	@$(PY) -m pipelines history
 rollback: setup-pipeline ## Go back to the previous champion: make rollback REASON="..."
@@ -102,6 +105,9 @@ airflow-smoke: setup ## Start Airflow, find every DAG, and stop
 	@$(AIRFLOW_PY) scripts/airflow_local.py --smoke --port $(call given,PORT,8080) --db $(call given,DB,"")
 airflow-cli: setup ## Run one command of Airflow's command line on this Airflow: make airflow-cli ARGS="dags list"
 	@$(AIRFLOW_PY) scripts/airflow_local.py --db $(call given,DB,"") --cli $(ARGS)
+alert: setup ## Send MESSAGE to every address in PERENNIAL_ALERT_ADDRESS, to try them
+	@test -n "$$MESSAGE" || { echo 'MESSAGE is missing; for example: make alert MESSAGE="hello"' >&2; exit 2; }
+	@PYTHONPATH=dags $(AIRFLOW_PY) -m orchestration.alerts --prefix PERENNIAL --root . "$$MESSAGE"
 collect: setup ## Remove workspaces and runs past KEEP_DAYS, and their data (DRY=1 only lists them)
 	@$(AIRFLOW_PY) -m orchestration.collect --root . --prefix PERENNIAL --keep-days "$${KEEP_DAYS:-90}" $(if $(DRY),--dry-run)
 

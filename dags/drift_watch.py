@@ -25,7 +25,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, CronDataIntervalTimetable
-from orchestration.alerts import on_failure
+from orchestration.alerts import deadlines, on_failure
 from orchestration.graph import add_run, summary
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
@@ -43,6 +43,7 @@ WHAT = ["--model-version={{ params.model_version or 0 }}", "{{ '--texts' if para
 MEASURED = "{{ ti.xcom_pull(task_ids='measure')['%s'] }}"
 DECIDE = [*DRIFT, "decide", f"--verdict={MEASURED % 'key'}"]
 CONFIRM = [*DRIFT, "confirm", "--key={key}", "--run-id=drift__{key}"]
+RUNS = {"arguments": [*DRIFT, "runs"], "settle": [*DRIFT, "settle"]}
 ROLLBACK = ["python", "-m", "pipelines", "rollback", "--reason={reason}"]
 
 with DAG(
@@ -53,6 +54,7 @@ with DAG(
     max_active_runs=1,
     params=watch_params(),
     default_args={"retries": 2, "retry_delay": timedelta(seconds=20), "on_failure_callback": on_failure(PROJECT)},
+    deadline=deadlines(PROJECT, queued=timedelta(hours=1), ended=timedelta(hours=6)),
     doc_md=__doc__,
     description=summary(__doc__),
     tags=["drift"],
@@ -62,13 +64,7 @@ with DAG(
     sensors = PsiSensor.partial(
         task_id="psi_sensor", path=MEASURED % "verdict", timeout=3600, map_index_template="{{ task.column }}"
     ).expand(column=columns(measure.output))
-    settle_runs = SettleRunsOperator(
-        task_id="settle_runs",
-        project=PROJECT,
-        trigger_dag_id="retrain",
-        arguments=[*DRIFT, "runs"],
-        settle=[*DRIFT, "settle"],
-    )
+    settle_runs = SettleRunsOperator(task_id="settle_runs", project=PROJECT, trigger_dag_id="retrain", **RUNS)
     decide = CommandOperator(task_id="decide", project=PROJECT, arguments=DECIDE, trigger_rule="none_failed")
     tell = NotifyOperator(task_id="tell", project=PROJECT, trigger_rule="none_failed")
     rollback = DecidedOperator(task_id="rollback", project=PROJECT, action="rollback", arguments=ROLLBACK)

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, Asset, Param
-from orchestration.alerts import on_failure
+from orchestration.alerts import deadlines, on_failure
 from orchestration.graph import add_run, summary
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
@@ -34,6 +34,7 @@ with DAG(
     max_active_runs=1,
     params={"reason": REASON},
     default_args={"retries": 1, "retry_delay": timedelta(seconds=5), "on_failure_callback": on_failure(PROJECT)},
+    deadline=deadlines(PROJECT, queued=timedelta(hours=1), ended=timedelta(hours=6)),
     doc_md=__doc__,
     description=summary(__doc__),
     tags=["release"],

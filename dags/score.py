@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
-from orchestration.alerts import on_failure
+from orchestration.alerts import deadlines, on_failure
 from orchestration.graph import add_run, summary
 from orchestration.operators import CleanupOperator, CommandOperator, PrepareOperator
 from orchestration.project import Project
@@ -51,6 +51,7 @@ with DAG(
         ),
     },
     default_args={"retries": 2, "retry_delay": timedelta(seconds=20), "on_failure_callback": on_failure(PROJECT)},
+    deadline=deadlines(PROJECT, queued=timedelta(hours=1), ended=timedelta(hours=6)),
     doc_md=__doc__,
     description=summary(__doc__),
     tags=["live"],

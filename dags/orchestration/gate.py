@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -84,6 +85,11 @@ class Gate:
         # No NaN or infinity: Airflow would refuse them, and the closed gate would look like a fault.
         return dict(json.loads(json.dumps(made, default=str), parse_constant=str))
 
+    @property
+    def tightest(self) -> tuple[float, Mapping[str, Any]]:
+        """The check nearest to its limit, and how far from it in parts of the limit; below 0 where it is not passed."""
+        return min(((_margin(check), check) for check in self.checks), key=lambda pair: pair[0], default=(-1.0, {}))
+
     def row(self) -> str:
         """Return one row of a table of gates: open or closed, and how many checks had each outcome."""
         ends = [str(check.get("outcome")) for check in self.checks]
@@ -102,7 +108,7 @@ class Gate:
         """Return the whole verdict as Markdown, for an approval page and, without the records, for a log."""
         lines = [self.headline(), "", "| check | value | limit | rows | outcome |", "|---|---|---|---|---|"]
         for check in sorted(self.checks, key=lambda check: check not in self.closed_by):
-            cells = [check.get("name"), _number(check.get("value")), _limit(check)]
+            cells = [check.get("name"), number(check.get("value")), _limit(check)]
             cells += [check.get("rows"), check.get("outcome")]
             lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
         shown = self.shown_records if records else []
@@ -114,17 +120,41 @@ def _cell(value: Any) -> str:
     return str(value).replace("|", "\\|")
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """Return a number with four digits, and any other value as it is."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _limit(check: Mapping[str, Any]) -> str:
     side = str(check.get("side") or "limit").replace("_", " ")
-    return f"{side} {_number(check.get('limit'))}"
+    return f"{side} {number(check.get('limit'))}"
+
+
+def _margin(check: Mapping[str, Any]) -> float:
+    """Return the distance of a check's value from its nearest limit, in parts of that limit; -1 unless it passed."""
+    value, limits = check.get("value"), check.get("limit")
+    if check.get("outcome") != "passed":
+        return -1.0
+    limits = [limit for limit in (limits if isinstance(limits, list) else [limits]) if isinstance(limit, int | float)]
+    if not isinstance(value, int | float) or not limits or len(set(limits)) < len(limits):
+        return math.inf  # without a number, or with one allowed value, nothing is near a limit
+    return min(abs(float(value) - float(limit)) / max(abs(float(limit)), 1e-9) for limit in limits)
+
+
+def worst_gates(gates: Sequence[Gate], *, shown: int = 3) -> str:
+    """Return a table of the gates that are overridden, closed or nearest to their limits, with the check."""
+    lines = ["| nearest to its limit | check | value | limit | rows | outcome |", "|---|---|---|---|---|---|"]
+    order = sorted(gates, key=lambda gate: (gate.is_open and not gate.override, gate.tightest[0]))
+    for gate in order[:shown]:
+        check = gate.tightest[1]
+        cells = [gate.stage, check.get("name"), number(check.get("value")), _limit(check)]
+        cells += [check.get("rows"), check.get("outcome")]
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    return "\n".join(lines)
 
 
 def _summary(check: Mapping[str, Any]) -> str:
-    facts = f"{check.get('name')} = {_number(check.get('value'))}, {_limit(check)}, on {check.get('rows')} rows"
+    facts = f"{check.get('name')} = {number(check.get('value'))}, {_limit(check)}, on {check.get('rows')} rows"
     return f"{facts}: {check.get('outcome')}"
 
 

@@ -163,7 +163,8 @@ def add_run(
     it in the task `approval`.
     """
     names = [task.task_id for task in required or ends[:1]]
-    outcome = OutcomeOperator(task_id="outcome", required=names, approval=approval.task_id if approval else None)
+    asked = approval.task_id if approval else None
+    outcome = OutcomeOperator(task_id="outcome", required=names, approval=asked, project=prepare.project)
     prepare >> list(work)
     list(ends) >> cleanup >> outcome
     prepare.as_setup()

@@ -25,7 +25,8 @@ class Project:
     prefix: str = "PROJECT"  # of its environment variables
     exported: Mapping[str, str] = field(default_factory=dict)  # more variables of every stage
     distributed: bool = False  # True: tasks of a run may be on several hosts, which share only git and the DVC remote
-    alert_address: str | None = None  # a web hook that receives every alert as JSON
+    alert_address: str | None = None  # where alerts are sent: addresses of Apprise, separated by spaces
+    approvers: tuple[str, ...] = ()  # users who may answer an approval; empty: every user who may edit the DAG
     schedules_from: datetime | None = None  # when Airflow was set up; None: schedules count from the DAG's own date
 
     @classmethod
@@ -59,6 +60,7 @@ class Project:
             exported={f"{prefix}_HOME": str(home), f"{prefix}_ROOT": str(root)},
             distributed=(given("DISTRIBUTED") or "").lower() in {"1", "true", "yes", "on"},
             alert_address=given("ALERT_ADDRESS"),
+            approvers=tuple((given("APPROVERS") or "").replace(",", " ").split()),
             schedules_from=datetime.fromisoformat(since) if (since := given("SCHEDULES_FROM")) else None,
         )
 

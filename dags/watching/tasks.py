@@ -112,17 +112,18 @@ class TriggerRetrainOperator(BaseOperator):
 
 
 class NotifyOperator(BaseOperator):
-    """Alert or page the owner when the decision includes it."""
+    """Notify the owner of a decision: an alert (the feed), a page (a person is needed), or what is done by itself."""
 
     def __init__(self, *, project: Project, **rest: Any) -> None:
         super().__init__(**rest)
         self.project = project
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Send the decision; AirflowSkipException when it needs no attention."""
+        """Send the decision; AirflowSkipException when it is to do nothing."""
         decision = context["ti"].xcom_pull(task_ids="decide")
-        if not (decision["alert"] or decision["page"]):
+        kinds = ("page", "alert", "rollback", "retrain")
+        kind = next((kind for kind in kinds if decision[kind]), None)
+        if kind is None:
             raise AirflowSkipException(f"the decision is {decision['action']}: {decision['reason']}")
-        kind = "page" if decision["page"] else "alert"
         message = f"drift: {kind}: {decision['reason']}"
         return send(self.project, message=message, kind=kind, verdict=decision["verdict"])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CHAMPION_FILE = Path("data/champion.json")
 CHAMPION_FOLDER = Path("data/champion")
+NOT_COMPARED = "not_compared"  # key of champion.json: why a run is compared with no champion although there may be one
 
 # Parts of a version that later runs compare with, and the key of each digest in champion.json.
 PARTS = {
@@ -61,6 +62,13 @@ class Champion:
         import pandas as pd
 
         return pd.read_parquet(self.folder / name)
+
+
+def why_not_compared(store: Store) -> str | None:
+    """Return why this run is compared with no champion on purpose; None for every other run."""
+    content = json.loads((store.folder / "champion.json").read_text(encoding="utf-8"))
+    reason = content.get(NOT_COMPARED)
+    return str(reason) if reason else None
 
 
 def read_champion(store: Store) -> Champion | None:

@@ -47,7 +47,7 @@ class Flow:
                 project=project,
                 expected=upstream_of(stages),
                 set_parameters=["python", "project.py", "set"],
-                before_stages=[["python", "release.py", "pin"]],
+                before_stages=[["python", "release.py", "pin", "{backfill}"]],
                 commits=["data/champion.json"],
             )
             self.stages = dict(add_stage_tasks(project, stages, gate=["python", "project.py", "gate"]).by_stage)
@@ -78,7 +78,7 @@ class Flow:
             dag_id="flow",
             run_id=self.run_id,
             xcom_push=lambda key, value: self.xcoms.__setitem__((task_id, key), value),
-            xcom_pull=lambda task_ids: self.results.get(task_ids),
+            xcom_pull=lambda task_ids, key=None: self.xcoms.get((task_ids, key)) if key else self.results.get(task_ids),
         )
         return {"dag_run": self.dag_run, "params": self.params, "ti": ti, "outlet_events": self.events}
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from flow import Flow
 from light_repository import LIGHT, LightRepository, git
 from orchestration import record
 from orchestration.clone import Clone
-from orchestration.operators import ApproveOperator, CommandOperator
+from orchestration.operators import ApproveOperator, CommandOperator, ReleaseOperator
+from orchestration.operators.approve import APPROVED_BY
 from orchestration.process import marked
 from orchestration.workspace import Workspace, slug
 
@@ -138,9 +140,13 @@ def window_of(flow: Flow) -> tuple[str, str]:
 
 def test_a_schedules_interval_becomes_the_window_and_a_backfill_never_releases(light, project) -> None:
     end = dt.datetime(2025, 3, 10, tzinfo=dt.UTC)
+    Flow(project, "champion", {"overrides": {"ingest.rows": 30}}).do_all()
+    assert light.registry()["champion"] == 1
     flow = Flow(project, "backfill__2025-03-03", run_type="backfill", data_interval_end=end)
     flow.do(flow.prepare)
     assert window_of(flow) == ("2025-03-03", "2025-03-10")
+    pinned = git(Workspace(project, flow.run_id, dag_id="flow").path, "show", "HEAD:data/champion.json")
+    assert json.loads(pinned)["version"] is None, "it is compared with no champion"
     with pytest.raises(AirflowSkipException, match="a backfill never releases"):
         flow.release.execute(flow.context("release"))
     by_hand = Flow(project, "by-hand", {"end": "2025-02-10"}, data_interval_end=end)
@@ -291,6 +297,45 @@ def test_a_person_who_approves_sees_what_the_run_was_asked_for_and_what_is_left_
     assert "| owner | `a\\|b 'c'` |" in page
     assert "| window end | `2025-02-10` |" in page
     assert f"more characters: `git show {workspace.tree.head[:12]}:long.json`" in page
+
+
+COMPARED = {
+    **{"metric": "macro_f1", "test_set": "recent", "candidate": 0.8125, "rival": 0.75, "against": "champion version 3"},
+    **{"difference": {"value": 0.0625, "lower": 0.0125, "upper": 0.1125}, "limit": -0.02},
+}
+
+
+def test_the_page_of_an_approval_begins_with_the_comparison_and_the_gates_nearest_to_their_limits(
+    light, project
+) -> None:
+    flow = Flow(project, "top")
+    flow.do(flow.prepare)
+    for name in ("ingest", "gate"):
+        flow.do(flow.stages[name])
+    workspace = Workspace(project, "top", dag_id="flow")
+    given = {"decision": ("d", "a", "b"), "show": [], "gate": ["python", "project.py", "gate"]}
+    ask = ApproveOperator(task_id="ask", subject="?", project=project, **given)
+    page = ask._page(
+        workspace, {"action": "release", "candidate": "finetune", "champion": {"version": 3}, "comparisons": [COMPARED]}
+    )
+    assert page.startswith("**finetune against champion version 3**")
+    assert "| macro_f1 | recent | 0.8125 | 0.75 (champion version 3) | 0.0625 (0.0125 to 0.1125) | -0.02 |" in page
+    assert 0 < page.index("| nearest to its limit |") < page.index("| requested |") < page.index("### gate")
+
+
+def test_an_approval_names_its_approvers_ends_for_good_without_an_answer_and_is_in_the_history(light, project) -> None:
+    project = replace(project, approvers=("ana", "ben"))
+    given = {"decision": ("d", "a", "b"), "show": [], "gate": ["x"], "response_timeout": dt.timedelta(hours=48)}
+    ask = ApproveOperator(task_id="approve", subject="?", project=project, **given)
+    assert [user["id"] for user in ask.assigned_users] == ["ana", "ben"] and ask.notifiers[0].kind == "approval"
+    with pytest.raises(AirflowFailException, match="no answer came within 2 days"):
+        ask.execute_complete({}, {"error": "no answer", "error_type": "timeout"})
+    flow = Flow(project, "approved", triggering_user_name="ana")
+    flow.xcoms["approve", APPROVED_BY] = "ben"
+    code = "import json, os; json.dump({'who': os.environ['LIGHT_ACTOR']}, open(os.environ['LIGHT_RESULT_FILE'], 'w'))"
+    flow.do(flow.prepare)
+    release = ReleaseOperator(task_id="release", project=project, arguments=["python", "-c", code])
+    assert flow.do(release) == {"who": "ana (flow), approved by ben"}
 
 
 def test_a_command_without_a_result_is_an_error_unless_it_has_none(light, project) -> None:

@@ -17,6 +17,7 @@ from conftest import copy_of
 from light_repository import LightRepository, free_port, git
 from orchestration.process import marked
 from orchestration.workspace import slug
+from receiver import receiving
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.enable_socket, pytest.mark.timeout(1800)]
 
@@ -42,7 +43,8 @@ def start(light: LightRepository, monkeypatch: pytest.MonkeyPatch, *, database: 
 def up(_templates: LightRepository, tmp_path_factory: pytest.TempPathFactory):
     """One running Airflow for the tests of this module that do not kill it."""
     light = copy_of(_templates, tmp_path_factory.mktemp("scheduler") / "light")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, receiving() as light.receiver:
+        patch.setenv("LIGHT_ALERT_ADDRESS", light.receiver.address)
         with running(start(light, patch)) as airflow:
             client = airflow.client()
             client.dags({"light", "light_rollback"})
@@ -179,6 +181,38 @@ def test_a_triggered_run_reports_how_it_ended_and_a_lost_one_is_found(up) -> Non
     assert all(found[f"drift__{key}"]["check"] for key in ("deleted", "marked"))
     alerts = [json.loads(line) for line in (light.home / "alerts.jsonl").read_text().splitlines()]
     assert {line["run_id"] for line in alerts if line.get("kind") == "page"} >= {"drift__deleted", "drift__marked"}
+
+
+def test_a_receiver_is_notified_of_gates_failures_drift_approvals_moves_canaries_and_deadlines(up) -> None:
+    light, _, client = up
+    late = [client.trigger("light_late", {}) for _ in range(2)]
+    gate = client.trigger("light", {"overrides": {"ingest.rows": 5}})
+    asked = client.trigger("light", {"approval": True, "overrides": {"ingest.rows": 48}, "reason": "please check"})
+    watch = client.trigger("light_watch", {"key": "notified"})
+    assert client.wait("light_watch", watch, seconds=300) == "success", client.why("light_watch", watch)
+    first = client.trigger("light_notices", {})
+    assert client.wait("light_notices", first, seconds=300) == "success", client.why("light_notices", first)
+    move = {"model": "m", "action": "rollback", "from": 2, "to": 1, "who": "ana", "why": "wrong", "when": "2026-01-01"}
+    (light.home / "history.jsonl").write_text(json.dumps(move | {"when": datetime.now(UTC).isoformat()}) + "\n")
+    stopped = {"model": "m", "version": 2, "why": "worse on 40 labels"}
+    (light.home / "canaries.jsonl").write_text(json.dumps(stopped) + "\n")
+    client.call("PATCH", "/api/v2/dags/light_rollback", {"is_paused": True})
+    second = client.trigger("light_notices", {})
+    assert client.wait("light_notices", second, seconds=300) == "success", client.why("light_notices", second)
+    client.call("PATCH", "/api/v2/dags/light_rollback", {"is_paused": False})
+    received = light.receiver.wait_for
+    assert "record: " in received(gate, kind="gate closed")["message"], "whole, not the first line"
+    assert "waits for an approval: answer on http" in received(asked, kind="approval")["message"]
+    assert "it drifted" in received("it drifted", kind="retrain")["message"]
+    assert "champion 2 -> 1 by ana: wrong" in received("rollback", kind="rollback")["message"]
+    assert "worse on 40 labels" in received("canary", kind="canary")["message"]
+    assert received("light_rollback is paused", kind="page")
+    assert received("has not ended", kind="late") and received("has been queued", kind="late")
+    _answer(up, asked, "Reject")
+    assert client.wait("light", asked, seconds=120) == "failed"
+    assert received("rejected by", kind="failed")
+    for run in late:
+        assert client.wait("light_late", run, seconds=120) == "success"
 
 
 def _answer(up, run: str, answer: str) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.exceptions import AirflowFailException
 
+from orchestration.alerts import OwnerNotifier
 from orchestration.command import read_object
 from orchestration.constants import EVIDENCE_LETTERS
-from orchestration.gate import Gate
+from orchestration.gate import Gate, number, worst_gates
 from orchestration.project import Project
 from orchestration.workspace import Workspace
 
 from .base import run_type
 
-REJECTED_BY = "rejected_by"  # XCom of an approval that a person rejected
+REJECTED_BY, APPROVED_BY = "rejected_by", "approved_by"  # XComs of an approval that a person answered
+ASKED = "{dag_id} {run_id} waits for an approval: answer on {log_url}"
 
 
 class ApproveOperator(ApprovalOperator):
@@ -24,6 +28,8 @@ class ApproveOperator(ApprovalOperator):
 
     `decision`: file, key and value of a decision that needs approval; any other value needs none.
     `show`: JSON files of evidence to show. `gate`: the command that answers whether the gate of a stage is open.
+    The owner is notified, only the project's approvers may answer (where it names some), and without an answer within
+    `response_timeout` the task fails without a retry.
     """
 
     def __init__(
@@ -33,9 +39,13 @@ class ApproveOperator(ApprovalOperator):
         decision: tuple[str, str, str],
         show: Sequence[str],
         gate: Sequence[str],
+        response_timeout: timedelta = timedelta(hours=48),
         **rest: Any,
     ) -> None:
-        super().__init__(body="", **rest)
+        approvers: list[Any] = [{"id": name, "name": name} for name in project.approvers]
+        asked = OwnerNotifier(project=project, kind="approval", message=ASKED)
+        rest |= {"notifiers": [asked], "assigned_users": approvers or None, "response_timeout": response_timeout}
+        super().__init__(body="", max_active_tis_per_dag=None, **rest)  # one that waits blocks no other run
         self.project = project
         self.decision = decision
         self.show = list(show)
@@ -58,25 +68,33 @@ class ApproveOperator(ApprovalOperator):
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        """Note who rejected: skipping the tasks after this one ends it before its result is kept."""
-        if self.REJECT in event.get("chosen_options", ()):
+        """Note who answered: skipping the tasks after this one ends it before its result is kept."""
+        if chosen := event.get("chosen_options", ()):
             who = (event.get("responded_by_user") or {}).get("name") or "a person"
-            context["ti"].xcom_push(key=REJECTED_BY, value=who)
+            context["ti"].xcom_push(key=REJECTED_BY if self.REJECT in chosen else APPROVED_BY, value=who)
         return super().execute_complete(context, event)
+
+    def process_trigger_event_error(self, event: dict[str, Any]) -> None:
+        """Fail for good when no answer came in time: another try would ask again, for as long."""
+        if event["error_type"] == "timeout":
+            raise AirflowFailException(f"no answer came within {self.response_timeout}: nothing was released")
+        super().process_trigger_event_error(event)
 
     def _page(self, workspace: Workspace, decision: Mapping[str, Any]) -> str:
         plain = {name: value for name, value in decision.items() if not isinstance(value, dict | list)}
         made = workspace.prepared() or {}
         head = workspace.tree.head[:12]
-        parts = [
-            f"**Reason of the run:** {made.get('reason') or 'none given'} (commit `{head}`)",
-            _requested(made),
-            "\n".join(["| decision | |", "|---|---|", *(f"| {name} | {value} |" for name, value in plain.items())]),
-        ]
         gates = [
             Gate.read(workspace, stage=stage["name"], verdict=verdict, command=self.gate)
             for stage in workspace.dvc.stages.values()
             if (verdict := stage["airflow"].get("verdict"))
+        ]
+        parts = [
+            _against(decision),
+            worst_gates(gates),
+            f"**Reason of the run:** {made.get('reason') or 'none given'} (commit `{head}`)",
+            _requested(made),
+            "\n".join(["| decision | |", "|---|---|", *(f"| {name} | {value} |" for name, value in plain.items())]),
         ]
         parts.append("\n".join(["| gate | | checks | |", "|---|---|---|---|", *(gate.row() for gate in gates)]))
         for name in self.show:
@@ -86,6 +104,22 @@ class ApproveOperator(ApprovalOperator):
             parts.append(shown + (left if len(text) > EVIDENCE_LETTERS else ""))
         parts += [f"### {gate.stage}\n{gate.page()}" for gate in reversed(gates)]  # the gate before the release first
         return "\n\n".join(parts)
+
+
+def _against(decision: Mapping[str, Any]) -> str:
+    """Return a table of the candidate against the champion: each comparison of the decision, with its interval."""
+    champion = (decision.get("champion") or {}).get("version")
+    title = f"**{decision.get('candidate', 'candidate')} against champion version {champion}**" if champion else ""
+    lines = ["| metric | test set | candidate | against | difference | limit |", "|---|---|---|---|---|---|"]
+    for row in decision.get("comparisons") or []:
+        gap = row.get("difference") or {}
+        found = [number(gap.get(name)) for name in ("value", "lower", "upper")]
+        cells = [row.get("metric"), row.get("test_set"), number(row.get("candidate"))]
+        cells += [f"{number(row.get('rival'))} ({row.get('against')})", f"{found[0]} ({found[1]} to {found[2]})"]
+        lines.append(
+            "| " + " | ".join(str(cell).replace("|", "/") for cell in [*cells, number(row.get("limit"))]) + " |"
+        )
+    return "\n\n".join(filter(None, [title or "**There is no champion yet**", "\n".join(lines)]))
 
 
 def _requested(made: Mapping[str, Any]) -> str:

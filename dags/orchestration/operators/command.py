@@ -10,8 +10,10 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from orchestration.process import write_atomic
+from orchestration.workspace import Workspace
 
-from .base import WorkspaceOperator, run_type
+from .approve import APPROVED_BY
+from .base import WorkspaceOperator, actor, run_type
 
 
 class CommandOperator(WorkspaceOperator):
@@ -48,9 +50,20 @@ class CommandOperator(WorkspaceOperator):
 
 
 class ReleaseOperator(CommandOperator):
-    """Carry out the decision of a run; a backfill never does."""
+    """Carry out the decision of a run; a backfill never does. Who approved it in the task `approval` is an actor, too."""
 
     ui_color = "#e6ffe6"
+
+    def __init__(self, *, approval: str = "approve", **rest: Any) -> None:
+        super().__init__(**rest)
+        self.approval = approval
+
+    def workspace(self, context: Any) -> Workspace:
+        """Return the workspace of the context's run, with its approver among the actors."""
+        run, who = context["dag_run"], actor(context)
+        if approver := context["ti"].xcom_pull(task_ids=self.approval, key=APPROVED_BY):
+            who += f", approved by {approver}"
+        return Workspace(self.project, run.run_id, dag_id=run.dag_id, actor=who)
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the release command, unless this run is a backfill."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from orchestration import collect, record
+from orchestration.alerts import send
 from orchestration.command import read_object
 from orchestration.constants import MAX_TEXT
 from orchestration.git import WorkspaceError, git
 from orchestration.process import end_all
+from orchestration.project import Project
 from orchestration.workspace import Workspace
 
 from .approve import REJECTED_BY
 from .base import WorkspaceOperator
 
+OUTCOMES = {"release": "released", "challenge": "released", "keep": "kept", "refuse": "refused"}
 NOTHING_TO_DO = "nothing_to_do"  # XCom of a task that skipped itself; one that a person skipped has none
 
 
@@ -33,8 +36,8 @@ class RecordOperator(WorkspaceOperator):
         self,
         *,
         asset: Asset,
-        released: tuple[str, str],
-        result_of: str,
+        released: tuple[str, str] = ("action", "release"),
+        result_of: str = "release",
         after: Sequence[str] = (),
         metrics: str | None = None,
         **rest: Any,
@@ -76,9 +79,9 @@ class Report:
     """The command to which a triggered run reports how it ended, as `--outcome` with `--key`, `--run-id` and others."""
 
     command: Sequence[str]
-    run_id: str  # of runs that report, with `{key}` for the run parameter `key`
     decision: tuple[str, str, str]  # file, key and value of a decision that refuses the model, although a task is red
-    outcomes: Mapping[str, str]  # by the action in the result of `result_of`
+    run_id: str = "drift__{key}"  # of runs that report, with the run parameter `key`
+    outcomes: Mapping[str, str] = field(default_factory=lambda: dict(OUTCOMES))  # by the action in that result
     result_of: str = "release"
     approval: str = "approve"
 
@@ -116,8 +119,11 @@ class OutcomeOperator(BaseOperator):
     that the run would count as a success.
     """
 
-    def __init__(self, *, required: Sequence[str], approval: str | None = None, **rest: Any) -> None:
+    def __init__(
+        self, *, required: Sequence[str], approval: str | None = None, project: Project | None = None, **rest: Any
+    ) -> None:
         super().__init__(retries=0, on_failure_callback=None, **rest)  # the task that failed has notified the owner
+        self.project = project
         self.required = list(required)
         self.approval = approval
 
@@ -130,11 +136,18 @@ class OutcomeOperator(BaseOperator):
         if failed := sorted(task for task, state in states.items() if state == "failed"):
             raise AirflowFailException(f"failed: {', '.join(failed)}")
         if self.approval and (who := ti.xcom_pull(task_ids=self.approval, key=REJECTED_BY)):
-            raise AirflowFailException(f"rejected by {who}")
+            raise self._notified(run, f"rejected by {who}")
         for task in self.required:
             if states.get(task) != "success" and not ti.xcom_pull(task_ids=task, key=NOTHING_TO_DO):
-                raise AirflowFailException(f"stopped before {task}: {states.get(task) or 'it did not start'}")
+                raise self._notified(run, f"stopped before {task}: {states.get(task) or 'it did not start'}")
         return "ended as it should"
+
+    def _notified(self, run: Any, why: str) -> AirflowFailException:
+        """Notify the owner of an end that no failed task has reported."""
+        if self.project:
+            message = f"{run.dag_id} {run.run_id}: {why}"
+            send(self.project, message=message, kind="failed", dag_id=run.dag_id, run_id=run.run_id)
+        return AirflowFailException(why)
 
 
 class CleanupOperator(WorkspaceOperator):

@@ -29,7 +29,8 @@ class PrepareOperator(WorkspaceOperator):
     `expected`: upstream stages of each stage as this DAG renders them; None for a DAG without stages.
     `set_parameters`: the command that applies overrides and the window to the parameter file. It is called with
     `--file FILE.json`, `--start DAY` and `--end DAY` as far as they are given; exit code 64 refuses them.
-    `before_stages`: commands that run once, before the first stage; `commits` are the files that they write.
+    `before_stages`: commands that run once, before the first stage; `commits` are the files that they write. An argument
+    `{backfill}` is `--backfill` in a backfill, and left out of every other run.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class PrepareOperator(WorkspaceOperator):
                 graph = workspace.dvc.export_graph()
         if self.expected is not None:
             check_graph({stage["name"]: stage["upstream"] for stage in graph["stages"]}, self.expected, commit=base)
+        backfill = "--backfill" if run_type(context) == "backfill" else ""
         for arguments in self.before_stages:
-            self.follow(workspace, self.take_over(workspace, "prepare"), arguments)
+            given = [part.format(backfill=backfill) for part in arguments]
+            self.follow(workspace, self.take_over(workspace, "prepare"), list(filter(None, given)))
         dag_run = context["dag_run"]
         made = {
             "base": base,

@@ -15,6 +15,12 @@ from orchestration.workspace import Workspace
 from .base import WorkspaceOperator
 
 
+class GateClosed(AirflowFailException):
+    """A gate is closed: a finding, no fault; its notification is of its own kind."""
+
+    kind = "gate closed"
+
+
 class VerdictLink(BaseOperatorLink):
     """Link from a gate's task to what its gate found."""
 
@@ -111,4 +117,4 @@ class DvcStageOperator(WorkspaceOperator):
             self.log.warning("the gate is closed and was overridden by %s", gate.overridden_by)
         if not gate.is_open:
             context["ti"].xcom_push(key="gate", value=gate.evidence())
-            raise AirflowFailException(gate.reason())
+            raise GateClosed(gate.reason())

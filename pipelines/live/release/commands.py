@@ -18,6 +18,7 @@ Start = Annotated[str | None, typer.Option(metavar="DAY", help="first UTC day of
 End = Annotated[str | None, typer.Option(metavar="DAY", help="day after the last day of the window")]
 Params = Annotated[str | None, typer.Option(metavar="FILE", help="YAML file whose values override params.yaml")]
 Again = Annotated[bool, typer.Option("--again", help="release a version that was rolled back once more")]
+Backfill = Annotated[bool, typer.Option("--backfill", help="pin no champion: a backfill is compared with none")]
 Reason = Annotated[str, typer.Option(help="why, for the history")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 Port = Annotated[int, typer.Option(parser=port_of, metavar="PORT", help="port to listen on")]
@@ -47,13 +48,13 @@ def run(start: Start = None, end: End = None, params: Params = None) -> None:
     raise typer.Exit(run_all(Project.open(), seconds=lambda: time.monotonic() - began))
 
 
-def pin() -> None:
+def pin(backfill: Backfill = False) -> None:
     """Write data/champion.json and data/champion/ from the registry, after checking all parameters and the domain."""
     from pipelines.live.release.run import pin_champion
     from pipelines.runtime.project import Project
     from pipelines.runtime.results import report
 
-    report({"version": pin_champion(Project.open())})
+    report({"version": pin_champion(Project.open(), backfill=backfill)})
 
 
 def apply(again: Again = False) -> None:

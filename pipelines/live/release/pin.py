@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.live.release.package import read_manifest
 from pipelines.live.release.registry import CHAMPION, DIGEST_TAG, Registry
-from pipelines.runtime.champion import CHAMPION_FILE, CHAMPION_FOLDER, PARTS
+from pipelines.runtime.champion import CHAMPION_FILE, CHAMPION_FOLDER, NOT_COMPARED, PARTS
 from pipelines.runtime.errors import PerennialError
 from pipelines.runtime.programs import dvc, require_history
 from pipelines.runtime.state import write_atomic
@@ -19,15 +19,19 @@ from pipelines.runtime.store import file_digest, folder_digest, to_json
 logger = logging.getLogger(__name__)
 
 NOTHING = "No champion is pinned.\n"
+BACKFILL = "a backfill is compared with no champion, and never released"
 
 
-def pin(registry: Registry, *, root: Path, decisions_used: int) -> int | None:
-    """Pin the champion of the registry into the checkout `root` and return its version, or None without a champion."""
-    version = registry.alias(CHAMPION)
+def pin(registry: Registry, *, root: Path, decisions_used: int, backfill: bool = False) -> int | None:
+    """Pin the champion of the registry into the checkout `root` and return its version, or None without a champion.
+
+    A backfill is compared with no champion: those of its window were trained on later days, or not yet there.
+    """
+    version = None if backfill else registry.alias(CHAMPION)
     temporary = root / CHAMPION_FOLDER.parent / ".champion.partial"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    content: dict[str, Any] = {"version": None}
+    content: dict[str, Any] = {"version": None} | ({NOT_COMPARED: BACKFILL} if backfill else {})
     try:
         if version is None:
             (temporary / "NONE").write_text(NOTHING, encoding="utf-8")
@@ -38,7 +42,8 @@ def pin(registry: Registry, *, root: Path, decisions_used: int) -> int | None:
         shutil.rmtree(temporary, ignore_errors=True)
     write_atomic(root / CHAMPION_FILE, to_json(content))
     _track(root)
-    logger.info("pinned %s", "no champion: the registry has none" if version is None else f"version {version}")
+    none = f"no champion: {BACKFILL if backfill else 'the registry has none'}"
+    logger.info("pinned %s", none if version is None else f"version {version}")
     return version
 
 

@@ -22,7 +22,7 @@ from pipelines.runtime.project import Project
 logger = logging.getLogger(__name__)
 
 
-def pin_champion(project: Project) -> int | None:
+def pin_champion(project: Project, *, backfill: bool = False) -> int | None:
     """Check all parameters and the domain, then pin the champion of the registry; return its version.
 
     Every run starts here, on a laptop and under Airflow: what would stop its last stage stops it now.
@@ -30,7 +30,7 @@ def pin_champion(project: Project) -> int | None:
     check(project)
     registry = Registry.open(project)
     used = decisions_made(registry.state, registry.model_name)
-    return pin(registry, root=project.root, decisions_used=used)
+    return pin(registry, root=project.root, decisions_used=used, backfill=backfill)
 
 
 def run_all(project: Project, *, seconds: Any) -> int:

@@ -1,6 +1,7 @@
 """Decide against the pinned champion and freeze the drift profile: data/evaluate, data/champion -> data/promote."""
 
 import logging
+from dataclasses import replace
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from pipelines.models.predictor import Predictor
 from pipelines.records.domain import Domain
 from pipelines.records.schema import DomainSchema
 from pipelines.runtime import runner
-from pipelines.runtime.champion import Champion, read_champion
+from pipelines.runtime.champion import Champion, read_champion, why_not_compared
 from pipelines.runtime.project import Project
 from pipelines.runtime.store import folder_digest
 from pipelines.stages.promote.decision import decide
@@ -56,6 +57,8 @@ def main(project: Project) -> None:
         params=params,
         seed=project.resources.seed,
     )
+    if decision.action == "release" and (why := why_not_compared(store)):
+        decision = replace(decision, action="keep", reason=f"Kept: {why}. {decision.reason}")
     logger.info("%s", decision.reason)
     uses = (champion.decisions_used if champion else 0) + 1
     details = {

@@ -3,11 +3,12 @@
 The training DAG of the light pipeline: the same package, other names.
 """
 
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, task
-from orchestration.alerts import on_failure
+from orchestration.alerts import deadlines, on_failure
 from orchestration.graph import add_run, add_stage_tasks, read_graph, upstream_of
 from orchestration.operators import (
     ApproveOperator,
@@ -20,15 +21,17 @@ from orchestration.operators import (
 )
 from orchestration.project import Project
 from orchestration.request import run_params
+from watching.notices import NoticeOperator
 from watching.runs import ConfirmOperator, SettleRunsOperator
-from watching.tasks import TriggerRetrainOperator
+from watching.tasks import NotifyOperator, TriggerRetrainOperator
 
 PROJECT = Project.from_environment("LIGHT", root=Path(__file__).resolve().parents[1])
 STAGES = read_graph(Path(__file__).with_name("graph.json"))
 DECISION = ("data/promote/decision.json", "action", "release")
 GATE = ["python", "project.py", "gate"]
+DECIDED = {"action": "retrain", "page": False, "alert": False, "rollback": False, "verdict": "none"}
 SETTLE = ["python", "project.py", "settle"]
-REPORT = Report(SETTLE, "drift__{key}", (DECISION[0], "action", "refuse"), {"release": "released", "keep": "kept"})
+REPORT = Report(SETTLE, decision=(*DECISION[:2], "refuse"))
 ARGS = {"retries": 3, "retry_delay": timedelta(seconds=1), "on_failure_callback": on_failure(PROJECT)}
 
 with DAG(
@@ -46,7 +49,7 @@ with DAG(
         project=PROJECT,
         expected=upstream_of(STAGES),
         set_parameters=["python", "project.py", "set"],
-        before_stages=[["python", "release.py", "pin"]],
+        before_stages=[["python", "release.py", "pin", "{backfill}"]],
         commits=["data/champion.json"],
     )
     stages = add_stage_tasks(PROJECT, STAGES, gate=GATE)
@@ -87,7 +90,7 @@ with DAG(
     def decide(params: dict | None = None) -> dict:
         """A decision for a retraining."""
         key = (params or {})["key"]
-        return {"retrain": True, "key": key, "reason": "it drifted", "request": {"reason": "none"}, "action": "retrain"}
+        return {"retrain": True, "key": key, "reason": "it drifted", "request": {"reason": "none"}, **DECIDED}
 
     listed = "import json, os, sys; open(os.environ['LIGHT_RESULT_FILE'], 'w').write(sys.argv[1])"
     limits = "'max_queued_hours': 6, 'max_running_hours': 24"
@@ -105,6 +108,33 @@ with DAG(
     confirm = ConfirmOperator(
         task_id="confirm", project=PROJECT, trigger_dag_id="light_rollback", arguments=["python", "-c", confirmed]
     )
+    tell = NotifyOperator(task_id="tell", project=PROJECT)
     cleanup = CleanupOperator(task_id="cleanup", project=PROJECT, keep_days=1)
     decided >> trigger >> confirm
-    add_run(prepare=prepare, work=[settle_runs], ends=[confirm], cleanup=cleanup)
+    decided >> tell
+    add_run(prepare=prepare, work=[settle_runs], ends=[confirm, tell], cleanup=cleanup)
+
+with DAG("light_notices", schedule=None, start_date=datetime(2026, 1, 5)):
+    NoticeOperator(
+        task_id="notify",
+        project=PROJECT,
+        watched={"light_rollback": timedelta(days=7)},
+        grace=timedelta(hours=6),
+        max_champion_days=60,
+    )
+
+# Its runs end late, and the second one waits for the first.
+with DAG(
+    "light_late",
+    schedule=None,
+    start_date=datetime(2026, 1, 5),
+    max_active_runs=1,
+    deadline=deadlines(PROJECT, queued=timedelta(seconds=3), ended=timedelta(seconds=6)),
+):
+
+    @task
+    def wait() -> None:
+        """Take longer than the deadline."""
+        time.sleep(25)
+
+    wait()

@@ -23,8 +23,8 @@ def save(state):
     partial.replace(HOME / "registry.json")
 
 
-def pin(state):
-    version = state["champion"]
+def pin(state, option=""):
+    version = None if option == "--backfill" else state["champion"]
     content = {"version": version, "digest": state["versions"][version - 1]["digest"] if version else None}
     Path("data/champion.json").write_text(json.dumps(content, sort_keys=True) + "\n")
 

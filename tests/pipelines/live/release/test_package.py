@@ -11,7 +11,7 @@ from pipelines.gates.verdict import Check, Verdict
 from pipelines.live.release import package, pin
 from pipelines.live.release.package import build_package
 from pipelines.live.release.registry import check_manifest, files_digest
-from pipelines.runtime.champion import read_champion
+from pipelines.runtime.champion import read_champion, why_not_compared
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.store import Store, folder_digest
 from tests.factories.projects import make_project
@@ -113,6 +113,15 @@ def test_without_a_champion_nothing_is_pinned(decided):
     assert pin.pin(OneVersion(), root=Path.cwd(), decisions_used=0) is None
     assert read_champion(Store(Path.cwd() / "data")) is None
     assert Path("data/champion/NONE").exists()
+
+
+def test_a_backfill_pins_no_champion_and_states_why(decided):
+    built(decided)
+    assert pin.pin(OneVersion(), root=Path.cwd(), decisions_used=4, backfill=True) is None
+    store = Store(Path.cwd() / "data")
+    assert read_champion(store) is None and why_not_compared(store) == pin.BACKFILL
+    pin.pin(OneVersion(), root=Path.cwd(), decisions_used=4)
+    assert why_not_compared(store) is None
 
 
 def test_what_is_pinned_is_read_back(decided):

@@ -147,6 +147,13 @@ def workspace(tmp_path, monkeypatch, repository):
     return made
 
 
+def test_a_backfill_is_evaluated_and_kept_although_no_champion_is_pinned(workspace):
+    workspace.store.write_json(".", "champion.json", {"version": None, "not_compared": "a backfill"})
+    decision, verdict = workspace.run()
+    assert decision["action"] == "keep" and decision["reason"].startswith("Kept: a backfill.")
+    assert verdict["passed"] and decision["comparisons"], "its evidence is complete"
+
+
 def test_the_first_champion_is_released_with_its_profile(workspace):
     decision, verdict = workspace.run()
     assert (decision["action"], decision["champion"], decision["decisions_used"]) == ("release", None, 1)
