@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipelines.gates.verdict import Check
 from pipelines.monitoring.predictions import read_labels, read_predictions
+from pipelines.monitoring.sampling import latest_labels
 
 OWN = "model"
 
@@ -29,7 +30,7 @@ def self_labeled(
     ids = training["id"].astype("string")
     if labels.empty:
         return pd.Series(False, index=training.index)
-    last = labels.sort_values("labeled_at", kind="stable").drop_duplicates("record_id", keep="last")
+    last = latest_labels(labels)
     if "source" in last.columns and last["source"].notna().all():
         own = set(last.loc[last["source"].isin(list(own_sources)), "record_id"])
         return ids.isin(own)

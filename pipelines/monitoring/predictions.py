@@ -17,6 +17,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.monitoring.sampling import DEFAULT, require_obtained
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.state import locked, write_atomic
 
@@ -32,6 +33,7 @@ KINDS = ("category", "number")
 ROLES = ("champion", "shadow", "canary")
 REMEDY = "restore it from a backup, or remove it and write that day again"
 KEY = ["record_id", "model_version", "role"]
+LABEL_KEY = ["record_id", "label", "obtained"]
 FIXED = [
     "schema_version",
     "request_id",
@@ -130,7 +132,7 @@ def in_namespaces(frame: pd.DataFrame, *, schema: DomainSchema | None = None) ->
 
 def add_predictions(live: Path, frame: pd.DataFrame) -> int:
     """Add rows to the files of their days and return how many were new; a row whose key is known changes nothing."""
-    return _add(frame, folder=predictions_folder(live), stamp="received_at", key=KEY)
+    return _add(frame, folder=predictions_folder(live), stamp="received_at", key=KEY, order=["received_at", *KEY])
 
 
 def read_predictions(
@@ -151,19 +153,33 @@ def read_predictions(
     return frame[keep].sort_values(["received_at", *KEY], ignore_index=True)
 
 
-def add_labels(live: Path, frame: pd.DataFrame) -> int:
+def add_labels(live: Path, frame: pd.DataFrame, *, obtained: str = DEFAULT) -> int:
     """Add late labels (`record_id`, `label`, `labeled_at`) to the days they arrived on and return how many were new.
 
-    A column `source`, who gave the label, is kept if there is one: `model` marks a label that only repeats an answer.
+    A column `obtained` states how each label was obtained (`sampling.OBTAINED`); without it, or where it is null, they
+    were obtained as the argument states. A column `source`, who gave the label, is kept if there is one: `model` marks
+    a label that only repeats an answer. A record may be labeled again: both labels are kept, and the latest counts.
+
+    Raises InputError for an unknown `obtained`.
     """
     names = ["record_id", "label", *(["source"] if "source" in frame.columns else []), "labeled_at"]
     typed = frame[names].astype(dict.fromkeys(names[:-1], "string"))
+    given = frame["obtained"].astype("string") if "obtained" in frame.columns else None
+    typed["obtained"] = obtained if given is None else given.fillna(obtained)
+    typed["obtained"] = typed["obtained"].astype("string")
     typed["labeled_at"] = typed["labeled_at"].astype("datetime64[us, UTC]")
-    return _add(typed, folder=labels_folder(live), stamp="labeled_at", key=["record_id"])
+    require_obtained(typed)
+    return _add(
+        typed,
+        folder=labels_folder(live),
+        stamp="labeled_at",
+        key=["labeled_at", *LABEL_KEY],
+        order=["labeled_at", "record_id"],
+    )
 
 
 def read_labels(live: Path, *, start: date, end: date) -> pd.DataFrame:
-    """Return the labels that arrived on the UTC days [start, end), in that order.
+    """Return the labels that arrived on the UTC days [start, end), in that order; of one moment, as they were written.
 
     Raises InputError when the window is empty or a file is not readable.
     """
@@ -183,13 +199,13 @@ def day_folder(folder: Path, day: date) -> Path:
     return folder / f"day={day.isoformat()}"
 
 
-def _add(frame: pd.DataFrame, *, folder: Path, stamp: str, key: list[str]) -> int:
+def _add(frame: pd.DataFrame, *, folder: Path, stamp: str, key: list[str], order: list[str]) -> int:
     """Add rows to the files of their days; a file that is not readable raises InputError after all others are written."""
     added, damaged = 0, []
     for day, given in frame.groupby(frame[stamp].dt.date, sort=True):
         file = day_folder(folder, day) / "part.parquet"
         try:
-            added += _add_to_day(file, given, order=[stamp, *key], key=key)
+            added += _add_to_day(file, given, order=order, key=key)
         except (OSError, ValueError) as error:
             damaged.append(InputError(f"{file} is not readable: {error}; {REMEDY}"))
     if damaged:
@@ -211,7 +227,7 @@ def _add_to_day(file: Path, given: pd.DataFrame, *, order: list[str], key: list[
         for stale in file.parent.glob(f".{file.name}.*.partial"):  # left by a killed writer; this one holds the lock
             stale.unlink(missing_ok=True)
         buffer = io.BytesIO()
-        whole.sort_values(order, ignore_index=True).to_parquet(buffer, index=False, compression="zstd")
+        whole.sort_values(order, ignore_index=True, kind="stable").to_parquet(buffer, index=False, compression="zstd")
         write_atomic(file, buffer.getvalue())
         return len(new)
 
@@ -231,11 +247,15 @@ def _read(folder: Path, *, start: date, end: date) -> pd.DataFrame:
 
 
 def _rows_of(file: Path) -> pd.DataFrame:
-    """Return the rows of a day; predictions of any schema version as rows of the present one."""
+    """Return the rows of a day; predictions of any schema version as rows of the present one, and labels likewise."""
     import pandas as pd
 
     frame = pd.read_parquet(file)
-    return in_namespaces(frame) if "model_version" in frame.columns else frame
+    if "model_version" in frame.columns:
+        return in_namespaces(frame)
+    if "obtained" not in frame.columns:  # stored before labels carried it
+        frame["obtained"] = pd.Series(DEFAULT, index=frame.index, dtype="string")
+    return frame
 
 
 def _files(folder: Path, *, start: date, end: date) -> Iterator[Path]:

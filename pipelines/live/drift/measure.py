@@ -148,25 +148,39 @@ def _concept(
     live: Path, profile: Profile, *, reference: Reference, end: date, delay: int, params: ConceptParams
 ) -> dict[str, Any]:
     """Compare the version's answers with the late labels before `end`; `delay` is the days that labels usually take."""
-    from pipelines.live.drift.concept import against_previous, against_release, join_labels
-    from pipelines.monitoring.predictions import read_labels, read_predictions
+    import pandas as pd
 
-    labels = read_labels(live, start=end - timedelta(days=params.label_days), end=end)
+    from pipelines.live.drift.concept import against_previous, against_release, join_labels, selection_of
+    from pipelines.monitoring.predictions import read_labels, read_predictions
+    from pipelines.monitoring.sampling import count_obtained
+
     # A label comes late: what it labels was received up to twice the stated delay before.
-    days = params.label_days + 2 * delay + 7
-    predictions = read_predictions(live, start=end - timedelta(days=days), end=end)
-    own, unknown = join_labels(predictions, labels, model_version=reference.version)
+    first = end - timedelta(days=params.label_days + 2 * delay + 7)
+    predictions, labels = (read(live, start=first, end=end) for read in (read_predictions, read_labels))
+    since = pd.Timestamp(end - timedelta(days=params.label_days), tz="UTC")
+    fresh = labels[labels["labeled_at"] >= since] if len(labels) else labels
+    own, unknown = join_labels(predictions, labels, model_version=reference.version, since=since)
     if unknown:
-        logger.warning("%d of %d labels are of records that were never predicted; left out", unknown, len(labels))
+        logger.warning("%d of %d labels are of records that were never predicted; left out", unknown, len(fresh))
     previous = -1 if reference.previous is None else reference.previous
-    before, _ = join_labels(predictions, labels, model_version=previous)
+    before, _ = join_labels(predictions, labels, model_version=previous, since=since)
     limits: dict[str, Any] = {"confidence": params.confidence, "min_rows": params.min_rows}
-    return {
-        "labels": len(labels),
-        "unknown_labels": unknown,
-        "previous_version": reference.previous,
+    versions = {"champion": reference.version, "previous champion": previous}
+    compared = {
         "against_release": against_release(own, release=profile.performance, margin=params.margin, **limits),
         "against_previous": against_previous(own, before, **limits),
+    }
+    for name, these in (("against_release", {"champion": reference.version}), ("against_previous", versions)):
+        selection = selection_of(predictions, labels, versions=these)
+        if selection["depends"]:
+            compared[name] |= {"outcome": "undecided", "why": selection["why"]}
+            logger.warning("late labels, %s: %s", name.replace("_", " "), selection["why"])
+    return {
+        "labels": len(fresh),
+        "obtained": count_obtained(fresh),
+        "unknown_labels": unknown,
+        "previous_version": reference.previous,
+        **compared,
     }
 
 

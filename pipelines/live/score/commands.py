@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of scoring to the program."""
     app.command()(score)
     app.command("score-export")(score_export)
+    app.command("labels")(labels)
 
 
 def score(
@@ -76,3 +78,14 @@ def score_export(
     project = Project.open()
     version, package = find_package(project, model_version)
     report(export_version(project, version=version, package=package, int8=int8))
+
+
+def labels(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet file: record_id, label, labeled_at, obtained?, source?")],
+) -> None:
+    """Add late labels of a file; each may state how it was obtained."""
+    from pipelines.live.score.labels_file import add_labels_file
+    from pipelines.runtime.project import Project
+    from pipelines.runtime.results import report
+
+    report(add_labels_file(Project.open(), file))

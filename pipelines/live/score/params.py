@@ -1,5 +1,7 @@
 """Parameters of scoring."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from pipelines.runtime.params import StageParams
@@ -24,5 +26,10 @@ class ScoreParams(StageParams):
         default=2048,
         ge=1,
         description="records per partition: what a kill costs; more texts of one length share a batch",
+    )
+    labels_obtained: Literal["random_audit", "all_records", "complaint", "correction", "review_queue"] = Field(
+        default="all_records",
+        description="how late labels of the source, and those of a labels file that does not state it, were obtained; "
+        "only random_audit and all_records compare models",
     )
     parity: ParityParams

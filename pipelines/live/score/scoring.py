@@ -145,6 +145,7 @@ def late_labels(project: Project, *, start: date, end: date, as_of: date) -> dic
     """Write the gold labels of the window's records that had arrived before the day `as_of`."""
     import pandas as pd
 
+    from pipelines.live.score.params import ScoreParams
     from pipelines.monitoring import predictions
     from pipelines.monitoring.live_state import live_folder
     from pipelines.runtime.store import to_json
@@ -158,7 +159,8 @@ def late_labels(project: Project, *, start: date, end: date, as_of: date) -> dic
     arrived = records[records["gold"].notna() & (records["gold_at"] < pd.Timestamp(as_of, tz="UTC"))]
     frame = arrived[["id", "gold", "gold_at"]].set_axis(["record_id", "label", "labeled_at"], axis=1)
     live = live_folder(project)
-    added = predictions.add_labels(live, frame)
+    obtained = project.section("score", ScoreParams).labels_obtained
+    added = predictions.add_labels(live, frame, obtained=obtained)
     if end == as_of and as_of > (_labels_read_until(live) or date.min):
         write_atomic(live / LABELS_READ, to_json({"as_of": as_of.isoformat()}))
     return {"records": len(records), "labels": len(arrived), "added": added}

@@ -13,16 +13,18 @@ class CanaryParams(StageParams):
         default=0.05,
         gt=0,
         lt=0.5,
-        description="probability of stopping an equally good challenger, over all evaluations",
+        description="probability of stopping an equally good challenger, over all evaluations, and of accepting early one "
+        "that is worse by max_loss_increase",
     )
-    variance: float = Field(
-        default=0.01,
+    max_loss_increase: float = Field(
+        default=0.05,
         gt=0,
-        description="variance of the mixture, in squared units of the standardized difference; changes power, not alpha",
+        description="mean log loss by which the challenger may be worse: shown to be less, it becomes champion early",
     )
     burn_in: int = Field(default=50, ge=10, description="first labeled pairs, which only set the scale")
     pairs_wanted: int = Field(
-        ge=100, description="labeled pairs after which a challenger that was not stopped becomes champion"
+        ge=100,
+        description="labeled pairs at most: a challenger that was not shown to be worse by then becomes champion",
     )
     loss_floor: float = Field(
         default=0.01, gt=0, lt=0.5, description="distance from 0 and 1 that confidences are clipped to"

@@ -20,6 +20,7 @@ from pipelines.monitoring.predictions import (
     read_labels,
     read_predictions,
 )
+from pipelines.monitoring.sampling import latest_labels
 from pipelines.records.schema import DomainSchema, Feature
 from pipelines.runtime.errors import InputError
 
@@ -134,12 +135,39 @@ def test_bad_rows_are_refused(column, value, message):
         as_predictions(rows(["1"]).assign(**{column: value}), schema=SCHEMA)
 
 
-def test_a_record_keeps_its_first_label(tmp_path):
+def test_a_record_keeps_all_its_labels_and_the_latest_counts(tmp_path):
     stamp = pd.Timestamp("2026-01-06", tz="UTC")
-    labels = pd.DataFrame({"record_id": ["1", "1", "2"], "label": ["a", "b", "b"], "labeled_at": stamp})
-    assert add_labels(tmp_path, labels) == 2
+    labels = pd.DataFrame({"record_id": ["1", "1", "2"], "label": ["b", "a", "b"], "labeled_at": stamp})
+    assert add_labels(tmp_path, labels) == 3 and add_labels(tmp_path, labels) == 0
     found = read_labels(tmp_path, start=date(2026, 1, 1), end=date(2026, 2, 1))
-    assert found["label"].tolist() == ["a", "b"]
+    assert found["label"].tolist() == ["b", "a", "b"] and set(found["obtained"]) == {"all_records"}
+    assert latest_labels(found)["label"].tolist() == ["a", "b"]
+    corrected = labels.head(1).assign(labeled_at=stamp + pd.Timedelta(days=9), obtained="correction", label="c")
+    assert add_labels(tmp_path, corrected) == 1
+    latest = latest_labels(read_labels(tmp_path, start=date(2026, 1, 1), end=date(2026, 2, 1))).set_index("record_id")
+    assert latest["label"].to_dict() == {"1": "c", "2": "b"}
+    assert latest["sampled_at"].eq(stamp).all()  # it was sampled before it was corrected
+
+
+@pytest.mark.parametrize("obtained", ["all records", "Random_Audit", ""])
+def test_how_a_label_was_obtained_must_be_known(tmp_path, obtained):
+    stamp = pd.Timestamp("2026-01-06", tz="UTC")
+    labels = pd.DataFrame({"record_id": ["1", "7"], "label": "a", "labeled_at": stamp, "obtained": [None, obtained]})
+    with pytest.raises(InputError, match=rf"obtained '{obtained}' in row 1, record '7': expected one of random_audit"):
+        add_labels(tmp_path, labels)
+    assert not (tmp_path / "labels").exists()
+
+
+def test_labels_that_were_stored_without_it_are_of_all_records(tmp_path):
+    stamp = pd.Timestamp("2026-01-06", tz="UTC")
+    labels = pd.DataFrame({"record_id": ["1"], "label": ["a"], "labeled_at": [stamp]})
+    file = tmp_path / "labels" / "day=2026-01-06" / "part.parquet"
+    file.parent.mkdir(parents=True)
+    labels.astype({"record_id": "string", "label": "string"}).to_parquet(file)
+    assert add_labels(tmp_path, labels) == 0
+    assert add_labels(tmp_path, labels.assign(obtained="complaint")) == 1
+    found = read_labels(tmp_path, start=date(2026, 1, 1), end=date(2026, 2, 1))
+    assert found["obtained"].tolist() == ["all_records", "complaint"]
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -69,7 +69,8 @@ class World:
 
     def __init__(self, monkeypatch, tmp_path):
         self.live, self.windows = tmp_path / "live" / "shop", []
-        self.project = SimpleNamespace(domain_folder=tmp_path)
+        params = SimpleNamespace(labels_obtained="random_audit")
+        self.project = SimpleNamespace(domain_folder=tmp_path, section=lambda name, model: params)
         schema = SimpleNamespace(gold_delay_days=DELAY)
         monkeypatch.setattr("pipelines.records.domain.Domain", lambda folder: SimpleNamespace(schema=schema))
         monkeypatch.setattr("pipelines.monitoring.live_state.live_folder", lambda project: self.live)

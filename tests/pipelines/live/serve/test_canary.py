@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipelines.live.serve.canary import clipped_log_losses, is_canary, largest_difference, sequential_test
 
 MOST = largest_difference(0.01)
-PARAMETERS = {"alpha": 0.05, "variance": 0.01, "burn_in": 50, "pairs_wanted": 1000, "largest": MOST}
+PARAMETERS = {"alpha": 0.05, "burn_in": 50, "pairs_wanted": 1000, "largest": MOST, "margin": 0.05}
 
 
 def equal_models(generator: np.random.Generator, n: int) -> np.ndarray:
@@ -61,6 +61,35 @@ def test_equal_challengers_of_any_shape_are_seldom_stopped(kind):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", EQUAL)
+def test_challengers_that_are_worse_by_the_margin_are_seldom_accepted_early(kind):
+    generator = np.random.default_rng(14)
+    results = [sequential_test(EQUAL[kind](generator, 1000) + 0.05, **PARAMETERS) for _ in range(400)]
+    assert sum(result.shown == "not_worse_by_margin" for result in results) <= 20  # 5 %
+
+
+def three_points_worse(generator: np.random.Generator, n: int, *, shared: float) -> np.ndarray:
+    """Log losses of two calibrated models, right in 85 and 82 % of cases; this share of their luck is shared."""
+    sure = generator.beta(5.1, 0.9, n)
+    worse = np.clip(sure - 0.03, 0.01, 0.99)
+    luck = generator.random(n)
+    own = np.where(generator.random(n) < shared, luck, generator.random(n))
+    sides = [(sure, luck < sure), (worse, own < worse)]
+    losses = [clipped_log_losses(c.tolist(), right.tolist(), floor=0.01) for c, right in sides]
+    return np.subtract(losses[1], losses[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shared", "share"), [(0.9, 0.95), (0.7, 0.82), (0.4, 0.70), (0.0, 0.52)])
+def test_challengers_three_points_worse_are_stopped(shared, share):
+    generator = np.random.default_rng(15)
+    states = [
+        sequential_test(three_points_worse(generator, 1000, shared=shared), **PARAMETERS).state for _ in range(200)
+    ]
+    assert states.count("stopped") >= 200 * share
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("worse_by", "share"), [(0.1, 0.7), (0.2, 0.95), (0.4, 1.0)])
 def test_challengers_that_are_worse_are_stopped_the_more_often_the_worse(worse_by, share):
     generator = np.random.default_rng(13)
@@ -83,6 +112,14 @@ def test_a_better_challenger_completes():
 
 def test_two_identical_models_complete():
     assert sequential_test(np.zeros(1000), **PARAMETERS).state == "completed"
+
+
+def test_a_better_challenger_is_accepted_early_and_the_interval_contains_the_difference():
+    generator = np.random.default_rng(10)
+    results = [sequential_test(equal_models(generator, 1000) - 0.1, **PARAMETERS) for _ in range(50)]
+    assert all(result.shown == "not_worse_by_margin" for result in results)
+    assert np.median([result.pairs for result in results]) < 700
+    assert sum(result.interval[0] <= -0.1 <= result.interval[1] for result in results) >= 45
 
 
 def test_too_few_pairs_keep_it_running():

@@ -115,14 +115,14 @@ def test_no_request_fails_in_a_reload_a_stopped_canary_and_a_rollback(registry, 
 
 
 def add_labels_against(challenger: int) -> None:
-    """Label what both have answered with the champion's answer where they differ."""
+    """Label all that both have answered with the champion's answer."""
     today = datetime.now(UTC).date()
     found = predictions.read_predictions(live_folder(), start=today - timedelta(days=1), end=today + timedelta(days=1))
     if found.empty:
         return
     sides = [found[found["model_version"] == version].drop_duplicates("record_id") for version in (2, challenger)]
     both = sides[0].merge(sides[1], on="record_id", suffixes=("", "_new"))
-    labels = both.loc[both["label"] != both["label_new"], ["record_id", "label"]]
+    labels = both[["record_id", "label"]]
     if not labels.empty:
         predictions.add_labels(live_folder(), labels.assign(labeled_at=pd.Timestamp(datetime.now(UTC))))
 

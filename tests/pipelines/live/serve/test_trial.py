@@ -1,5 +1,6 @@
 """An evaluation of the canary: the right records are paired, and the alias moves by the result of the test."""
 
+import shutil
 from datetime import date, timedelta
 
 import numpy as np
@@ -87,8 +88,44 @@ def test_an_equal_challenger_completes(tmp_path, complaints, serve_params, moved
         FakeRegistry(champion=1, challenger=2), live=tmp_path, params=serve_params.canary, today=TODAY
     )
     assert result["state"] == "completed"
-    assert result["pairs"] == 1000
-    assert [what for what, *_ in moved] == ["complete"]
+    assert result["pairs"] <= 1000
+    ((what, _, reason),) = moved
+    low, high = result["interval"]
+    assert what == "complete" and low < result["mean_difference"] < high
+    assert f"{result['mean_difference']:+.3f} [{low:+.3f}, {high:+.3f}]" in reason and "is not worse" not in reason
+
+
+def test_labels_that_depend_on_the_answers_decide_nothing(tmp_path, complaints, serve_params, moved):
+    right_old, right_new = answers(6000, 0.85, 5), answers(6000, 0.75, 6)
+    write(tmp_path, complaints.schema, right_old=right_old, right_new=right_new)
+    labels = predictions.read_labels(tmp_path, start=TODAY - timedelta(days=60), end=TODAY)
+    shutil.rmtree(tmp_path / "labels")
+    wrong = ~right_old[labels["record_id"].str[1:].astype(int)]
+    chosen = np.random.default_rng(7).random(6000) < np.where(wrong, 1.0, 0.04)  # 25 times likelier
+    predictions.add_labels(tmp_path, labels[chosen])
+    registry = FakeRegistry(champion=1, challenger=2)
+    result = trial.evaluate_canary(registry, live=tmp_path, params=serve_params.canary, today=TODAY)
+    assert result["state"] == "running" and not moved and result["pairs"] > 100
+    assert "depends on the answers" in result["selection"]
+
+
+@pytest.mark.parametrize("obtained", ["complaint", "correction", "review_queue"])
+def test_only_labels_of_a_known_sampling_count(tmp_path, complaints, serve_params, moved, obtained):
+    write(tmp_path, complaints.schema, right_old=answers(1200, 0.85, 1), right_new=answers(1200, 0.70, 2))
+    labels = predictions.read_labels(tmp_path, start=TODAY - timedelta(days=60), end=TODAY)
+    shutil.rmtree(tmp_path / "labels")
+    predictions.add_labels(tmp_path, labels.assign(obtained=obtained))
+    registry = FakeRegistry(champion=1, challenger=2)
+    result = trial.evaluate_canary(registry, live=tmp_path, params=serve_params.canary, today=TODAY)
+    assert (result["state"], result["pairs"]) == ("running", 0) and not moved
+
+
+def test_a_record_that_is_labeled_twice_counts_once_with_its_latest_label(tmp_path, complaints):
+    write(tmp_path, complaints.schema, right_old=np.array([True, False]), right_new=np.array([True, True]))
+    again = pd.DataFrame({"record_id": ["r0"], "label": ["card"], "obtained": ["correction"]})
+    predictions.add_labels(tmp_path, again.assign(labeled_at=pd.Timestamp("2026-02-20", tz="UTC")))
+    pairs = trial.paired(tmp_path, champion=1, challenger=2, days=90, today=TODAY)
+    assert pairs["right_old"].tolist() == [False, False] and pairs["right_new"].tolist() == [False, True]
 
 
 def test_too_few_labels_decide_nothing(tmp_path, complaints, serve_params, moved):
