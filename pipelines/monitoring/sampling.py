@@ -1,8 +1,8 @@
 """How late labels were obtained, and whether the labeled records can represent all that were answered.
 
-A label that comes because the answer was wrong (a complaint, a correction) says nothing about the answers that nobody
-complained about. Models are therefore compared on records whose labels were obtained under a known sampling, and only
-while the labeled ones do not differ from the others of the same days in what the models answered.
+Labels that come because an answer was wrong (complaints, corrections) do not measure the answers without a label.
+Models are therefore compared on records whose labels were obtained under a known sampling, and only while the labeled
+ones do not differ from the others of the same days in what the models answered.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def find_selection(answered: pd.DataFrame, facts: Mapping[str, pd.Series]) -> di
     `facts` are what is known of the same rows without a label, each in [0, 1], by name. Within a day of receipt, which
     records have a label is compared with what chance alone would choose: the sum of a fact over the labeled records is
     a sum of draws without replacement, whose mean and variance are exact; the days' sums are added, and the normal
-    approximation is used at LEVEL divided by the number of facts. A difference of less than MIN_SHIFT is no dependence.
+    approximation is used at LEVEL divided by the number of facts. Differences below MIN_SHIFT do not count.
     """
     import numpy as np
 

@@ -11,7 +11,7 @@ from typing import Literal
 # Simulated (tests/pipelines/live/serve/test_canary.py): with these, equal challengers are stopped in at most alpha of
 # cases even if their losses are as skewed as can be; with no unseen differences and all of alpha, 7 to 80 %.
 UNSEEN = 5  # unseen largest differences that the scale allows for
-SPENT = 0.6  # share of alpha that the boundary spends; the rest is for skewed losses
+SPENT = 0.45  # share of alpha that the boundary spends; the rest is for skewed losses
 State = Literal["running", "stopped", "completed"]
 Shown = Literal["nothing", "worse", "not_worse_by_margin"]
 
