@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 SECRET = re.compile("pass|pwd|secret|token|key|cred|odbc_connect", re.IGNORECASE)  # names of options with secrets
 ORDER = re.compile(r"\border\s+by\b", re.IGNORECASE)
 AFTER_ORDER = re.compile(r"\)|\b(?:limit|offset|fetch)\b", re.IGNORECASE)  # the order is not the last part of the query
+END = re.compile(r";(\s|;|--[^\n]*)*\Z")  # of a statement, with comments after it
 FINGERPRINT_ROWS = 10_000  # in memory at once
 
 
@@ -84,14 +85,9 @@ class SqlSource:
                     stream.write_table(chunk.table)
                 digest.update(buffer.getvalue())
             return {"rows": rows, "digest": digest.hexdigest()}
-        from sqlalchemy import text
-
-        with self._connected() as connection:
-            column = connection.dialect.identifier_preparer.quote(version_column)
-            inner = self.query.strip().rstrip(";")
-            counted = text(f"SELECT COUNT(*), MAX({column}) FROM ({inner}) source_rows")  # noqa: S608
-            rows, version = connection.execute(counted, _bounds(start, end)).one()
-            return {"rows": int(rows), "version": None if version is None else str(version)}
+        column = self._url().get_dialect()().identifier_preparer.quote(version_column)
+        rows, version = self._ask(f"COUNT(*), MAX({column})", start=start, end=end)
+        return {"rows": int(rows), "version": None if version is None else str(version)}
 
     def _url(self) -> URL:
         from sqlalchemy import make_url
@@ -128,28 +124,38 @@ class SqlSource:
 
     def _count(self, *, start: date, end: date) -> None:
         """Let the server count the rows of the query; where it cannot, the account is left open, with the reason."""
+        account = self.ledger.of("sql")
+        try:
+            account.stated = int(self._ask("COUNT(*)", start=start, end=end)[0])
+        except InputError as refused:
+            account.stated, account.not_counted = account.rows + account.unreadable, str(refused)
+            logger.warning("the database did not count the rows of the query: %s", refused)
+
+    def _ask(self, asked: str, *, start: date, end: date) -> Any:
+        """Return the row of aggregates over the rows of the query; also asked without the order of its rows."""
         from sqlalchemy import text
 
-        account, error = self.ledger.of("sql"), ""
+        first: InputError | None = None
         for inner in _countable(self.query):
-            count = text(f"SELECT COUNT(*) FROM ({inner}\n) source_rows")  # noqa: S608
+            query = text(f"SELECT {asked} FROM ({inner}\n) source_rows")  # noqa: S608
             try:
                 with self._connected() as connection:
-                    account.stated = int(connection.execute(count, _bounds(start, end)).scalar_one())
-                return
+                    return connection.execute(query, _bounds(start, end)).one()
             except InputError as refused:
-                error = error or str(refused)
-        account.stated, account.not_counted = account.rows + account.unreadable, error
-        logger.warning("the database did not count the rows of the query: %s", error)
+                first = first or refused
+        raise first or AssertionError
 
 
 def _countable(query: str) -> list[str]:
-    """Return the query, then the query without its last ORDER BY, which not every server takes in a subquery."""
+    """Return the query, the query without comments after its end, and without its last ORDER BY, which not every server
+    takes in a subquery.
+    """
     whole = query.strip().rstrip(";")
-    found = list(ORDER.finditer(whole))
-    if not found or AFTER_ORDER.search(whole, found[-1].end()):
-        return [whole]
-    return [whole, whole[: found[-1].start()]]
+    made = [whole, END.sub("", whole)]
+    found = list(ORDER.finditer(made[-1]))
+    if found and not AFTER_ORDER.search(made[-1], found[-1].end()):
+        made.append(made[-1][: found[-1].start()])
+    return list(dict.fromkeys(made))
 
 
 def _bounds(start: date, end: date) -> dict[str, str]:

@@ -14,9 +14,9 @@ import pytest
 
 from pipelines.runtime.errors import InputError
 from pipelines.sources.accounting import Ledger
-from pipelines.sources.sql import _countable
+from pipelines.sources.sql import SqlSource, _countable
 from pipelines.stages.ingest.checks import check_accounting
-from tests.factories.tickets import tickets
+from tests.factories.tickets import END, START, tickets
 
 QUERY = (
     "select ticket, day, words, channel, price, label, senior from tickets "
@@ -154,6 +154,14 @@ def test_rows_are_counted_without_the_order_where_a_server_refuses_it_there() ->
     assert _countable(ordered) == [ordered[:-1], "SELECT a FROM (SELECT a FROM b ORDER BY c) d WHERE e >= :start "]
     for limited in ("SELECT a FROM b ORDER BY a LIMIT 5", "SELECT a FROM (SELECT a FROM b ORDER BY a) c"):
         assert _countable(limited) == [limited], "without the order the rows would be others"
+
+
+@pytest.mark.parametrize("end", ["", ";", " -- newest last", ";  -- newest last", " ; -- of\n-- the CRM\n"])
+def test_a_query_is_counted_and_identified_whatever_it_ends_with(tmp_path, end) -> None:
+    source = SqlSource(address=sqlite_of(tmp_path / "tickets.db"), query=QUERY + end)
+    assert sum(chunk.table.num_rows for chunk in source.read(start=START, end=END, chunk_rows=100)) == 560
+    assert source.ledger.of("sql").stated == 560 and not source.ledger.not_counted
+    assert source.fingerprint(start=START, end=END, version_column="day") == {"rows": 560, "version": "2024-02-25"}
 
 
 def test_a_source_that_did_not_count_its_rows_leaves_conservation_undecided() -> None:
