@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -42,14 +43,16 @@ class BaseModelParams(StageParams):
 
 
 def find_base_model(spec: BaseModelParams, *, folder: Path | None = None, models_folder: Path | None = None) -> Path:
-    """Return the folder of the base model after checking its digests.
+    """Return the folder of the base model after checking its digests and that its parts fit each other.
 
     It is `folder` if given, else `models_folder/<name>` if it exists, else an installed package, else a download of the
-    pinned revision from the hub. Raises InputError when no place has the model or a file has another digest.
+    pinned revision from the hub. Raises InputError when no place has the model, a file has another digest or cannot
+    be read, or the network has fewer positions or word pieces than the parameters or the tokenizer ask for.
     """
     found = folder or _in_models_folder(spec.name, models_folder) or _package_folder(spec.name)
     found = found or _hub_folder(spec, models_folder=models_folder)
     check_digests(found, spec)
+    check_parts(found, max_tokens=spec.max_tokens)
     return found
 
 
@@ -66,6 +69,46 @@ def check_digests(folder: Path, spec: BaseModelParams) -> None:
                 f"{folder / name}: sha256 is {found}, expected {expected} (base_model.{parameter} of {spec.name}); "
                 "the file is not the pinned one and was not loaded"
             )
+
+
+def check_parts(folder: Path, *, max_tokens: int) -> None:
+    """Raise InputError when tokenizer.json or config.json cannot be read, or the network is too small for them.
+
+    Such files can have the pinned digests: people pin what they have.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        config = json.loads((folder / CONFIG).read_bytes())
+    except ValueError as error:
+        raise InputError(f"{folder / CONFIG} is not JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{folder / CONFIG} is not the configuration of a network: expected an object")
+    try:
+        pieces = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab(with_added_tokens=True)
+    except Exception as error:  # the library raises plain Exception
+        raise InputError(f"{folder / TOKENIZER} is not a tokenizer of the library tokenizers: {error}") from None
+    known = config.get("vocab_size")
+    if isinstance(known, int) and pieces and (largest := max(pieces.values())) >= known:
+        raise InputError(
+            f"{folder}: tokenizer.json has word pieces up to number {largest}, the network has {known} of them "
+            "(vocab_size in config.json); expected the tokenizer that belongs to the weights"
+        )
+    positions = positions_of(config)
+    if positions is not None and max_tokens > positions:
+        raise InputError(
+            f"invalid base_model.max_tokens = {max_tokens}: {folder.name} reads texts of at most {positions} tokens"
+        )
+
+
+def positions_of(config: dict[str, Any]) -> int | None:
+    """Return the longest text, in tokens, that a network's configuration states, or None where it states none."""
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
+    if not isinstance(positions, int):
+        return None
+    if "roberta" in str(config.get("model_type")):  # its positions start after the padding token's number
+        positions -= int(config.get("pad_token_id", 1)) + 1
+    return positions
 
 
 def weights_digest(folder: Path) -> str:

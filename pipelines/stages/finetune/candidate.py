@@ -80,6 +80,7 @@ def train(job: Job, *, folder: Path, tracker: Tracker) -> tuple[dict[str, Any], 
             progress=progress,
         )
 
+    ids = job.data.train["id"].astype(str).iloc[job.rows].tolist()
     texts, held_texts = texts_of(job.data.train.iloc[job.rows]), texts_of(job.data.validation.iloc[job.held_rows])
     targets, weights, gold = job.data.targets[job.rows], job.data.weights[job.rows], job.data.gold[job.held_rows]
     key = {
@@ -97,7 +98,7 @@ def train(job: Job, *, folder: Path, tracker: Tracker) -> tuple[dict[str, Any], 
         classifier, accelerator=accelerator, recipe=recipe, folder=checkpoint.folder_for(key, root=job.checkpoints)
     )
     held = source(held_texts, "frozen layers on validation") if held_texts else None
-    rows = Rows(source(texts, "frozen layers on train"), targets=targets, weights=weights)
+    rows = Rows(source(texts, "frozen layers on train"), targets=targets, weights=weights, ids=ids)
     state = trainer.fit(rows, validation=held, gold=gold, tracker=tracker)
     if not accelerator.is_main_process:
         return {}, state.curve

@@ -43,19 +43,24 @@ def code_digest() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
+def file_of(folder: Path) -> Path:
+    """Return the file that a run's checkpoint is in."""
+    return folder / "state.safetensors"
+
+
 def save(folder: Path, *, state: TrainingState, tensors: Tensors) -> None:
     """Write one file atomically; weights, optimizer and state are from the same step."""
     from safetensors.torch import save as to_bytes
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(folder / "state.safetensors", to_bytes(plain, metadata={"state": json.dumps(asdict(state))}))
+    write_atomic(file_of(folder), to_bytes(plain, metadata={"state": json.dumps(asdict(state))}))
 
 
 def load(folder: Path) -> tuple[TrainingState, Tensors] | None:
     """Return what `save` wrote last, or None without a readable file; an unreadable one is logged and ignored."""
     from safetensors import SafetensorError, safe_open
 
-    file = folder / "state.safetensors"
+    file = file_of(folder)
     if not file.exists():
         return None
     try:

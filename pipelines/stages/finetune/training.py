@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,6 +41,7 @@ class Rows:
     source: Source
     targets: NDArray[np.float64]  # (n, labels)
     weights: NDArray[np.float64]
+    ids: Sequence[str]  # of the records, for messages
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Trainer:
     def fit(self, rows: Rows, *, validation: Source | None, gold: NDArray[np.int64], tracker: Tracker) -> TrainingState:
         """Train until the last step, or until gold validation stops improving; leave the best weights in the network.
 
-        `gold` holds the label indexes of the validation rows. Raises InputError when the loss is not finite.
+        `gold` holds the label indexes of the validation rows. Raises InputError when the loss or its gradient is not
+        finite, before the weights are changed by it: the last checkpoint stays as it is.
         """
         self._resume()
         recipe, state = self.recipe, self.state
@@ -111,7 +114,7 @@ class Trainer:
                 if epoch != planned:
                     batches = epoch_batches(rows.source.lengths, rows=recipe.batch_rows, seed=recipe.seed, epoch=epoch)
                     planned = epoch
-                state.loss_sum += self._step(rows.source, batches[at], target, weight, steps=steps)
+                state.loss_sum += self._step(rows, batches[at], target, weight, steps=steps)
                 state.step += 1
                 advance(1)
                 if state.step % recipe.evaluate_every == 0 or state.step == steps:
@@ -125,9 +128,9 @@ class Trainer:
         return -(-rows // self.recipe.batch_rows) * self.recipe.epochs
 
     def _step(
-        self, source: Source, rows: NDArray[np.int64], target: torch.Tensor, weight: torch.Tensor, *, steps: int
+        self, data: Rows, rows: NDArray[np.int64], target: torch.Tensor, weight: torch.Tensor, *, steps: int
     ) -> float:
-        """Train on one batch and return its loss."""
+        """Train on one batch, whose row numbers are `rows`, and return its loss."""
         rate = rate_at(self.state.step, steps=steps, warmup_share=self.recipe.warmup_share)
         for group, full in zip(self.inner.param_groups, self.full_rates, strict=True):
             group["lr"] = full * rate
@@ -140,20 +143,30 @@ class Trainer:
                 int(np.random.SeedSequence([self.recipe.seed, self.state.step, rank]).generate_state(1)[0])
             )
         self.model.train()
-        logits = self.model(**source.batch(mine))
+        logits = self.model(**data.source.batch(mine))
         picked = torch.from_numpy(mine).to(target.device)
         loss = soft_cross_entropy(logits, target[picked], weight[picked]) * share
+        value = float(loss.detach())
+        self._require_finite("loss", value, [data.ids[row] for row in mine])
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.trained.values(), self.recipe.clip_norm)
+        norm = self.accelerator.clip_grad_norm_(self.trained.values(), self.recipe.clip_norm)
+        self._require_finite("norm of the gradient", float(norm), [data.ids[row] for row in mine])
         self.optimizer.step()
         self.optimizer.zero_grad()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise InputError(
-                f"fine-tuning diverged: the loss is {value} at step {self.state.step + 1}; "
-                f"set finetune.learning_rate to less than {self.recipe.learning_rate}"
-            )
         return value
+
+    def _require_finite(self, what: str, value: float, ids: Sequence[str]) -> None:
+        """Raise InputError for NaN and infinity, naming the batch and the last checkpoint."""
+        if math.isfinite(value):
+            return
+        state, file = self.state, checkpoint.file_of(self.folder)
+        last = int(state.curve[-1]["step"] or 0) if state.curve else 0
+        kept = f"the checkpoint of step {last} is kept: {file}" if last else "there is no checkpoint yet"
+        raise InputError(
+            f"fine-tuning diverged: the {what} is {value} at step {state.step + 1}, on the batch of {len(ids)} records "
+            f"that begins with {', '.join(ids[:3])}; {kept}. Set finetune.learning_rate to less than "
+            f"{self.recipe.learning_rate}, or look at these records"
+        )
 
     def _evaluate(self, validation: Source | None, gold: NDArray[np.int64], *, tracker: Tracker) -> None:
         """Measure gold validation, keep the best weights, and write a checkpoint."""

@@ -1,11 +1,13 @@
 """Finding, checking and running the base model."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipelines.models.base_model import BaseModelParams, find_base_model, weights_digest
+from pipelines.models.base_model import BaseModelParams, file_sha256, find_base_model, positions_of, weights_digest
 from pipelines.models.encoder import MIN_BATCH_TOKENS, Encoder, batches_by_length
 from pipelines.runtime.errors import InputError
 from tests.factories.tiny_base_model import write_tiny_base_model
@@ -56,6 +58,48 @@ def test_another_digest_is_refused_naming_file_found_and_expected(spec, models, 
 def test_a_given_folder_is_checked_too(spec, tmp_path):
     with pytest.raises(InputError, match=r"tokenizer.json is missing"):
         find_base_model(spec, folder=tmp_path)
+
+
+def copied(spec, models, tmp_path):
+    return Path(shutil.copytree(models / spec.name, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}x", b"\xff\xfe"])
+def test_a_damaged_file_with_the_pinned_digest_is_named(spec, models, tmp_path, name, content):
+    folder = copied(spec, models, tmp_path)
+    (folder / name).write_bytes(content)
+    pinned = spec.model_copy(update={f"{name.split('.')[0]}_sha256": file_sha256(folder / name)})
+    with pytest.raises(InputError) as refusal:
+        find_base_model(pinned, folder=folder)
+    assert str(folder / name) in str(refusal.value)
+
+
+def test_a_network_with_fewer_word_pieces_than_the_tokenizer_is_refused(spec, models, tmp_path):
+    folder = copied(spec, models, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 10}))
+    pinned = spec.model_copy(update={"config_sha256": file_sha256(folder / "config.json")})
+    with pytest.raises(InputError, match="the network has 10 of them"):
+        find_base_model(pinned, folder=folder)
+
+
+def test_more_tokens_than_the_network_has_positions_are_refused(spec, models):
+    assert find_base_model(spec.model_copy(update={"max_tokens": 64}), models_folder=models)
+    with pytest.raises(InputError, match=r"base_model.max_tokens = 65: tiny-bert reads texts of at most 64 tokens"):
+        find_base_model(spec.model_copy(update={"max_tokens": 65}), models_folder=models)
+
+
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        ({"max_position_embeddings": 514, "model_type": "xlm-roberta", "pad_token_id": 1}, 512),
+        ({"n_positions": 1024, "model_type": "gpt2"}, 1024),
+        ({}, None),
+    ],
+)
+def test_positions_are_counted_as_each_family_does(config, positions):
+    assert positions_of(config) == positions
 
 
 def test_only_safetensors_are_loaded(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from pipelines.models.manifest import MANIFEST
 from pipelines.models.predictor import Predictor
 from pipelines.runtime.errors import InputError, StoreError
-from pipelines.stages.finetune import checkpoint
+from pipelines.stages.finetune import checkpoint, training
 from pipelines.stages.finetune.candidate import train
 from pipelines.stages.finetune.training import rate_at
 from pipelines.training.tracking import NoTracking
@@ -138,8 +138,29 @@ def test_a_disk_that_fills_while_the_model_is_written_leaves_no_manifest(tmp_pat
 def test_a_diverging_run_is_refused(tmp_path, params):
     data = rows()
     data.weights[:] = np.nan
-    with pytest.raises(InputError, match=r"diverged: the loss is nan at step 1; set finetune.learning_rate"):
+    with pytest.raises(InputError, match=r"diverged: the loss is nan at step 1, on the batch .* no checkpoint yet"):
         trained(tmp_path / "a", params, data=data)
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_a_run_that_diverges_keeps_its_last_good_checkpoint(tmp_path, params, monkeypatch, what):
+    usual, calls = training.soft_cross_entropy, []
+
+    def breaks(logits, targets, weights):
+        calls.append(usual(logits, targets, weights))
+        if len(calls) < 6:  # a checkpoint is written after step 6
+            return calls[-1]
+        return logits.sum() * float("nan") if what == "loss" else (logits * 0.0).sum().sqrt()
+
+    monkeypatch.setattr(training, "soft_cross_entropy", breaks)
+    job = job_of(rows(), params=params, folder=tmp_path)
+    with pytest.raises(InputError) as refusal:
+        train(job, folder=tmp_path, tracker=NoTracking())
+    state, tensors = checkpoint.load(next(job.checkpoints.iterdir()))
+    assert state.step == 4
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+    named = str(refusal.value)
+    assert what in named and "step 6" in named and "8 records" in named and str(job.checkpoints) in named
 
 
 def test_a_changed_file_is_refused(tmp_path, params):
