@@ -1,7 +1,7 @@
 """From raw rows to canonical records: the one conversion that ingest, scoring, serving and drift share.
 
-Order: clean cells, `normalize`, validate against `RawSchema`, `to_records`, redact personal data. Features derived from
-the text are therefore computed before redaction, in training and serving alike.
+Order: clean cells, `normalize`, validate against `RawSchema`, `to_records`, redact personal data, then what the domain
+redacts itself. Features derived from the text are therefore computed before redaction, in training and serving alike.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def to_records(
     decided = np.where(reasons == "", ACCEPTED, REJECTED) if outcomes is None else outcomes(records, reasons)
     rejected |= {int(places[row]): str(reasons[row]) for row in np.flatnonzero(decided == REJECTED)}
     good = decided == ACCEPTED
-    accepted, redactions = _redacted(records[good].reset_index(drop=True), schema=domain.schema)
+    accepted, redactions = _redacted(records[good].reset_index(drop=True), domain=domain)
     left_out = records[~good].set_axis(places[~good]).assign(outcome=decided[~good])
     return Converted(accepted, places[good], rejected, left_out, redactions)
 
@@ -89,7 +89,7 @@ def to_live_records(records: pd.DataFrame, *, domain: Domain) -> pd.DataFrame:
             frame[feature.name] = None
         frame[feature.name] = frame[feature.name].astype("string" if feature.kind == "category" else "float64")
     safe, _ = redact(texts, languages=domain.schema.languages, regions=domain.schema.regions)
-    frame["text"] = pd.Series(safe.to_list(), dtype="string")
+    frame["text"] = pd.Series(domain.redact(safe.to_list()), dtype="string")
     return frame
 
 
@@ -128,12 +128,17 @@ def _reasons(records: pd.DataFrame, *, schema: DomainSchema, max_text_chars: int
     return np.select(list(cases.values()), list(cases), default="")
 
 
-def _redacted(records: pd.DataFrame, *, schema: DomainSchema) -> tuple[pd.DataFrame, dict[str, int]]:
+def _redacted(records: pd.DataFrame, *, domain: Domain) -> tuple[pd.DataFrame, dict[str, int]]:
     import polars as pl
 
+    schema = domain.schema
     texts, counts = redact(_polars(records["text"]), languages=schema.languages, regions=schema.regions)
     if any(counts.values()):
         records["text"] = pd.array(texts.to_arrow(compat_level=pl.CompatLevel.oldest()).to_pandas(), dtype="string")
+    own = domain.redact(before := records["text"].fillna("").tolist())
+    if changed := sum(one != other for one, other in zip(own, before, strict=True)):
+        records["text"] = pd.array(own, dtype="string")
+        counts = counts | {"domain": changed}
     return records, counts
 
 

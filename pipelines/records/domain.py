@@ -62,6 +62,18 @@ class Domain:
         function = getattr(self._module("schema"), "derive", None)
         return dict(function(records)) if function else {}
 
+    def redact(self, texts: list[str]) -> list[str]:
+        """Return texts (n,) without what the domain's function `redact` removes; unchanged without one."""
+        function = getattr(self._module("schema"), "redact", None)
+        if function is None:
+            return texts
+        found = list(function(list(texts)))
+        if len(found) != len(texts) or not all(isinstance(text, str) for text in found):
+            raise InputError(
+                f"{self.folder / 'schema.py'}: invalid result of redact for {len(texts)} texts: expected as many texts"
+            )
+        return found
+
     @cached_property
     def labeling_functions(self) -> tuple[Any, ...]:
         """Return the labeling functions in order of definition."""
@@ -101,15 +113,22 @@ class Domain:
         file, defined = self.folder / "schema.py", vars(self._module("schema"))
         if "RawSchema" in defined and not hasattr(defined["RawSchema"], "validate"):
             raise InputError(f"{file}: invalid RawSchema = {defined['RawSchema']!r}: expected a pandera DataFrameModel")
-        for name, argument in {"normalize": "raw", "to_records": "raw", "derive": "records"}.items():
+        for name, argument in {"normalize": "raw", "to_records": "raw", "derive": "records", "redact": "texts"}.items():
             if name not in defined:
                 continue  # what is missing is an error where it is called
             try:
                 inspect.signature(defined[name]).bind(None)
             except TypeError as error:
                 raise InputError(
-                    f"{file}: {name} cannot be called with one frame ({error}): expected `def {name}({argument})`"
+                    f"{file}: {name} cannot be called with one argument ({error}): expected `def {name}({argument})`"
                 ) from None
+        if "redact" in defined:
+            try:
+                self.redact(["", "a text"])
+            except InputError:
+                raise
+            except Exception as error:
+                raise InputError(f"{file}: redact(['', 'a text']) failed: {type(error).__name__}: {error}") from error
 
     def _module(self, name: str) -> ModuleType:
         package = _package(self.folder)

@@ -55,6 +55,7 @@ def model_card(evidence: RunEvidence) -> str:
         ),
         "quality": label_quality(evidence.verdicts),
         "undecided_reasons": undecided_reasons(evidence.verdicts),
+        "text_probe": evidence.metrics.get("bias_gate", {}).get("text_probe"),
     }
     return render("model_card.html.j2", values=values)
 

@@ -22,6 +22,7 @@ def main(project: Project) -> None:
     from pipelines.stages.bias_gate.gate import LabeledRecords, least_ratio, measure_bias
     from pipelines.stages.bias_gate.params import BiasGateParams
     from pipelines.stages.bias_gate.row_outcomes import outcomes_by_group, row_outcomes
+    from pipelines.stages.bias_gate.text_probe import probe_texts
 
     store, params = project.store, project.section("bias_gate", BiasGateParams)
     schema = Domain(project.domain_folder).schema
@@ -46,12 +47,15 @@ def main(project: Project) -> None:
         records, labeled["weak_label"], labeled["training_label"], votes, ingested=ingested, outcomes=outcomes
     )
     bias = measure_bias(data, schema=schema, params=params)
-    verdict = Verdict.of("bias_gate", bias.checks, shown_records=bias.shown, overrides=overrides)
-    logger.info("%d checks, %s", len(bias.checks), "open" if verdict.passed else "closed")
+    probe_checks, probed = probe_texts(records, schema=schema, params=params, seed=project.resources.seed)
+    checks = [*bias.checks, *probe_checks]
+    verdict = Verdict.of("bias_gate", checks, shown_records=bias.shown, overrides=overrides)
+    logger.info("%d checks, %s", len(checks), "open" if verdict.passed else "closed")
     files = [f"{name}/{file}" for name in READ for file in ("metrics.json", "verdict.json")]
     metrics = bias.metrics | {
         "domain": dataclasses.asdict(schema),
         "row_outcomes": outcomes_by_group(outcomes, ingested=ingested, attributes=attributes),
+        "text_probe": probed,
         "disparate_impact_limit": params.min_disparate_impact,
         "inputs": evidence_digests(store, [*files, "label/functions.csv"]),
     }

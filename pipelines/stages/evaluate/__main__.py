@@ -20,6 +20,7 @@ from pipelines.runtime.store import Store, file_digest, folder_digest
 from pipelines.stages.evaluate.behaviors import run_behaviors
 from pipelines.stages.evaluate.card import card_facts
 from pipelines.stages.evaluate.checks import evidence_check
+from pipelines.stages.evaluate.counterfactual import count_changes, counterfactual_checks
 from pipelines.stages.evaluate.measurement import CANDIDATES, TEST_SETS, checks_of, measure
 from pipelines.stages.evaluate.params import EvaluateParams
 from pipelines.stages.evaluate.predictions import answers_of, gold_rows, prediction_table
@@ -64,6 +65,13 @@ def main(project: Project) -> None:
     behaviors = {
         name: run_behaviors(domain.behaviors, predictor, schema=domain.schema) for name, predictor in predictors.items()
     }
+    exchanged = count_changes(
+        predictors[chosen],
+        tests["recent"],
+        [labels[code] for code in answers[chosen, "recent"].predicted],
+        store.read_metrics("bias_gate").get("text_probe", {}),
+        schema=domain.schema,
+    )
     models = {name: folder_digest(store.path(name, "model")) for name in predictors}
     store.write_records("evaluate", table, name="predictions")
     metrics: dict[str, Any] = found.as_metrics() | {
@@ -72,6 +80,7 @@ def main(project: Project) -> None:
         "behaviors": {name: {item["name"]: item["pass_rate"] for item in items} for name, items in behaviors.items()},
         "predictions": file_digest(store.path("evaluate", "predictions.parquet")),
         "card": card_facts(found, tests, behaviors[chosen], schema=domain.schema, params=params)
+        | {"counterfactual": exchanged}
         | {"lineage": _lineage(store, domain_folder=domain.folder, models=models)},
         "inputs": evidence_digests(
             store, [f"{name}/metrics.json" for name in MEASURED] + [f"{name}/verdict.json" for name in GATES]
@@ -82,6 +91,10 @@ def main(project: Project) -> None:
     store.write_metrics("evaluate", metrics, headline={**scores, "candidate": chosen})
     asked = len(predictors) * sum(len(rows) for rows in tests.values())
     checks = checks_of(found, answers, behaviors[chosen], params=params)
+    limits = params.fairness
+    checks += counterfactual_checks(
+        exchanged, limit=limits.max_counterfactual_changes, min_rows=limits.min_group_rows, schema=domain.schema
+    )
     checks.append(evidence_check(len(table), asked=asked, metrics=file_digest(store.path("evaluate", "metrics.json"))))
     store.write_table("evaluate", "reliability.csv", reliability_table(found.scores))
     store.write_table("evaluate", "slices.csv", found.slice_table())

@@ -18,6 +18,12 @@ class FairnessParams(StageParams):
     undecided_passes: dict[str, Reason] = Field(
         default={}, description="protected attribute: why a group too small to decide on does not close the gate"
     )
+    max_counterfactual_changes: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="share of answers that change when words that reveal an attribute are exchanged; null: reported only",
+    )
     min_class_rows: int = Field(
         default=30, ge=1, description="rows of a class: in both groups for equalized odds, in all for the lowest recall"
     )
