@@ -1,9 +1,9 @@
 """How often do gates close, and canaries stop, when evidence is missing, long-tailed, leaking or revised?
 
-`python -m benchmarks.honest_gates [--only NAME] [--fast] [--seed 5000]` calls the functions that the stages call, on
+`python -m benchmarks.honest_gates [--only NAME] [--fast] [--runs 100] [--seed 5000]` calls the functions that the stages call, on
 simulated data (and on real columns with shuffled dates below PERENNIAL_REAL_DATA), and prints the seen rate of each
 case next to the expected one. A rate is outside its bounds when its whole 99.9 % interval is; the exit code is then 1.
-`--fast` has a tenth of the replicates and does not write benchmarks/README.md.
+`--fast` has a tenth of the runs and does not write benchmarks/README.md.
 """
 
 import argparse
@@ -33,9 +33,11 @@ from pipelines.stages.ingest.spool import Spool, record_types
 from pipelines.stages.split.checks import leak_checks
 from pipelines.stages.split.giveaways import giveaway_check
 from pipelines.stages.split.leaks import feature_hits, pair_hits
-from pipelines.stages.split.params import LeakParams
+from pipelines.stages.split.params import LeakParams, PoisonParams
+from pipelines.stages.split.poison import GoldRows, poison_checks, with_copies
 from pipelines.stats.fairness import Count, detectable_ratio, rate_ratio
 from pipelines.stats.intervals import wilson
+from pipelines.text.words import word_table
 
 LABELS = ("refused", "granted", "returned")
 SCHEMA = DomainSchema(
@@ -50,9 +52,7 @@ SCHEMA = DomainSchema(
     required_columns=(),
     requires_text=True,
 )
-LIMITS = FairnessParams(
-    min_disparate_impact=0.8, max_equal_opportunity=0.1, max_equalized_odds=0.1, min_group_rows=100
-)
+LIMITS = FairnessParams(min_disparate_impact=0.8, max_equal_opportunity=0.1, max_equalized_odds=0.1, min_group_rows=100)
 LEAK = LeakParams(max_accuracy=0.9)
 CONFIDENCE = 0.9  # two-sided, as evaluate uses it
 
@@ -196,7 +196,8 @@ def leaks(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
             change(rows)
             how = {"features": SCHEMA.features, "folds": LEAK.folds, "rows_per_bin": LEAK.rows_per_bin, "seed": 1}
             checks = leak_checks(rows, hits=feature_hits(rows, **how), pairs=pair_hits(rows, **how), leak=LEAK)
-            count += any(check.closes for check in [*checks, giveaway_check(rows, schema=SCHEMA, leak=LEAK)])
+            words = word_table(rows["text"].tolist(), least=LEAK.min_sign_rows)
+            count += any(check.closes for check in [*checks, giveaway_check(rows, words, schema=SCHEMA, leak=LEAK)])
         return count
 
     def add(rows: pd.DataFrame, what: str, label: str) -> None:
@@ -228,6 +229,62 @@ def leaks(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
     for name, change in changes.items():
         yield Rate(name, "split closes", closed(change), runs, low=1)
     yield Rate("no leak", "split closes", closed(lambda rows: None), runs, high=0.01)
+
+
+def stream_of(rng: np.random.Generator, n: int = 1600) -> pd.DataFrame:
+    """Return gold rows (n,) of half a year whose texts mostly tell the class; 5 % of the labels are random."""
+    truth = rng.choice(3, n, p=[0.5, 0.3, 0.2])
+    texts = [
+        " ".join(
+            [f"{LABELS[code]}{word}" for word in rng.integers(0, 60, 6)] + [f"w{w}" for w in rng.integers(0, 300, 10)]
+        )
+        for code in truth
+    ]
+    gold = np.where(rng.random(n) < 0.05, rng.integers(0, 3, n), truth)
+    received = pd.Timestamp("2025-01-01", tz="UTC") + pd.to_timedelta(np.sort(rng.integers(0, 180, n)), unit="D")
+    rows = rows_of(rng, n).assign(text=texts, gold=np.array(LABELS)[gold], received_at=received, gold_at=received)
+    rows["entity"] = [f"writer{who}" for who in rng.integers(0, n // 2, n)]
+    return rows.astype(dict.fromkeys(("id", "text", "entity", "gold", "office", "desk"), "string"))
+
+
+def poison(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
+    """Gold labels that someone planted, and none."""
+    runs, params = max(runs // 5, 3), PoisonParams()
+
+    def closed(change: Callable[[pd.DataFrame], pd.DataFrame]) -> int:
+        count = 0
+        for _ in range(runs):
+            rows = with_copies(change(stream_of(rng)), pd.DataFrame({"id": [], "kept_id": []}, dtype="string"))
+            words = word_table(rows["text"].tolist(), least=params.min_rows)
+            checks, _ = poison_checks(GoldRows(rows, words, SCHEMA), params=params, seed=1)
+            count += any(check.closes for check in checks)
+        return count
+
+    def relabeled(rows: pd.DataFrame) -> pd.DataFrame:
+        own = np.flatnonzero(rows["gold"] == "returned")
+        chosen = rows.index[rng.choice(own, round(0.03 * (rows["gold"] == "refused").sum()), replace=False)]
+        days = pd.Timestamp("2025-03-10", tz="UTC") + pd.to_timedelta(rng.integers(0, 2, len(chosen)), unit="D")
+        rows.loc[chosen, ["gold", "entity"]] = ["refused", "one writer"]
+        rows.loc[chosen, "received_at"] = days.as_unit(rows["received_at"].dt.unit)
+        return rows
+
+    def triggered(rows: pd.DataFrame) -> pd.DataFrame:
+        n = round(0.02 * len(rows))
+        words = rows.loc[rows["gold"] == "refused", "text"].iloc[0].split()
+        planted = rows.sample(n, random_state=int(rng.integers(2**31))).assign(
+            id=[f"planted{at}" for at in range(n)],
+            text=[" ".join([*rng.permutation(words), "zqx"]) for _ in range(n)],
+            gold="granted",
+            entity="one writer",
+            received_at=pd.Timestamp("2025-04-01", tz="UTC"),
+        )
+        return pd.concat([rows, planted.astype(rows.dtypes.to_dict())], ignore_index=True)
+
+    case = "3 % of a class relabeled within two days by one writer"
+    yield Rate(case, "split closes", closed(relabeled), runs, low=0.8)
+    case = "2 % near-identical texts with a trigger word and a wrong label"
+    yield Rate(case, "split closes", closed(triggered), runs, low=0.95)
+    yield Rate("nothing planted", "split closes", closed(lambda rows: rows), runs, high=0.01)
 
 
 def corrections(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
@@ -296,6 +353,7 @@ PARTS: dict[str, Callable[[np.random.Generator, int], Iterator[Rate]]] = {
     "power": power,
     "tails": tails,
     "leaks": leaks,
+    "poison": poison,
     "corrections": corrections,
     "canary": canary,
 }
@@ -326,17 +384,19 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--only", choices=list(PARTS))
     arguments.add_argument("--fast", action="store_true")
+    arguments.add_argument("--runs", type=int, default=100, help="scale of the numbers of runs")
     arguments.add_argument("--seed", type=int, default=5_000)
     options = arguments.parse_args()
     names = [options.only] if options.only else list(PARTS)
-    rates = simulate(names, runs=10 if options.fast else 100, seed=options.seed)
+    rates = simulate(names, runs=10 if options.fast else options.runs, seed=options.seed)
     text = table(rates)
     print(text)
     outside = [item for item in rates if item.outside]
     print(f"{len(rates)} rates, {len(outside)} outside their bounds")
     if not options.only and not options.fast:
         write_figures("honest_gates", [{**vars(item), "outside": item.outside} for item in rates])
-        title = "## Gates and alarms without evidence, with long tails and leaks (`python -m benchmarks.honest_gates`)"
+        command = f"`python -m benchmarks.honest_gates --runs {options.runs}`"
+        title = f"## Gates and alarms without evidence, with long tails and leaks ({command})"
         note = "Simulated with the functions that the stages call. The command fails when a rate is outside its bounds."
         write_section("honest_gates", f"{title}\n\n{note}\n\n{text}")
     return 1 if outside else 0

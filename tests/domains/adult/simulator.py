@@ -1,0 +1,1 @@
+"""No simulated stream: the source is files."""

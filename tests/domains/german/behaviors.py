@@ -1,0 +1,1 @@
+"""No behavior is required: rows have no texts to change."""
