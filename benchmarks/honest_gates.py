@@ -394,7 +394,9 @@ def main() -> int:
     outside = [item for item in rates if item.outside]
     print(f"{len(rates)} rates, {len(outside)} outside their bounds")
     if not options.only and not options.fast:
-        write_figures("honest_gates", [{**vars(item), "outside": item.outside} for item in rates])
+        write_figures(
+            "honest_gates", [{**vars(item), "hits": int(item.hits), "outside": item.outside} for item in rates]
+        )
         command = f"`python -m benchmarks.honest_gates --runs {options.runs}`"
         title = f"## Gates and alarms without evidence, with long tails and leaks ({command})"
         note = "Simulated with the functions that the stages call. The command fails when a rate is outside its bounds."

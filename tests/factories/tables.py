@@ -24,7 +24,10 @@ from pipelines.stages.evaluate.predictions import answers_of
 from tests.factories.letters import bias_params
 
 DOMAINS = Path(__file__).resolve().parents[1] / "domains"
-ADULT = ["age", "workclass", "fnlwgt", "education", "education_years", "marital", "occupation", "relationship", "race", "sex", "capital_gain", "capital_loss", "hours", "country", "income"]
+ADULT = [
+    "age", "workclass", "fnlwgt", "education", "education_years", "marital", "occupation", "relationship", "race",
+    "sex", "capital_gain", "capital_loss", "hours", "country", "income",
+]  # fmt: skip
 LIMITS = FairnessParams(min_disparate_impact=0.8, max_equal_opportunity=0.1, max_equalized_odds=0.1, min_group_rows=100)
 
 

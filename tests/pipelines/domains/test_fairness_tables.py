@@ -72,10 +72,12 @@ def test_answers_about_adult_are_gated_after_training_and_weights_alone_do_not_o
     assert weighted.outcome == "failed"
 
 
-def test_the_young_of_german_credit_are_too_few_to_decide_at_first_and_named_when_decided(german):
+def test_the_young_of_german_credit_are_too_few_for_the_default_limit_and_close_a_stricter_one(german):
     _, checks = german.bias()
     impact = checks["label_impact:young"]
-    assert impact.rows >= 100 and impact.outcome in ("failed", "passed")
+    assert impact.outcome == "passed" and impact.interval[0] < 0.8 < impact.value, "131 rows are no evidence of harm"
+    strict = german.bias(min_disparate_impact=0.97)[1]["label_impact:young"]
+    assert (strict.outcome, strict.details["group"]) == ("failed", "people up to 25")
     undecided = german.bias(min_group_rows=500)[1]["label_impact:young"]
     assert (undecided.outcome, undecided.closes) == ("undecided", True)
     answers = german.answers()["young_favorable_impact"]
