@@ -111,7 +111,7 @@ def fairness(rows: pd.DataFrame, predicted: np.ndarray) -> list[Check]:
 
 
 def unknown_groups(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
-    """Nobody's group is known, or the group has ten rows."""
+    """No row's group is known, or the group has ten rows."""
     for case, kind in (("groups unknown in every row", "unknown"), ("ten rows of a group", "ten")):
         closed = passed = 0
         for _ in range(runs):
@@ -126,7 +126,7 @@ def unknown_groups(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
 
 
 def undefined_strata(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
-    """Nobody of one stratum is granted anything; then nobody of one group is, whichever it is."""
+    """No row of one stratum has the outcome; then no row of one group has it, whichever group it is."""
     closed = named = 0
     one_sided = [0, 0]
     for _ in range(runs):
@@ -139,8 +139,8 @@ def undefined_strata(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
             none = np.where((rows["elder"] == side).to_numpy(bool), 0, rng.choice(3, 1200))
             found = [check for check in fairness(rows, none) if "favorable_impact" in check.name]
             one_sided[side] += all(check.outcome == "failed" and check.value == 0 for check in found)
-    yield Rate("an outcome that nobody of a stratum has", "its check closes", closed, runs, high=0)
-    yield Rate("an outcome that nobody of a stratum has", "harm is named", named, runs, high=0)
+    yield Rate("an outcome that never occurs in a stratum", "its check closes", closed, runs, high=0)
+    yield Rate("an outcome that never occurs in a stratum", "harm is named", named, runs, high=0)
     for side, count in zip(("members", "the rest"), one_sided[::-1], strict=True):
         yield Rate(f"an outcome that only {side} lack", "ratio 0, closes", count, runs, low=1)
 
