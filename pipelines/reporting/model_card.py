@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.reporting.evidence import RunEvidence
+from pipelines.reporting.floors import floors_sentence
 from pipelines.reporting.report import axis_bounds, number, percent, render, thousands
 
 NAMES = {"baseline": "Baseline", "finetune": "Fine-tuned model"}
@@ -43,6 +44,7 @@ def model_card(evidence: RunEvidence) -> str:
         "chosen": chosen,
         "recent": recent,
         "verdict": verdict,
+        "unlimited": floors_sentence(evaluated[chosen], verdict["checks"]),
         "closed_by": [check for check in verdict["checks"] if closes(check)],
         "gates": {stage: found for stage, found in evidence.verdicts.items() if stage != "evaluate"},
         "slice_axis": (max(0.0, low), min(1.0, high)),

@@ -51,7 +51,11 @@ def execute(stage: str, main: Callable[[Project], None]) -> int:
         fix_process(threads=project.resources.threads)
         with alone(stage):
             project.store.remove_partial(stage)
-            main(project)
+            try:
+                main(project)
+            except BaseException:  # killed by Ctrl-C, too: the stages after this one are not reached
+                _withdraw(project, stage)
+                raise
     except PerennialError as error:
         sys.stderr.write(f"{stage}: {error}\n")
         return error.exit_code
@@ -63,6 +67,13 @@ def execute(stage: str, main: Callable[[Project], None]) -> int:
         return wrapped.exit_code
     logger.info("done in %.1f s; results in data/%s/", time.monotonic() - began, stage)
     return 0
+
+
+def _withdraw(project: Project, stage: str) -> None:
+    from pipelines.runtime.withdraw import withdraw_after
+
+    if removed := withdraw_after(project.root, stage):
+        logger.info("removed the evidence of an earlier run from stages after this one: %s", ", ".join(removed))
 
 
 def settle_environment(state: Path) -> None:

@@ -15,6 +15,7 @@ from pipelines.live.release.summary_tables import (
     GATES,
     LastRun,
     candidates_table,
+    floors_line,
     gates_table,
     labels_line,
     reference_line,
@@ -60,6 +61,8 @@ def show_summary(
         console.rule("[bold]Candidates, on gold labels that no training used", align="left", style="dim")
         console.print(scores)
         console.print(reference_line(read))
+        if line := floors_line(read):
+            console.print(line)
     console.rule("[bold]Decision", align="left", style="dim")
     console.print(_decision(read, outcome))
     console.rule("[bold]Results", align="left", style="dim")

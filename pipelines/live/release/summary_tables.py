@@ -14,6 +14,7 @@ from rich.text import Text
 
 from pipelines.gates.status import find_override
 from pipelines.gates.verdict import read_verdict
+from pipelines.reporting.floors import floors_sentence
 from pipelines.runtime.errors import GateClosed
 from pipelines.runtime.store import Store
 
@@ -178,6 +179,15 @@ def reference_line(read: LastRun) -> Text:
         return Text(f"  {reference['sentence']}")
     style = "bold white on red" if reference["lead"] == "negative" else "bold yellow"
     return Text("  ").append("WARNING", style=style).append(f" {reference['sentence']}")
+
+
+def floors_line(read: LastRun) -> Text:
+    """Return a warning about scores without a limit and classes that are never found, if there are any."""
+    metrics, verdict = read.metrics("evaluate"), read("evaluate", "verdict.json")
+    if not metrics or not verdict:
+        return Text()
+    sentence = floors_sentence(metrics[metrics["choice"]["candidate"]], verdict["checks"])
+    return Text("  ").append("WARNING", style="bold yellow").append(f" {sentence}") if sentence else Text()
 
 
 def _plain_table(*columns: str) -> Table:
