@@ -23,7 +23,7 @@ from benchmarks.texts import real_file
 from pipelines.gates.verdict import Check
 from pipelines.live.drift.concept import against_previous
 from pipelines.live.serve.params import CanaryParams
-from pipelines.live.serve.trial import compare_losses
+from pipelines.live.serve.trial import compare_losses, pairs_of, selection_of
 from pipelines.records.schema import DomainSchema, Feature, ProtectedAttribute
 from pipelines.stages.evaluate.checks import fairness_checks
 from pipelines.stages.evaluate.fairness import measure_fairness
@@ -347,6 +347,55 @@ def canary(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
         yield Rate(f"champion against the one before: {what}", "a rollback is advised", back, runs, low=low, high=high)
 
 
+def answered_records(rng: np.random.Generator, n: int, *, better: float, wrong: float, right: float) -> pd.DataFrame:
+    """Return records (n,) that two versions answered, of which the second is right more often by `better`.
+
+    A record has a label with probability `wrong` or `right`, after whether the first version's answer is wrong or right.
+    """
+    truth, hit = rng.integers(0, 3, n), rng.random(n) < 0.8
+    chance, share = rng.random(n), abs(better) / (0.2 if better > 0 else 0.8)
+    hit_new = np.where(hit, (better > 0) | (chance >= share), (better > 0) & (chance < share))
+    names, days = np.array(LABELS), pd.to_timedelta(np.sort(rng.integers(0, 60, n)), unit="D")
+    received = pd.Timestamp("2025-03-03", tz="UTC") + days
+    found = pd.DataFrame({"record_id": [f"r{at}" for at in range(n)], "received_at": received, "label": names[truth]})
+    for side, is_right in (("old", hit), ("new", hit_new)):
+        found[f"label_{side}"] = names[np.where(is_right, truth, (truth + 1) % 3)]
+        found[f"confidence_{side}"] = np.where(is_right, rng.uniform(0.6, 0.98, n), rng.uniform(0.4, 0.9, n))
+        found[f"served_{side}"] = side == "old"
+    labeled = rng.random(n) < np.where(hit, right, wrong)
+    found["sampled_at"] = (found["received_at"] + pd.Timedelta(days=5)).where(labeled)
+    return found.assign(complete=False, label=found["label"].where(labeled))
+
+
+def selective_labels(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
+    """Labels that are 25 times likelier for wrong answers, stated as a random audit; and a true random audit."""
+    params = CanaryParams(share=0.07, pairs_wanted=1000, max_error_share=0.02, max_slowdown=3.0, days=90)
+    for case, wrong, right in (("labels 25 times likelier for wrong answers", 0.75, 0.03), ("random audit", 0.2, 0.2)):
+        honest = wrong == right
+        promoted = stopped = back = dependent = 0
+        for _ in range(runs):
+            worse = answered_records(rng, 6000, better=-0.1, wrong=wrong, right=right)
+            depends = selection_of(worse)["depends"]
+            state = compare_losses(pairs_of(worse), params=params).state
+            promoted += not depends and state == "completed"
+            stopped += not depends and state == "stopped"
+            dependent += depends
+            # The champion is two points better than the version before it, and its answers decide what is labeled.
+            other = answered_records(rng, 6000, better=-0.02, wrong=wrong, right=right)
+            known, pairs = other[other["sampled_at"].notna()], []
+            for side in ("old", "new"):
+                is_right = (known[f"label_{side}"] == known["label"]).astype(bool)
+                pairs.append(pd.DataFrame({"record_id": known["record_id"], "right": is_right}))
+            outcome = against_previous(pairs[0], pairs[1], confidence=0.95, min_rows=100)["outcome"]
+            back += not selection_of(other)["depends"] and outcome == "worse"
+        yield Rate(case, "a challenger 10 points worse is promoted", promoted, runs, high=0)
+        yield Rate(case, "a champion 2 points better is rolled back", back, runs, high=0.025 if honest else 0)
+        bounds = {"high": 0.01} if honest else {"low": 1.0}
+        yield Rate(case, "labels are found to depend on the answers", dependent, runs, **bounds)
+        if honest:
+            yield Rate(case, "a challenger 10 points worse is stopped", stopped, runs, low=0.9)
+
+
 PARTS: dict[str, Callable[[np.random.Generator, int], Iterator[Rate]]] = {
     "unknown_groups": unknown_groups,
     "undefined_strata": undefined_strata,
@@ -356,6 +405,7 @@ PARTS: dict[str, Callable[[np.random.Generator, int], Iterator[Rate]]] = {
     "poison": poison,
     "corrections": corrections,
     "canary": canary,
+    "selective_labels": selective_labels,
 }
 
 
