@@ -323,6 +323,15 @@ def test_the_page_of_an_approval_begins_with_the_comparison_and_the_gates_neares
     assert 0 < page.index("| nearest to its limit |") < page.index("| requested |") < page.index("### gate")
 
 
+@pytest.mark.parametrize(
+    "champion, title", [({"version": 3}, "version 3"), (3, "version 3"), (None, "no champion yet")]
+)
+def test_the_champion_of_a_decision_is_an_object_or_a_version(champion, title: str) -> None:
+    from orchestration.operators.approve import _against
+
+    assert title in _against({"candidate": "finetune", "champion": champion, "comparisons": [COMPARED]})
+
+
 def test_an_approval_names_its_approvers_ends_for_good_without_an_answer_and_is_in_the_history(light, project) -> None:
     project = replace(project, approvers=("ana", "ben"))
     given = {"decision": ("d", "a", "b"), "show": [], "gate": ["x"], "response_timeout": dt.timedelta(hours=48)}

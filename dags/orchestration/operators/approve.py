@@ -108,7 +108,9 @@ class ApproveOperator(ApprovalOperator):
 
 def _against(decision: Mapping[str, Any]) -> str:
     """Return a table of the candidate against the champion: each comparison of the decision, with its interval."""
-    champion = (decision.get("champion") or {}).get("version")
+    champion = decision.get("champion")  # an object with the version, or the version itself
+    if isinstance(champion, Mapping):
+        champion = champion.get("version")
     title = f"**{decision.get('candidate', 'candidate')} against champion version {champion}**" if champion else ""
     lines = ["| metric | test set | candidate | against | difference | limit |", "|---|---|---|---|---|---|"]
     for row in decision.get("comparisons") or []:
