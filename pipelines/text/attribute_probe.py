@@ -72,7 +72,7 @@ def probe_attribute(
         ngram_range=(1, 2), token_pattern=TOKEN, min_df=MIN_TEXTS, max_features=MAX_TERMS, sublinear_tf=True
     )
     try:
-        table = words.fit_transform([texts[place] for place in chosen]).tocsr()
+        table = words.fit_transform([texts[place] for place in chosen.tolist()]).tocsr()
     except ValueError:  # of scikit-learn, where no word is in so many texts
         return Probe(0.5, (0.5, 0.5), len(y), members, ())
     score = np.full(len(y), np.nan)

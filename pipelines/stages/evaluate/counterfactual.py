@@ -59,14 +59,17 @@ def count_changes(
             continue
         group = group_codes(rows[attribute.name])
         terms = {side: [term["term"] for term in probe["terms"] if term["side"] == side] for side in ("member", "rest")}
-        changed = rows["text"].fillna("").astype(str).copy()
-        for code, away, to in ((1, "member", "rest"), (0, "rest", "member")):
-            own = group == code
-            changed[own] = [exchange(text, away=terms[away], to=terms[to]) for text in changed[own]]
-        places = np.flatnonzero((changed != rows["text"].fillna("")).to_numpy(dtype=bool))
+        given_texts = rows["text"].fillna("").astype(str).tolist()
+        sides = {1: ("member", "rest"), 0: ("rest", "member")}
+        changed = [
+            exchange(text, away=terms[sides[code][0]], to=terms[sides[code][1]]) if code in sides else text
+            for text, code in zip(given_texts, group.tolist(), strict=True)
+        ]
+        places = np.flatnonzero([one != other for one, other in zip(changed, given_texts, strict=True)])
         places = places[np.unique(np.linspace(0, len(places) - 1, min(MAX_TEXTS, len(places))).astype(np.int64))]
         if len(places):
-            records = rows.iloc[places].assign(text=changed.iloc[places].astype("string")).reset_index(drop=True)
+            records = rows.iloc[places].reset_index(drop=True)
+            records["text"] = pd.Series([changed[place] for place in places.tolist()], dtype="string")
             labels = np.asarray(predictor.labels, dtype=object)
             other = labels[predictor.predict_proba(records).argmax(axis=1)] != given[places]
         else:
