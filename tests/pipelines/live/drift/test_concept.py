@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.live.drift.concept import against_previous, against_release, join_labels
+from pipelines.live.drift.concept import against_previous, against_release, join_labels, selection_of
 from pipelines.monitoring.feedback import feedback_check, self_labeled
 from pipelines.profile.performance import Performance
 
@@ -57,6 +57,21 @@ def test_labels_of_unknown_records_are_counted_and_left_out():
     assert unknown == 1 and own["right"].tolist() == [True, False]
     assert join_labels(asked.iloc[:0], labels, model_version=3)[1] == 3
     assert join_labels(asked, labels.iloc[:0], model_version=3)[0].empty
+
+
+@pytest.mark.parametrize(("wrong", "right", "depends"), [(0.5, 0.02, True), (0.2, 0.2, False)])
+def test_labels_that_depend_on_the_answer_are_found(wrong, right, depends):
+    generator = np.random.default_rng(1)
+    sure = generator.beta(5, 1, 4000)
+    hit = generator.random(4000) < sure
+    asked = pd.DataFrame({"record_id": [f"r{i}" for i in range(4000)], "model_version": 3, "confidence": sure})
+    asked["label"] = np.where(hit, "x", "y")
+    asked["received_at"] = pd.Timestamp("2026-02-01", tz="UTC") + pd.to_timedelta(np.arange(4000) % 20, unit="D")
+    labeled = generator.random(4000) < np.where(hit, right, wrong)
+    labels = asked.loc[labeled, ["record_id"]].assign(label="x", obtained="random_audit")
+    labels["labeled_at"] = pd.Timestamp("2026-02-22", tz="UTC")
+    assert selection_of(asked, labels, versions={"champion": 3})["depends"] is depends
+    assert join_labels(asked, labels.assign(obtained="complaint"), model_version=3)[0].empty
 
 
 TRAINING = pd.DataFrame({"id": ["a", "b", "c", "d"], "label": ["x", "y", "x", "y"]})
