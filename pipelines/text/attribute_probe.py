@@ -79,11 +79,11 @@ def probe_attribute(
     for turn in range(FOLDS):
         tested, learned = np.flatnonzero(fold_of == turn), np.flatnonzero(fold_of != turn)
         if len(tested) and 0 < y[learned].sum() < len(learned):
-            model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=200, tol=1e-2)
+            model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=100, tol=1e-5)
             score[tested] = model.fit(table[learned], y[learned]).decision_function(table[tested])
     known = ~np.isnan(score)
     auc = area(score[known], y[known])
-    whole = LogisticRegression(C=1.0, class_weight="balanced", max_iter=200, tol=1e-2).fit(table, y)
+    whole = LogisticRegression(C=1.0, class_weight="balanced", max_iter=100, tol=1e-5).fit(table, y)
     terms = _terms(words.get_feature_names_out(), whole.coef_[0], table > 0, y)
     return Probe(auc, auc_interval(auc, members, len(y) - members), len(y), members, terms)
 

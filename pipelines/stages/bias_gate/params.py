@@ -29,7 +29,7 @@ class BiasGateParams(StageParams):
     max_text_auc: float | None = Field(
         default=None, gt=0.5, lt=1, description="AUC of a protected attribute from the text alone; null: reported only"
     )
-    probe_rows: int = Field(default=4000, ge=200, description="records whose texts are probed for protected attributes")
+    probe_rows: int = Field(default=2500, ge=200, description="records whose texts are probed for protected attributes")
     mitigation: Literal["none", "reweighing"] = Field(description="reweighing of training rows, n_g n_y / (n n_gy)")
     max_weight: float = Field(default=5.0, ge=1, description="largest weight of a training row")
     min_effective_sample: float = Field(
