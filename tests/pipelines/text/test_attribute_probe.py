@@ -72,3 +72,15 @@ def test_the_interval_is_that_of_hanley_and_mcneil() -> None:
     low, high = auc_interval(0.7, 50, 50)
     assert (high - low) / 2 / 1.959964 == pytest.approx(0.0525, abs=0.0015)
     assert np.isnan(area(np.zeros(3), np.ones(3, dtype=int)))
+
+
+@pytest.mark.slow
+def test_a_rare_word_among_many_is_learned() -> None:
+    """Long texts make every gradient small: a fit with a coarse tolerance would stop before its first step."""
+    draw = np.random.default_rng(5)
+    group = (draw.random(1500) < 0.14).astype(int)
+    texts = [" ".join(f"{chr(97 + a)}{chr(97 + b)}" for a, b in draw.integers(0, 26, (150, 2))) for _ in group]
+    texts = [
+        f"{text} veteran" if code and draw.random() < 0.8 else text for text, code in zip(texts, group, strict=True)
+    ]
+    assert probed(texts, group).auc > 0.75
