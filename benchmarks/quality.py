@@ -203,8 +203,9 @@ def finetuned_answers(train: pd.DataFrame, test: pd.DataFrame, **rest: Any) -> A
 
 def finetuned_is_chosen(data: Any, *, baseline: np.ndarray, finetuned: np.ndarray, labels: tuple[str, ...]) -> bool:
     """Return whether evaluate's rule would choose the fine-tuned model, from gold validation rows, not test rows."""
+    from pipelines.models.candidates import FINETUNE
     from pipelines.runtime.project import Project
-    from pipelines.stages.evaluate.choice import FINETUNE, choose
+    from pipelines.stages.evaluate.choice import choose
     from pipelines.stages.evaluate.params import EvaluateParams
     from pipelines.stages.evaluate.scores import Answers as Predicted
     from pipelines.stats.comparison import Resampling

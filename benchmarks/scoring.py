@@ -75,7 +75,7 @@ def export_of(model: Path, *, sample: pd.DataFrame | None) -> Predictor:
     predictor = Predictor.load(model, precision="float32", models_folder=MODELS)
     with tempfile.TemporaryDirectory() as folder:
         convert(predictor, Path(folder), sample=sample)
-        predictor.replace_encoder(compiled(Path(folder), threads=1, streams=1))
+        predictor.replace_encoders(compiled(Path(folder), threads=1, streams=1))
     return predictor
 
 

@@ -41,7 +41,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int
-    kind: str = Field(pattern="^(baseline|finetune)$")
+    kind: str = Field(pattern="^(baseline|finetune|blend)$")
     labels: tuple[str, ...] = Field(min_length=2)
     features: tuple[FeatureColumn, ...]
     encoder: BaseModelParams
@@ -66,6 +66,12 @@ class Manifest(BaseModel):
                     f"{what} reads feature {column.name!r} as a {column.kind}, the domain {found}: {RELEASE_AGAIN}"
                 )
 
+    def with_precision(self, precision: str | None) -> Manifest:
+        """Return the manifest with another number format of inference, or itself for None."""
+        if precision is None:
+            return self
+        return self.model_copy(update={"encoder": self.encoder.model_copy(update={"precision": precision})})
+
     def write(self, folder: Path) -> None:
         """Write predictor.json with the digests of the files that are in the folder now."""
         for file in folder.rglob("*"):
@@ -74,7 +80,7 @@ class Manifest(BaseModel):
         files = {
             file.relative_to(folder).as_posix(): file_sha256(file)
             for file in sorted(folder.rglob("*"))
-            if file.is_file() and file.name != MANIFEST
+            if file.is_file() and file != folder / MANIFEST
         }
         content = self.model_copy(update={"files": files}).model_dump(mode="json")
         text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)

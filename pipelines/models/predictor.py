@@ -6,7 +6,7 @@ labels, the features, the base model's digests, the temperature and the sha256 o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from pipelines.models.base_model import find_base_model
 from pipelines.models.manifest import ENCODER_FOLDER, Floats, Manifest
-from pipelines.models.scorers import Scorer, load_scorer
+from pipelines.models.scorers import BlendScorer, Scorer, load_scorer
 from pipelines.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,22 +52,40 @@ class Predictor:
         Raises InputError when a file is missing, was changed, or does not fit.
         """
         folder = Path(folder)
-        manifest = Manifest.read(folder)
-        if precision is not None:
-            spec = manifest.encoder.model_copy(update={"precision": precision})
-            manifest = manifest.model_copy(update={"encoder": spec})
+        manifest = Manifest.read(folder).with_precision(precision)
         if encoder_folder is None and (folder / ENCODER_FOLDER).is_dir():
             encoder_folder = folder / ENCODER_FOLDER
         base = find_base_model(manifest.encoder, folder=encoder_folder, models_folder=models_folder)
-        return cls(manifest, load_scorer(manifest, folder=folder, base=base, device=device), folder=folder)
+        scorer = load_scorer(manifest, folder=folder, base=base, device=device, precision=precision)
+        return cls(manifest, scorer, folder=folder)
 
-    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Return one vector per text, shape (n, width), from the network as it was loaded; `live.score` exports it."""
-        return self._scorer.encode(ids, mask)
+    @classmethod
+    def blend(cls, manifest: Manifest, members: Mapping[str, Predictor], *, folder: Path) -> Predictor:
+        """Return the blend of predictors in memory, the same as `load` gives for its `folder`."""
+        loaded = {name: (member._scorer, member.manifest.temperature) for name, member in members.items()}
+        return cls(manifest, BlendScorer(loaded, weight=manifest.settings["weight"]), folder=folder)
 
-    def replace_encoder(self, vectors: Vectors) -> None:
-        """Predict with another form of the same network, which must have passed a parity gate."""
-        self._scorer.replace_encoder(vectors)
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the networks that turn texts into vectors; `live.score` exports each."""
+        return tuple(self._scorer.networks)
+
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None, *, network: str) -> torch.Tensor:
+        """Return one vector per text, shape (n, width), from a network as it was loaded."""
+        return self._scorer.networks[network].encode(ids, mask)
+
+    def replace_encoders(self, vectors: Mapping[str, Vectors]) -> None:
+        """Predict with another form of the same networks, which must have passed a parity gate.
+
+        Raises InputError unless `vectors` has exactly the model's networks.
+        """
+        if set(vectors) != set(self.networks):
+            found, expected = (", ".join(sorted(names)) or "none" for names in (vectors, self.networks))
+            raise InputError(
+                f"{self.folder}: the export has the networks {found}, the model has {expected}: export it again"
+            )
+        for name, function in vectors.items():
+            self._scorer.networks[name].replace_encoder(function)
 
     def predict_logits(self, records: pd.DataFrame, *, progress: str = "") -> Floats:
         """Return logits before the temperature, shape (n, labels); `progress` names the work on a progress bar.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,17 +13,20 @@ from pipelines.models.encoder import Encoder, Vectors, compute_type, load_networ
 from pipelines.models.linear import LinearModel, unit_length
 from pipelines.models.manifest import BOOSTING_FILE, Floats, Manifest, feature_matrix, texts_of
 from pipelines.runtime.errors import InputError
+from pipelines.stats.temperature import apply_temperature
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
 
 
-class Scorer(Protocol):
-    """Turns records into logits."""
+NETWORK = "encoder"  # name of the only network of a model other than a blend
+MEMBERS = ("baseline", "finetune")  # of a blend: a model folder each, below its own
+SMALLEST = 1e-12  # a smaller probability counts as this, so that its logarithm is finite
 
-    def logits(self, records: pd.DataFrame, *, progress: str) -> Floats:
-        """Return one logit per label for every record, shape (n, labels)."""
+
+class Network(Protocol):
+    """Turns texts into vectors."""
 
     def encode(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Return one vector per text of a batch; `mask` is 0 where a shorter text was padded."""
@@ -31,8 +35,23 @@ class Scorer(Protocol):
         """Compute the vectors of texts with another form of the same network."""
 
 
-def load_scorer(manifest: Manifest, *, folder: Path, base: Path, device: str) -> Scorer:
-    """Load the scorer of a model folder; `base` is the folder of its base model."""
+class Scorer(Protocol):
+    """Turns records into logits."""
+
+    networks: Mapping[str, Network]
+
+    def logits(self, records: pd.DataFrame, *, progress: str) -> Floats:
+        """Return one logit per label for every record, shape (n, labels)."""
+
+
+def load_scorer(manifest: Manifest, *, folder: Path, base: Path, device: str, precision: str | None = None) -> Scorer:
+    """Load the scorer of a model folder; `base` is the folder of its base model.
+
+    A `precision` other than its own is for comparisons.
+    """
+    manifest = manifest.with_precision(precision)
+    if manifest.kind == "blend":
+        return BlendScorer.load(manifest, folder=folder, base=base, device=device, precision=precision)
     kind = BaselineScorer if manifest.kind == "baseline" else FinetuneScorer
     return kind(manifest, folder=folder, base=base, device=device)
 
@@ -43,6 +62,7 @@ class BaselineScorer:
     def __init__(self, manifest: Manifest, *, folder: Path, base: Path, device: str) -> None:
         import lightgbm as lgb
 
+        self.networks: Mapping[str, Network] = {NETWORK: self}
         self.columns = manifest.features
         self.encoder = Encoder(manifest.encoder, folder=base, device=device)
         self.linear = LinearModel.load(folder)
@@ -80,6 +100,7 @@ class FinetuneScorer:
         import torch
         from safetensors.torch import load_file
 
+        self.networks: Mapping[str, Network] = {NETWORK: self}
         spec = manifest.encoder
         self.device, self.pooling, self.n_labels = device, spec.pooling, len(manifest.labels)
         self.tokenize = load_tokenizer(base, max_tokens=spec.max_tokens, max_characters=spec.max_characters)
@@ -116,6 +137,55 @@ class FinetuneScorer:
     def replace_encoder(self, vectors: Vectors) -> None:
         """Compute the vectors of texts with another form of the same network."""
         self._replacement = vectors
+
+
+class BlendScorer:
+    """The weighted mean of the calibrated probabilities of two models; its logits are the logarithms."""
+
+    def __init__(self, members: Mapping[str, tuple[Scorer, float]], *, weight: float) -> None:
+        self.members = {name: members[name] for name in MEMBERS}  # scorer and temperature of each
+        self.weight = weight
+        self.networks: Mapping[str, Network] = {
+            name: scorer.networks[NETWORK] for name, (scorer, _) in self.members.items() if scorer.networks
+        }
+
+    @classmethod
+    def load(cls, manifest: Manifest, *, folder: Path, base: Path, device: str, precision: str | None) -> BlendScorer:
+        """Load both members; InputError when one has other labels or another base model than the blend."""
+        loaded = {}
+        for name in MEMBERS:
+            member = Manifest.read(folder / name)
+            if member.kind != name or member.labels != manifest.labels:
+                raise InputError(
+                    f"{folder / name}: it is a {member.kind} model with the labels {', '.join(member.labels)}, expected "
+                    f"a {name} model with {', '.join(manifest.labels)}"
+                )
+            if not same_base(member, manifest):
+                raise InputError(f"{folder / name}: its base model is not {manifest.encoder.name} of the blend")
+            scorer = load_scorer(member, folder=folder / name, base=base, device=device, precision=precision)
+            loaded[name] = (scorer, member.temperature)
+        return cls(loaded, weight=manifest.settings["weight"])
+
+    def logits(self, records: pd.DataFrame, *, progress: str) -> Floats:
+        """Return one logit per label for every record, shape (n, labels)."""
+        baseline, finetune = (
+            apply_temperature(scorer.logits(records, progress=progress), temperature=temperature)
+            for scorer, temperature in self.members.values()
+        )
+        return blended_logits(baseline, finetune, weight=self.weight)
+
+
+def blended_logits(baseline: Floats, finetune: Floats, *, weight: float) -> Floats:
+    """Return the logarithms of the weighted mean of probabilities (n, k); `weight` is that of the fine-tuned model."""
+    return np.asarray(np.log(np.maximum((1.0 - weight) * baseline + weight * finetune, SMALLEST)))
+
+
+def same_base(one: Manifest, other: Manifest) -> bool:
+    """Return whether two models read the same files of the same base model."""
+    return all(
+        getattr(one.encoder, name) == getattr(other.encoder, name)
+        for name in ("sha256", "tokenizer_sha256", "config_sha256")
+    )
 
 
 def boosting_matrix(features: Floats, vectors: Floats, linear: Floats) -> Floats:

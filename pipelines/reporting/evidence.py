@@ -50,6 +50,14 @@ def read_evidence(store: Store, stage: str, *, stale: Collection[str] = ()) -> R
     return RunEvidence(metrics, verdicts | {stage: store.read_json(stage, "verdict.json")}, ())
 
 
+def measured_latency(store: Store) -> dict[str, Any] | None:
+    """Return the latency of each candidate as evaluate measured it on this machine, or None where it did not."""
+    try:
+        return dict(store.read_json("latency", "latency.json"))
+    except InputError:
+        return None
+
+
 def gates_reached(store: Store, *, stale: Collection[str] = ()) -> list[dict[str, Any]]:
     """Return every gate with its verdict as far as the run came: None from the first gate on that is not open."""
     reached: list[dict[str, Any]] = []

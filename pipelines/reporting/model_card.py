@@ -10,7 +10,7 @@ from pipelines.reporting.evidence import RunEvidence
 from pipelines.reporting.floors import floors_sentence
 from pipelines.reporting.report import axis_bounds, number, percent, render, thousands
 
-NAMES = {"baseline": "Baseline", "finetune": "Fine-tuned model"}
+NAMES = {"baseline": "Baseline", "finetune": "Fine-tuned model", "blend": "Blend"}
 TEST_SETS = {"recent": "rolling test set", "anchor": "fixed test set"}
 METRICS = (
     ("accuracy", "Accuracy", "share of correct predictions"),
@@ -21,8 +21,11 @@ METRICS = (
 )
 
 
-def model_card(evidence: RunEvidence) -> str:
-    """Return the page as HTML; equal evidence gives equal bytes. `evidence` is that of evaluate."""
+def model_card(evidence: RunEvidence, *, latency: Mapping[str, Any] | None = None) -> str:
+    """Return the page as HTML; equal evidence gives equal bytes. `evidence` is that of evaluate.
+
+    `latency` are measured times; they are shown only if they are about the models of the evidence.
+    """
     evaluated, verdict = evidence.metrics["evaluate"], evidence.verdicts["evaluate"]
     card, chosen = evaluated["card"], evaluated["choice"]["candidate"]
     scores = {name: {part: _scores(evaluated[name][part]) for part in TEST_SETS} for name in NAMES if name in evaluated}
@@ -36,6 +39,8 @@ def model_card(evidence: RunEvidence) -> str:
         "domain": card["domain"],
         "choice": evaluated["choice"],
         "reference": evaluated["reference"],
+        "blend_weight": evaluated.get("blend_weight"),
+        "latency": latency["candidates"] if latency and latency["models"] == evaluated.get("models") else {},
         "sources": evidence.metrics.get("label", {}).get("train_rows_by_source"),
         "scores": scores,
         "names": NAMES,

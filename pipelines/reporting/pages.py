@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.reporting.data_report import data_report
-from pipelines.reporting.evidence import RunEvidence, gates_reached, read_evidence
+from pipelines.reporting.evidence import RunEvidence, gates_reached, measured_latency, read_evidence
 from pipelines.reporting.model_card import model_card
 from pipelines.reporting.report import render
 from pipelines.runtime.errors import ParamsError
@@ -31,7 +31,9 @@ PAGES = {
         "bias_gate",
         lambda evidence, store: data_report(evidence, functions=store.read_table("label", "functions.csv")),
     ),
-    "model_card": Page("Model card", "evaluate", lambda evidence, store: model_card(evidence)),
+    "model_card": Page(
+        "Model card", "evaluate", lambda evidence, store: model_card(evidence, latency=measured_latency(store))
+    ),
 }
 
 

@@ -115,7 +115,7 @@ def test_the_gate_opens_for_the_plain_form_measures_the_int8_form_and_refuses_a_
     found = passed_export(package / "model", exports=exports, threads=1, streams=1)
     assert (found is not None) is passed
     if found is not None:  # what serves is what was compared
-        predictor.replace_encoder(found.vectors)
+        predictor.replace_encoders(found.vectors)
         same = (predictor.predict_proba(records).argmax(axis=1) == exact).mean()
         assert same == pytest.approx(agreement, abs=0.004)  # batches of other threads have other last bits
 

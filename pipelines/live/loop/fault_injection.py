@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.models.manifest import BOOSTING_FILE, Manifest
+from pipelines.models.scorers import MEMBERS
 from pipelines.runtime.store import file_digest, folder_digest, to_json
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ def shift_labels(model: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
     manifest = Manifest.read(model)
+    if manifest.kind == "blend":
+        for member in MEMBERS:
+            shift_labels(model / member)
+        manifest.write(model)
+        return
     name, axes = LAST_LAYER[manifest.kind]
     arrays = load_file(model / name)
     for tensor, axis in axes.items():

@@ -28,8 +28,10 @@ def build_package(target: Path, project: Project, *, decision: dict[str, Any], s
 
     Raises InputError when the model on disk is not the one that was decided on.
     """
+    from pipelines.models.candidates import model_folder
+
     root, data = project.root, project.store.folder
-    model = data / str(decision["candidate"]) / "model"
+    model = model_folder(project.store, str(decision["candidate"]))
     if not model.is_dir():
         raise InputError(f"{model} is missing; run `dvc checkout` or `dvc repro`")
     if (found := folder_digest(model)) != decision["model_digest"]:

@@ -68,6 +68,6 @@ def register_candidate(project: Project, registry: Registry, decision: dict[str,
 
 def macro_f1_scores(evaluated: Mapping[str, Any]) -> dict[str, float]:
     """Return the macro-F1 of the candidates and of the reference on each test set, as metrics of an MLflow run."""
-    names = [name for name in ("baseline", "finetune", "reference") if name in evaluated]
+    names = [name for name in ("baseline", "finetune", "blend", "reference") if name in evaluated]
     found = {f"{name}_{part}": evaluated[name][part]["macro_f1"] for name in names for part in ("recent", "anchor")}
     return {f"macro_f1_{name}": value for name, value in found.items() if value is not None}

@@ -151,7 +151,7 @@ def candidates_table(read: LastRun) -> Table | None:
         return None
     table = _plain_table("candidate", "macro-F1", "accuracy", "log loss", "macro-F1, anchor (fixed test set)", "")
     chosen = metrics["choice"]["candidate"]
-    for name in (name for name in ("baseline", "finetune") if name in metrics):
+    for name in (name for name in ("baseline", "finetune", "blend") if name in metrics):
         recent, anchor = metrics[name]["recent"], metrics[name]["anchor"]
         won = Text("chosen", style="green") if name == chosen else Text("")
         table.add_row(

@@ -1,7 +1,8 @@
-"""A faster form of a model's base network: exported to OpenVINO, and used only when its parity gate has passed.
+"""A faster form of a model's networks: exported to OpenVINO, and used only when its parity gate has passed.
 
-`exports/<digest of the model>/` in the state root holds `encoder.xml`, `encoder.bin` and `verdict.json`. The verdict
-names the sha256 of both files and the runtime that they were compared with. An export that was changed, belongs to
+`exports/<digest of the model>/` in the state root holds `encoder.xml`, `encoder.bin` and `verdict.json`; of a blend,
+`baseline.xml`, `finetune.xml` and their `.bin`. The verdict names the sha256 of these files and the runtime that they
+were compared with. An export that was changed, belongs to
 another model, or would run on another OpenVINO version or number format is therefore never used.
 """
 
@@ -13,7 +14,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from pipelines.runtime.store import file_digest
 
 if TYPE_CHECKING:
     import numpy as np
+    import openvino
     import pandas as pd
     import torch
     from numpy.typing import NDArray
@@ -37,19 +39,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NETWORK, WEIGHTS, VERDICT = "encoder.xml", "encoder.bin", "verdict.json"
+NETWORK, WEIGHTS, VERDICT = ".xml", ".bin", "verdict.json"  # of each network <name>.xml and <name>.bin
+Networks = Mapping[str, Vectors]
 
 
 @dataclass(frozen=True)
 class PassedExport:
-    """An export with an open gate: the function that computes vectors, and the digest of its verdict."""
+    """An export with an open gate: the function that computes each network's vectors, and the digest of its verdict."""
 
-    vectors: Vectors
+    vectors: Networks
     verdict: str
 
 
 def export_version(project: Project, *, version: int, package: Path, int8: bool) -> dict[str, Any]:
-    """Export a version's network and compare it with the float32 model; scoring uses it when the gate is open."""
+    """Export a version's networks and compare it with the float32 model; scoring uses it when the gate is open."""
     import pandas as pd
 
     from pipelines.live.score import parity
@@ -59,10 +62,10 @@ def export_version(project: Project, *, version: int, package: Path, int8: bool)
     params, schema = project.section("score", ScoreParams).parity, Domain(project.domain_folder).schema
     records = parity.gold_rows(package, store=project.store, rows=params.rows)
 
-    def compare(vectors: Vectors) -> Verdict:
+    def compare(vectors: Networks) -> Verdict:
         exact = Predictor.load(package / "model", precision="float32")
         before = exact.predict_proba(records, progress="float32")
-        exact.replace_encoder(vectors)
+        exact.replace_encoders(vectors)
         after = exact.predict_proba(records, progress="export")
         return parity.parity_verdict(records, exact=before, exported=after, schema=schema, params=params)
 
@@ -77,9 +80,9 @@ def export_folder(model: Path, *, exports: Path) -> Path:
 
 
 def write_export(
-    model: Path, *, exports: Path, compare: Callable[[Vectors], Verdict], sample: pd.DataFrame | None = None
+    model: Path, *, exports: Path, compare: Callable[[Networks], Verdict], sample: pd.DataFrame | None = None
 ) -> dict[str, Any]:
-    """Export the network of a model folder, `compare` it, and keep it with its verdict, whether it passed or not.
+    """Export the networks of a model folder, `compare` them, and keep it with its verdict, whether it passed or not.
 
     With a `sample` of records the export is int8, with scales that fit the sample.
     """
@@ -98,46 +101,60 @@ def write_export(
 
 
 def convert(predictor: Predictor, folder: Path, *, sample: pd.DataFrame | None = None) -> None:
-    """Write the network with its pooling: token ids and mask in, one vector per text out, any batch size and length.
+    """Write each network with its pooling: token ids and mask in, one vector per text out, any batch size and length.
 
-    With a `sample` of records the network is int8, and the predictor cannot be used afterwards.
+    With a `sample` of records the networks are int8, and the predictor cannot be used afterwards.
     """
     import openvino
-    import torch
 
     from pipelines.live.score.quantize import quantize
+
+    tokens = {} if sample is None else tokens_of(predictor, sample)
+    for name in predictor.networks:
+        network = traced(predictor, name)
+        if sample is not None and not quantize(network, tokens=tokens[name]):
+            raise InputError(f"{predictor.folder}: its network has no matrix that can be stored as int8")
+        openvino.save_model(network, folder / f"{name}{NETWORK}", compress_to_fp16=False)
+
+
+def traced(predictor: Predictor, name: str) -> openvino.Model:
+    """Return one of the predictor's networks as OpenVINO reads it, for any batch size and length."""
+    import openvino
+    import torch
 
     class Network(torch.nn.Module):
         """Traced by the converter."""
 
         def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             """Return one vector per text."""
-            return predictor.encode(ids, mask)
+            return predictor.encode(ids, mask, network=name)
 
     example = torch.ones(2, 16, dtype=torch.long)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network = openvino.convert_model(Network().eval(), example_input=(example, example))
     network.reshape({0: [-1, -1], 1: [-1, -1]})
-    if sample is not None and not quantize(network, tokens=tokens_of(predictor, sample)):
-        raise InputError(f"{predictor.folder}: its network has no matrix that can be stored as int8")
-    openvino.save_model(network, folder / NETWORK, compress_to_fp16=False)
+    return network
 
 
-def tokens_of(predictor: Predictor, records: pd.DataFrame) -> Tokens:
-    """Return the token ids that the predictor gives to its network for these records."""
+def tokens_of(predictor: Predictor, records: pd.DataFrame) -> dict[str, Tokens]:
+    """Return the token ids that the predictor gives to each of its networks for these records."""
     import numpy as np
     import torch
 
-    found: Tokens = []
-    with torch.inference_mode():
-        width = predictor.encode(torch.ones(1, 2, dtype=torch.long)).shape[1]
+    found: dict[str, Tokens] = {name: [] for name in predictor.networks}
 
-    def record(tokens: Tokens) -> NDArray[np.float32]:
-        found.extend(tokens)
-        return np.zeros((len(tokens), width), dtype=np.float32)
+    def recorder(name: str) -> Vectors:
+        with torch.inference_mode():
+            width = predictor.encode(torch.ones(1, 2, dtype=torch.long), network=name).shape[1]
 
-    predictor.replace_encoder(record)
+        def record(tokens: Tokens) -> NDArray[np.float32]:
+            found[name].extend(tokens)
+            return np.zeros((len(tokens), width), dtype=np.float32)
+
+        return record
+
+    predictor.replace_encoders({name: recorder(name) for name in found})
     predictor.predict_logits(records)
     return found
 
@@ -155,7 +172,7 @@ def with_verdict(folder: Path, verdict: Verdict) -> dict[str, Any]:
     """Write the gate's verdict next to the files that it is about, with their digests."""
     record = {
         "passed": verdict.passed,
-        "files": {name: file_digest(folder / name) for name in (NETWORK, WEIGHTS)},
+        "files": {name: file_digest(folder / name) for name in _files(folder)},
         "runtime": runtime(),
         "verdict": verdict.to_dict(),
     }
@@ -164,7 +181,7 @@ def with_verdict(folder: Path, verdict: Verdict) -> dict[str, Any]:
 
 
 def passed_export(model: Path, *, exports: Path, threads: int, streams: int) -> PassedExport | None:
-    """Return the exported network of a model, or None where none exists that passed its gate and is unchanged."""
+    """Return the exported networks of a model, or None where none exists that passed its gate and is unchanged."""
     try:
         folder = export_folder(model, exports=exports)
         record = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
@@ -189,7 +206,11 @@ def passed_export(model: Path, *, exports: Path, threads: int, streams: int) -> 
 
 
 def _why_unusable(folder: Path, record: dict[str, Any], *, passed: bool) -> str | None:
-    changed = [name for name in (NETWORK, WEIGHTS) if record["files"][name] != file_digest(folder / name)]
+    if not (names := _files(folder)) or set(record["files"]) != set(names):
+        return (
+            f"it has the files {', '.join(names) or 'none'}, its verdict is about {', '.join(sorted(record['files']))}"
+        )
+    changed = [name for name in names if record["files"][name] != file_digest(folder / name)]
     if changed:
         return f"{changed[0]} was changed"
     if not passed:
@@ -199,8 +220,17 @@ def _why_unusable(folder: Path, record: dict[str, Any], *, passed: bool) -> str 
     return None
 
 
-def compiled(folder: Path, *, threads: int, streams: int) -> Vectors:
-    """Load the exported network, in bfloat16 where the processor has it."""
+def compiled(folder: Path, *, threads: int, streams: int) -> Networks:
+    """Load each exported network, in bfloat16 where the processor has it."""
     from pipelines.live.score.exported import Exported, native_precision
 
-    return Exported(folder / NETWORK, precision=native_precision(), threads=threads, streams=streams)
+    precision = native_precision()
+    return {
+        file.stem: Exported(file, precision=precision, threads=threads, streams=streams)
+        for file in sorted(folder.glob(f"*{NETWORK}"))
+    }
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the names of an export's files, both of each network."""
+    return [f"{file.stem}{end}" for file in sorted(folder.glob(f"*{NETWORK}")) for end in (NETWORK, WEIGHTS)]

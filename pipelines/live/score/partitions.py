@@ -106,7 +106,7 @@ def _load(model: Path, exports: Path, threads: int) -> None:
     _predictor = Predictor.load(model)
     export = passed_export(model, exports=exports, threads=threads, streams=threads)
     if export is not None:
-        _predictor.replace_encoder(export.vectors)
+        _predictor.replace_encoders(export.vectors)
 
 
 def _predict(partition: pd.DataFrame) -> pd.DataFrame:

@@ -116,7 +116,7 @@ class Models:
             # The same rule as in scoring decides whether an export answers.
             export = passed_export(model, exports=self._exports, threads=self._threads, streams=1)
             if export is not None:
-                predictor.replace_encoder(export.vectors)
+                predictor.replace_encoders(export.vectors)
             predictor.predict(self._probe())
         except Exception as error:  # the version in memory goes on answering, whatever is wrong with the new one
             self.refused[version], self._retry_at[version] = str(error), time.monotonic() + RETRY_SECONDS

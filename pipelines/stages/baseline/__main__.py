@@ -19,6 +19,7 @@ def main(project: Project) -> None:
     from pipelines.stages.baseline.params import BaselineParams
     from pipelines.training.tracking import tracked
     from pipelines.training.training_set import read_training_set, scarce_labels
+    from pipelines.training.validation import write_validation
 
     store, resources = project.store, project.resources
     require_open(store, "bias_gate")
@@ -46,6 +47,7 @@ def main(project: Project) -> None:
             seed=resources.seed,
         )
         tracking.log({f"validation_{name}": value for name, value in metrics["validation"].items()}, step=0)
+    write_validation(store, "baseline", data.validation, metrics.pop("validation_probabilities"), labels=schema.labels)
     metrics["scarce_labels"] = scarce
     scores = {name: metrics["validation"][name] for name in ("macro_f1", "log_loss")}
     store.write_metrics("baseline", metrics, headline={"rows": metrics["train_rows"], **scores})

@@ -54,7 +54,10 @@ def train(
     threads: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Fit linear model, trees and temperature, write the model folder, and return the metrics."""
+    """Fit linear model, trees and temperature, write the model folder, and return the metrics.
+
+    `validation_probabilities` among them are those of the gold validation rows, (n, k) as lists.
+    """
     vectors = unit_length(encoder.embed(texts_of(data.train), progress="embedding train"))
     held_vectors = unit_length(encoder.embed(texts_of(data.validation), progress="embedding validation"))
     linear = _fit_linear(data, vectors, held_vectors, params=params, seed=seed)
@@ -106,6 +109,7 @@ def train(
         "boosting": {name: parameters[name] for name in sorted(parameters)},
         "temperature": temperature,
         "validation": _scores(data, logits, linear.validation, temperature=temperature),
+        "validation_probabilities": apply_temperature(logits, temperature=temperature).tolist() if len(logits) else [],
     }
 
 

@@ -47,17 +47,26 @@ def run_behaviors(
     behaviors: Sequence[Behavior], predictor: Classifier, *, schema: DomainSchema
 ) -> list[dict[str, Any]]:
     """Return each behavior's pass rate and a few failed cases; all cases are predicted in one call."""
-    named = {behavior.name: behavior for behavior in (*behaviors, ODD_INPUT)}  # a domain may define its own odd_input
+    answers = predictor.predict_proba(behavior_records(behaviors, schema=schema))
+    return check_behaviors(behaviors, answers, labels=predictor.labels)
+
+
+def behavior_records(behaviors: Sequence[Behavior], *, schema: DomainSchema) -> pd.DataFrame:
+    """Return the records of all cases, to be predicted in one call."""
+    cases = [case for behavior in _named(behaviors).values() for case in behavior.cases()]
+    return as_records([record for case in cases for record in _records(case)], schema=schema)
+
+
+def check_behaviors(behaviors: Sequence[Behavior], answers: Floats, *, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return each behavior's pass rate and a few failed cases; `answers` (n, k) are those of `behavior_records`."""
+    named = _named(behaviors)
     cases = {name: behavior.cases() for name, behavior in named.items()}
-    records = [record for group in cases.values() for case in group for record in _records(case)]
-    predicted = iter(predictor.predict_proba(as_records(records, schema=schema)))
+    predicted = iter(answers)
     found = []
     for name, group in cases.items():
         failures = []
         for case in group:
-            problem = check_case(
-                case, [next(predicted) for _ in _records(case)], kind=named[name].kind, labels=predictor.labels
-            )
+            problem = check_case(case, [next(predicted) for _ in _records(case)], kind=named[name].kind, labels=labels)
             if problem:
                 failures.append(problem)
         found.append(
@@ -107,6 +116,10 @@ def as_records(records: Sequence[Record], *, schema: DomainSchema) -> pd.DataFra
         values = [record.get(feature.name) for record in records]
         frame[feature.name] = pd.Series(values, dtype="string" if feature.kind == "category" else "float64")
     return frame
+
+
+def _named(behaviors: Sequence[Behavior]) -> dict[str, Behavior]:
+    return {behavior.name: behavior for behavior in (*behaviors, ODD_INPUT)}  # a domain may define its own odd_input
 
 
 def _records(case: Case) -> list[Record]:

@@ -1,12 +1,11 @@
-"""Choose between the baseline and the fine-tuned model: the costlier one has to win a paired comparison."""
+"""Choose a candidate: one that costs more has to win a paired comparison with the one that is chosen without it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pipelines.models.candidates import BASELINE, BLEND, FINETUNE, NAMES
 from pipelines.stages.evaluate.scores import Answers, rounded
 from pipelines.stats.comparison import BootstrapEstimate, Resampling, macro_f1
-
-BASELINE, FINETUNE = "baseline", "finetune"
 
 
 @dataclass(frozen=True)
@@ -17,13 +16,18 @@ class Choice:
     difference: BootstrapEstimate | None  # macro-F1, fine-tuned minus baseline, on `recent`
     margin: float
     sentence: str
+    against: str | None = None  # the candidate that the blend was compared with
+    blend_difference: BootstrapEstimate | None = None  # macro-F1, blend minus that candidate, on `recent`
 
     def as_metrics(self) -> dict[str, Any]:
         """Return the choice as `metrics.json` keeps it."""
-        found = self.difference.as_dict() if self.difference else None
-        if found:
-            found = {key: rounded(value) for key, value in found.items()}
-        return {"candidate": self.candidate, "margin": self.margin, "macro_f1_difference": found, "why": self.sentence}
+        return {
+            "candidate": self.candidate,
+            "margin": self.margin,
+            "macro_f1_difference": _plain(self.difference),
+            "blend": {"against": self.against, "macro_f1_difference": _plain(self.blend_difference)},
+            "why": self.sentence,
+        }
 
 
 def choose(
@@ -60,6 +64,46 @@ def choose(
     )
 
 
+def with_blend(
+    choice: Choice,
+    single: Answers,
+    blend: Answers | None,
+    *,
+    resampling: Resampling,
+    confidence: float,
+    margin: float,
+    absent: str = "",
+) -> Choice:
+    """Return the blend if it beats the chosen single model by the same test, else the choice; both say why.
+
+    `single` are the answers of the chosen model. `blend` is None where the run has no blend; `absent` is the reason.
+    """
+    if blend is None:
+        return replace(choice, sentence=f"{choice.sentence} There is no blend: {absent}.")
+    name = NAMES[choice.candidate]
+    if not blend.usable or not single.usable:
+        return replace(choice, sentence=f"{choice.sentence} The blend cannot be compared with the {name}.")
+    found = resampling.paired_difference(blend.class_sums, single.class_sums, macro_f1, confidence=confidence)
+    lead = f"{points(found.value)} points of macro-F1 (one-sided {confidence:.0%} lower bound {points(found.lower)})"
+    wins = found.lower > margin
+    ending = (
+        f"The blend of both beats the {name} by {lead}: blend chosen."
+        if wins
+        else f"The blend of both does not beat the {name} with confidence ({lead}): {name} kept."
+    )
+    return replace(
+        choice,
+        candidate=BLEND if wins else choice.candidate,
+        sentence=f"{choice.sentence} {ending}",
+        against=choice.candidate,
+        blend_difference=found,
+    )
+
+
 def points(difference: float) -> str:
     """Return a difference of shares in points, with its sign."""
     return f"{100 * difference:+.2f}".replace("-", "\u2212")
+
+
+def _plain(found: BootstrapEstimate | None) -> dict[str, Any] | None:
+    return {key: rounded(value) for key, value in found.as_dict().items()} if found else None

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.gates.verdict import Check
+from pipelines.models.candidates import BASELINE, BLEND, CANDIDATES, FINETUNE
 from pipelines.records.schema import DomainSchema
 from pipelines.stages.evaluate.checks import (
     behavior_checks,
@@ -18,7 +19,7 @@ from pipelines.stages.evaluate.checks import (
     slice_check,
     soundness_checks,
 )
-from pipelines.stages.evaluate.choice import BASELINE, FINETUNE, Choice, choose
+from pipelines.stages.evaluate.choice import Choice, choose, with_blend
 from pipelines.stages.evaluate.fairness import as_metrics, group_rates, measure_fairness
 from pipelines.stages.evaluate.params import EvaluateParams
 from pipelines.stages.evaluate.scores import Answers, Scores, by_slice, score, slices_far_below
@@ -26,7 +27,6 @@ from pipelines.stats.comparison import BootstrapEstimate, Resampling, class_sums
 from pipelines.stats.slices import slice_rows
 
 logger = logging.getLogger(__name__)
-CANDIDATES = (BASELINE, FINETUNE)
 TEST_SETS = ("recent", "anchor")
 
 
@@ -94,7 +94,7 @@ def measure(
         for (name, part), found in answers.items()
     }
     recent, redraw = tests["recent"], redraws["recent"]
-    by_name = {name: answers[name, "recent"] for name in CANDIDATES if name not in absent}
+    by_name = {name: answers[name, "recent"] for name in CANDIDATES if (name, "recent") in answers}
     choice = choose(
         by_name[BASELINE],
         by_name.get(FINETUNE),
@@ -102,6 +102,15 @@ def measure(
         confidence=params.confidence,
         margin=params.margin,
         absent=absent.get(FINETUNE, ""),
+    )
+    choice = with_blend(
+        choice,
+        by_name[choice.candidate],
+        by_name.get(BLEND),
+        resampling=redraw,
+        confidence=params.confidence,
+        margin=params.margin,
+        absent=absent.get(BLEND, "none was made"),
     )
     logger.info("%s", choice.sentence)
     parts = slice_rows(

@@ -1,6 +1,6 @@
 """Parameters of evaluate."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,16 @@ class FairnessParams(StageParams):
     )
 
 
+class BlendParams(StageParams):
+    """params.yaml: evaluate.blend. The weighted mean of both models' probabilities, a third candidate."""
+
+    weights: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        description="weights of the fine-tuned model that gold validation rows choose from; empty: no blend",
+    )
+    min_rows: int = Field(default=50, ge=1, description="gold validation rows; with fewer there is no blend")
+
+
 class EvaluateParams(StageParams):
     """params.yaml: evaluate."""
 
@@ -46,7 +56,8 @@ class EvaluateParams(StageParams):
     )
     resamples: int = Field(default=2000, ge=200, description="resamples of the bootstrap over clusters")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of each one-sided bound")
-    margin: float = Field(ge=0, lt=1, description="macro-F1 by which the fine-tuned model must beat the baseline")
+    margin: float = Field(ge=0, lt=1, description="macro-F1 by which a costlier candidate must win")
+    blend: BlendParams = Field(default=BlendParams(), description="of baseline and fine-tuned model")
     bins: int = Field(default=15, ge=2, description="bins of the reliability diagram")
     null_simulations: int = Field(
         default=200, ge=50, description="simulations of a perfectly calibrated model's calibration error"

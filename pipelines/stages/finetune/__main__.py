@@ -32,7 +32,7 @@ def main(project: Project) -> None:
     if has_text(data.train):
         fit(project, data, labels=tuple(labels), params=params)
     else:
-        skip(store, reason=NO_TEXT, rows=len(data.train))
+        skip(store, reason=NO_TEXT, rows=len(data.train), labels=tuple(labels))
 
 
 def fit(project: Project, data: TrainingSet, *, labels: tuple[str, ...], params: FinetuneParams) -> None:
@@ -48,6 +48,7 @@ def fit(project: Project, data: TrainingSet, *, labels: tuple[str, ...], params:
     from pipelines.stages.finetune.checkpoint import code_digest
     from pipelines.stages.finetune.processes import together
     from pipelines.training.tracking import NoTracking, tracked
+    from pipelines.training.validation import write_validation
 
     store, resources = project.store, project.resources
     torch.set_num_threads(resources.threads)
@@ -67,20 +68,23 @@ def fit(project: Project, data: TrainingSet, *, labels: tuple[str, ...], params:
         with store.writing_folder("finetune", "model") as folder, tracked(project, "finetune", params) as tracker:
             metrics, curve = train(job, folder=folder, tracker=tracker)
     store.write_table("finetune", "curve.csv", pd.DataFrame(curve))
+    write_validation(store, "finetune", data.validation, metrics.pop("validation_probabilities"), labels=labels)
     scores = {name: metrics["validation"][name] for name in ("macro_f1", "log_loss")}
     store.write_metrics("finetune", metrics, headline={"rows": metrics["train_rows"], **scores})
 
 
-def skip(store: Store, *, reason: str, rows: int) -> None:
+def skip(store: Store, *, reason: str, rows: int, labels: tuple[str, ...]) -> None:
     """Write that this run has no fine-tuned model, and why, in the files that a model would be in."""
     import pandas as pd
 
     from pipelines.training.absence import write_absence
+    from pipelines.training.validation import write_validation
 
     logger.warning("no fine-tuned model: %s", reason)
     with store.writing_folder("finetune", "model") as folder:
         write_absence(folder, reason)
     store.write_table("finetune", "curve.csv", pd.DataFrame(columns=["step", "loss", "validation_macro_f1"]))
+    write_validation(store, "finetune", pd.DataFrame({"id": []}), [], labels=labels)
     store.write_metrics("finetune", {"absent": reason, "train_rows_available": rows}, headline={"rows": 0})
 
 

@@ -165,16 +165,22 @@ def _metrics(job: Job, *, folder: Path, device: str) -> dict[str, Any]:
     }
     if not len(data.gold):
         none = {"rows": 0, "macro_f1": None, "log_loss": None}
-        return {**metrics, "temperature": 1.0, "validation": none}
+        return {**metrics, "temperature": 1.0, "validation": none, "validation_probabilities": []}
     predictor = Predictor.load(folder, encoder_folder=job.base, device=device)
     logits = predictor.predict_logits(data.validation, progress="gold validation")
     temperature = fit_temperature(logits, data.gold)
+    probabilities = apply_temperature(logits, temperature=temperature)
     validation = {
         "rows": len(data.gold),
         "macro_f1": macro_f1_score(data.gold, logits),
-        "log_loss": log_loss(apply_temperature(logits, temperature=temperature), data.gold),
+        "log_loss": log_loss(probabilities, data.gold),
     }
-    return {**metrics, "temperature": temperature, "validation": validation}
+    return {
+        **metrics,
+        "temperature": temperature,
+        "validation": validation,
+        "validation_probabilities": probabilities.tolist(),
+    }
 
 
 def _stopped_by(step: int, *, of: int, has_gold: bool) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipelines.gates.status import require_open
 from pipelines.gates.verdict import Check, Verdict
+from pipelines.models.candidates import model_folder
 from pipelines.models.predictor import Predictor
 from pipelines.records.domain import Domain
 from pipelines.records.schema import DomainSchema
@@ -34,7 +35,8 @@ def main(project: Project) -> None:
     candidate = evaluated.candidate
     predictions = store.read_records("evaluate", name="predictions")
     mine = predictions[predictions["candidate"] == candidate]
-    digest = folder_digest(store.path(candidate, "model"))
+    model = model_folder(store, candidate)
+    digest = folder_digest(model)
     recent = gold_rows(split, part="recent", without=champion.trained_ids() if champion else set())
     checks = evidence_checks(
         recent,
@@ -73,7 +75,7 @@ def main(project: Project) -> None:
         store.read_records("ingest"),
         split,
         mine,
-        model=store.path(candidate, "model"),
+        model=model,
         models_folder=project.models_folder,
         digest=digest,
         schema=schema,

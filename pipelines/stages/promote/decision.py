@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.gates.verdict import Check
+from pipelines.models.candidates import NAMES
 from pipelines.records.schema import DomainSchema
 from pipelines.stages.promote.params import PromoteParams
 from pipelines.stages.promote.rules import (
@@ -19,8 +20,6 @@ from pipelines.stages.promote.rules import (
     compare_slices,
     release_check,
 )
-
-NAMES = {"baseline": "baseline", "finetune": "fine-tuned model"}
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.models.candidates import CANDIDATES
 from pipelines.runtime.errors import InputError
 
-CANDIDATES = ("baseline", "finetune")
 REPAIR = "run `dvc repro -f -s evaluate`"
 
 
@@ -44,7 +44,7 @@ def read_evaluated(folder: Path) -> EvaluatedCandidate:
         raise InputError(f"{folder}: verdict.json or metrics.json is not complete ({error!r}); {REPAIR}") from None
     if candidate not in CANDIDATES:
         raise InputError(
-            f"{folder / 'metrics.json'}: invalid choice.candidate = {candidate!r}: expected {' or '.join(CANDIDATES)}; {REPAIR}"
+            f"{folder / 'metrics.json'}: invalid choice.candidate = {candidate!r}: expected {', '.join(CANDIDATES)}; {REPAIR}"
         )
     for name, expected in stated.items():
         file = folder / name

@@ -166,7 +166,7 @@ def test_the_network_can_be_replaced(folder, records, models):
         asked.append(len(tokens))
         return run_by_length(tokens, other.encode, width=other.width, device="cpu")
 
-    predictor.replace_encoder(vectors)
+    predictor.replace_encoders({"encoder": vectors})
     np.testing.assert_array_equal(predictor.predict_proba(records), expected)
     assert asked == [len(records)]
 

@@ -1,15 +1,20 @@
 """A registered model loads and predicts with the code that it ships, and nothing else of the repository."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipelines.live.release.preflight import save_model
+from pipelines.models.manifest import Manifest
 from pipelines.models.predictor import Predictor
+from pipelines.stages.evaluate.blend import Blend, write_blend
+from tests.factories.blends import write_tiny_pair
 from tests.factories.tiny_release import write_tiny_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -27,9 +32,20 @@ print(json.dumps({"rows": rows.to_dict("records"), "used": used}))
 """
 
 
-def test_it_predicts_in_a_process_that_has_only_the_shipped_files(tmp_path, repository):
+def write_tiny_blend(folder: Path, *, models: Path) -> None:
+    folders = write_tiny_pair(models.parent, models=models, labels=LABELS)
+    folder.mkdir(parents=True)
+    write_blend(folder, Blend(0.3, 1.4, 0, {}), models=folders)
+    shutil.copytree(models / Manifest.read(folder).encoder.name, folder / "encoder")
+
+
+@pytest.mark.parametrize("kind", ["baseline", "blend"])
+def test_it_predicts_in_a_process_that_has_only_the_shipped_files(tmp_path, repository, kind):
     package, target = tmp_path / "package", tmp_path / "saved"
-    write_tiny_model(package / "model", models=tmp_path / "models", labels=LABELS, seed=1)
+    if kind == "blend":
+        write_tiny_blend(package / "model", models=tmp_path / "models")
+    else:
+        write_tiny_model(package / "model", models=tmp_path / "models", labels=LABELS, seed=1)
     save_model(package, target, root=repository, features={})
     expected = Predictor.load(package / "model").predict_proba(pd.DataFrame({"text": TEXTS}))
     moved = target.rename(tmp_path / "elsewhere")

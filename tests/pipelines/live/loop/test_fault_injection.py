@@ -1,6 +1,7 @@
 """The faulty version of the scenario: every digest is correct, every answer is the next label."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
@@ -9,6 +10,9 @@ from pipelines.live.loop.fault_injection import shift_labels
 from pipelines.models.base_model import BaseModelParams
 from pipelines.models.linear import LinearModel, Vocabulary
 from pipelines.models.manifest import SCHEMA_VERSION, Manifest
+from pipelines.models.predictor import Predictor
+from pipelines.stages.evaluate.blend import Blend, write_blend
+from tests.factories.blends import write_tiny_pair
 
 LABELS = ("cat", "dog", "owl")
 
@@ -59,3 +63,17 @@ def test_a_fine_tuned_head_answers_the_next_label(tmp_path, manifest):
     assert head["weight"].argmax(axis=0).tolist() == [1, 2, 0]
     assert head["bias"].tolist() == [2.0, 0.0, 1.0]
     Manifest.read(tmp_path)
+
+
+def test_a_blend_answers_the_next_label(tmp_path):
+    folders = write_tiny_pair(tmp_path, models=tmp_path / "models", labels=LABELS)
+    target = tmp_path / "blend"
+    target.mkdir()
+    write_blend(target, Blend(0.4, 1.0, 0, {}), models=folders)
+    records = pd.DataFrame({"text": ["my card was charged twice", "a loan", "the bank"]})
+    before = Predictor.load(target, models_folder=tmp_path / "models").predict_proba(records)
+
+    shift_labels(target)
+
+    after = Predictor.load(target, models_folder=tmp_path / "models").predict_proba(records)  # every digest is correct
+    np.testing.assert_allclose(after, np.roll(before, 1, axis=1), atol=1e-6)

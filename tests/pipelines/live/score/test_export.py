@@ -6,8 +6,9 @@ import pytest
 
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.live.score import export as export_module
-from pipelines.live.score.export import NETWORK, VERDICT, WEIGHTS, export_folder, passed_export, with_verdict
+from pipelines.live.score.export import VERDICT, export_folder, passed_export, with_verdict
 
+NETWORK, WEIGHTS = "encoder.xml", "encoder.bin"
 AGREEMENT = Check.at_least("agreement", 1.0, limit=0.995, rows=9, min_rows=1, required=True, sentence="alike")
 
 

@@ -11,6 +11,7 @@ import yaml
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.live.release.registration import macro_f1_scores
 from pipelines.live.release.summary_tables import LastRun, candidates_table
+from pipelines.models.predictor import Predictor
 from pipelines.reporting.pages import render_page
 from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.project import Project
@@ -18,6 +19,8 @@ from pipelines.runtime.store import Store, folder_digest
 from pipelines.stages.evaluate import __main__ as evaluate
 from pipelines.stages.promote.evidence import read_evaluated
 from pipelines.training.absence import write_absence
+from pipelines.training.validation import write_validation
+from tests.factories.blends import write_tiny_pair
 from tests.factories.shop import LABELS, PARAMS, gold, model_probabilities
 
 SCHEMA = '''"""Mail of a shop, and where it goes."""
@@ -157,7 +160,7 @@ def test_a_run_without_a_fine_tuned_model_evaluates_its_baseline(workspace):
     write_absence(project.root / "data/finetune/model", "no text to learn from")
     evaluate.main(project)
     metrics, verdict = read(project, "metrics.json")["details"][0], read(project, "verdict.json")
-    assert metrics["absent"] == {"finetune": "no text to learn from"}
+    assert metrics["absent"] == {"finetune": "no text to learn from", "blend": "there is no fine-tuned model"}
     assert metrics["choice"]["candidate"] == "baseline"
     assert metrics["choice"]["macro_f1_difference"] is None
     assert "no text to learn from" in metrics["choice"]["why"]
@@ -171,3 +174,51 @@ def test_a_run_without_a_fine_tuned_model_evaluates_its_baseline(workspace):
     assert missing == () and "no text to learn from" in html
     assert {name.split("_")[2] for name in macro_f1_scores(metrics)} == {"baseline", "reference"}
     assert candidates_table(LastRun(project.store, stale=())).row_count == 2
+
+
+@pytest.fixture
+def with_models(workspace, tmp_path, monkeypatch):
+    """The workspace with two real small models on one tiny base model, and gold validation rows."""
+    project, _ = workspace
+    monkeypatch.setattr(evaluate, "Predictor", Predictor)
+    for name in ("baseline", "finetune"):
+        shutil.rmtree(project.root / "data" / name / "model")
+    write_tiny_pair(project.store.folder, models=tmp_path / "models", labels=LABELS)
+    held = gold(80, seed=7).assign(part="validation")
+    held["id"] = "validation" + held["id"]
+    project.store.write_records("split", pd.concat([project.store.read_records("split"), held], ignore_index=True))
+    for seed, name in enumerate(("baseline", "finetune")):
+        write_validation(project.store, name, held, model_probabilities(held, right=0.7, seed=seed), labels=LABELS)
+    return Project.open(tmp_path, environment={"PERENNIAL_MODELS": str(tmp_path / "models")})
+
+
+def test_a_blend_is_measured_packaged_and_the_same_twice(with_models):
+    project = with_models
+    evaluate.main(project)
+    metrics = read(project, "metrics.json")["details"][0]
+    assert metrics["models"]["blend"] == folder_digest(project.root / "data/evaluate/blend")
+    assert metrics["blend_weight"]["validation_rows"] == 80
+    assert set(metrics["behaviors"]) == {"baseline", "finetune", "blend"}
+    assert metrics["choice"]["blend"]["against"] in ("baseline", "finetune")
+    table = project.store.read_records("evaluate", name="predictions")
+    assert set(table["candidate"]) == {"baseline", "finetune", "blend"}
+    rows = project.store.read_records("split").set_index("id")
+    mine = table[(table["candidate"] == "blend") & (table["part"] == "recent")].head(30)
+    found = Predictor.load(project.root / "data/evaluate/blend", models_folder=project.models_folder)
+    expected = mine[[f"p_{label}" for label in LABELS]].to_numpy()
+    np.testing.assert_allclose(found.predict_proba(rows.loc[mine["id"]].reset_index()), expected, atol=1e-6)
+    assert read(project, "verdict.json")["checks"][-1]["value"] == len(table) == 3000
+    html, missing = render_page(project.store, "model_card")
+    assert missing == () and "Latency of one record" in html and metrics["models"]["blend"] in html
+    first = folder_digest(project.root / "data/evaluate")
+    evaluate.main(project)
+    assert folder_digest(project.root / "data/evaluate") == first
+
+
+def test_latencies_of_other_models_are_not_shown(with_models):
+    evaluate.main(with_models)
+    content = with_models.store.read_json("latency", "latency.json")
+    assert content["candidates"]["baseline"]["ratio"] == 1.0
+    with_models.store.write_json("latency", "latency.json", content | {"models": {"baseline": "another"}})
+    html, _ = render_page(with_models.store, "model_card")
+    assert "Latency of one record" not in html
