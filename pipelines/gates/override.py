@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.gates.status import load_verdict, override_file, signature
+from pipelines.gates.status import OVERRIDE, load_verdict, override_file, signature
 from pipelines.runtime.errors import GateClosed, ParamsError
 from pipelines.runtime.state import write_atomic
 from pipelines.runtime.store import Store, to_json
@@ -28,7 +28,7 @@ def record_override(store: Store, *, stage: str, who: str, when: str, why: str) 
             f"invalid override by {who!r} for {why!r}: expected a name and a reason of at least "
             f"{MIN_REASON_LENGTH} characters"
         )
-    record = {
+    record: dict[str, Any] = {
         "stage": stage,
         "verdict_digest": digest,
         "who": who,
@@ -37,6 +37,10 @@ def record_override(store: Store, *, stage: str, who: str, when: str, why: str) 
         "checks": [check.name for check in verdict.closed_by] or ["no check was made"],
     }
     record["signature"] = signature(record)
+    if store.key is not None:
+        record["key_signature"] = store.key.sign(OVERRIDE, record["signature"])
+        if record["key_signature"] is None:
+            raise GateClosed(f"{store.key.file} holds a public key only: an override is signed with the private key")
     file = override_file(store, stage, digest)
     write_atomic(file, to_json(record))
     return file

@@ -12,6 +12,7 @@ from pipelines.runtime.errors import GateClosed
 from pipelines.runtime.store import Store
 
 OVERRIDES = "overrides"
+OVERRIDE = "override"  # what a signature with a key is for
 FIELDS = ("stage", "verdict_digest", "who", "when", "why", "checks")
 
 
@@ -74,6 +75,10 @@ def find_override(store: Store, stage: str, digest: str) -> dict[str, Any] | Non
         raise GateClosed(f"{file} lacks {', '.join(missing)}: an override states who, when, why and which verdict")
     if record["stage"] != stage or record["verdict_digest"] != digest or record.get("signature") != signature(record):
         raise GateClosed(f"{file} was edited or is for another verdict; create it with `python -m pipelines override`")
+    if store.key is not None and not store.key.accepts(OVERRIDE, record["signature"], record.get("key_signature")):
+        raise GateClosed(
+            f"{file} is not signed with the key {store.key.file}; create it with `python -m pipelines override`"
+        )
     return dict(record)
 
 

@@ -24,7 +24,10 @@ HUB_PATTERNS = ["*.safetensors", "*.safetensors.index.json", TOKENIZER, CONFIG]
 class BaseModelParams(StageParams):
     """params.yaml: base_model. Stored in predictor.json as `encoder`."""
 
-    name: str = Field(min_length=1, description="name on the hub, of a package, or of a folder in PERENNIAL_MODELS")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*$",
+        description="name on the hub, of a package, or of a folder in PERENNIAL_MODELS; no absolute path, no `..`",
+    )
     revision: str = Field(min_length=1, description="commit on the hub")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="digest of the weights, see `weights_digest`")
     tokenizer_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="digest of tokenizer.json")

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from pipelines.runtime.errors import ParamsError
+from pipelines.runtime.override_rules import refused
 from pipelines.runtime.params import PARAMS_FILE, YamlLoader, domain_folder, parse_yaml, read_yaml, section_of
 from pipelines.runtime.sections import check_sections
 from pipelines.runtime.state import write_atomic
@@ -46,6 +47,8 @@ def set_parameters(
         wanted["ingest"] = {**ingest, **_window(start, end, changes=wanted, before=before, root=root)}
     text, changed = edited(file.read_text(encoding="utf-8"), wanted)
     after = parse_yaml(text, name=PARAMS_FILE)
+    if lines := refused(before, after, root=root, environment=environment):
+        raise ParamsError("\n".join([f"{PARAMS_FILE} would name what a run may not, and is unchanged:", *lines]))
     moved = [name for name in after if after[name] != before.get(name)]
     check_sections(after, root=root, environment=environment, moved=moved)
     if changed:

@@ -10,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 from pipelines.runtime.errors import ParamsError
+from pipelines.runtime.override_rules import DOMAINS, inside
 from pipelines.runtime.params import PARAMS_FILE, Model, Parameters, ResourceParams
 from pipelines.runtime.places import TRACKING, absolute_places, sqlite_address
+from pipelines.runtime.signing import Key, read_key
 from pipelines.runtime.state_root import state_root
 from pipelines.runtime.store import Store
 
@@ -37,14 +39,22 @@ class Project:
     def open(cls, root: Path | None = None, environment: Mapping[str, str] | None = None) -> Project:
         """Open the checkout `root` (default: the working directory) with the variables of this process.
 
-        Raises ParamsError when a parameter file is missing or broken, StoreError when PERENNIAL_HOME is relative or a file.
+        Raises ParamsError when a parameter file is missing or broken or the machine does not list the domain, StoreError
+        when PERENNIAL_HOME is relative or a file.
         """
         root = (root or Path.cwd()).resolve()
         variables = absolute_places(os.environ if environment is None else environment, root)
         state = state_root(root, variables)
+        parameters = Parameters.read(root)
+        listed, domain = variables.get(DOMAINS), parameters.domain_folder
+        if listed is not None and not inside(domain, os.pathsep.join([str(root), listed])):
+            raise ParamsError(
+                f"{PARAMS_FILE}: invalid domain = {parameters.ours['domain']!r}: it is the folder {domain}; expected a folder "
+                f"of the repository, or one that {DOMAINS} = {listed!r} lists"
+            )
         return cls(
             root=root,
-            parameters=Parameters.read(root),
+            parameters=parameters,
             state=state,
             tracking_uri=variables.get(TRACKING) or sqlite_address(state / "mlflow.db"),
             environment=variables,
@@ -53,7 +63,12 @@ class Project:
     @cached_property
     def store(self) -> Store:
         """The outputs of this checkout's stages."""
-        return Store(self.root / "data")
+        return Store(self.root / "data", key=self.signing_key)
+
+    @cached_property
+    def signing_key(self) -> Key | None:
+        """The key that signs and checks releases (`PERENNIAL_SIGNING_KEY`), or None: nothing is signed."""
+        return read_key(self.environment, state=self.state)
 
     @property
     def domain_folder(self) -> Path:

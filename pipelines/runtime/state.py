@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,20 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def append_line(path: Path, record: dict[str, Any], *, chained: bool = False) -> dict[str, Any]:
-    """Append one JSON line, locked and fsynced; `chained` adds `previous` and `hash` (sha256 over both)."""
+def append_line(
+    path: Path, record: dict[str, Any], *, chained: bool = False, sign: Callable[[str], str | None] | None = None
+) -> dict[str, Any]:
+    """Append one JSON line, locked and fsynced; `chained` adds `previous` and `hash` (sha256 over both).
+
+    `sign` makes a chained line's `signature` from its hash, or returns None.
+    """
     with locked(path):
         if chained:
             known = verify_chain(path)
             record = {**record, "previous": known[-1]["hash"] if known else GENESIS}
             record["hash"] = chain_hash(record)
+            if sign is not None and (signature := sign(record["hash"])) is not None:
+                record["signature"] = signature
         line = json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         try:
             with path.open("ab+") as file:
@@ -102,8 +109,8 @@ def append_line(path: Path, record: dict[str, Any], *, chained: bool = False) ->
 
 
 def chain_hash(record: dict[str, Any]) -> str:
-    """Return the sha256 of the record without its own hash, in canonical JSON."""
-    body = {key: value for key, value in record.items() if key != "hash"}
+    """Return the sha256 of the record without its own hash and the signature of that hash, in canonical JSON."""
+    body = {key: value for key, value in record.items() if key not in ("hash", "signature")}
     return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()).hexdigest()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.errors import InputError, StoreError
+from pipelines.runtime.signing import Key
 from pipelines.runtime.state import disk_message, write_atomic
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk refuse
 class Store:
     """The outputs of all stages below one folder, `data/` of a checkout: one subfolder per stage."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, key: Key | None = None) -> None:
+        """`key` signs override records and checks them, if given."""
         self.folder = folder
+        self.key = key
 
     def path(self, stage: str, *parts: str) -> Path:
         """Return a path below the stage's folder and create its parent folders."""

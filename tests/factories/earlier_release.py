@@ -10,7 +10,7 @@ import pandas as pd
 from pipelines.live.release.package import file_digests
 from pipelines.live.release.registry import CHAMPION, Registry
 from pipelines.runtime.state import append_line
-from pipelines.runtime.store import folder_digest
+from pipelines.runtime.store import file_digest, folder_digest
 from tests.factories.tiny_release import write_tiny_model
 
 # Spelled out, not generated: a released model must stay readable, whatever the code calls these things today.
@@ -83,7 +83,12 @@ def register_earlier(registry: Registry, scratch: Path, *, domain: str, labels: 
         "who": "root",
         "when": "2026-01-03T00:00:00+00:00",
         "why": "Released: the cheap model is the first champion.",
-        "evidence": {"manifest": "3" * 64, "git_commit": "2" * 40, "dvc_lock": "1" * 64, "model_digest": digest},
+        "evidence": {
+            "manifest": file_digest(package / "manifest.json"),
+            "git_commit": "2" * 40,
+            "dvc_lock": "1" * 64,
+            "model_digest": digest,
+        },
     }
     append_line(registry.state / "history.jsonl", line, chained=True)
     made = {"candidate": digest, "champion": None, "model": registry.model_name}

@@ -102,9 +102,9 @@ def release_and_die(point: str) -> None:
     if point == "before_alias":
         Registry.move_alias = lambda *_: die()  # type: ignore[assignment, method-assign]
     elif point == "before_line":
-        moves.history.append_move = lambda *_: die()  # type: ignore[assignment]
+        moves.history.append_move = lambda *_, **__: die()  # type: ignore[assignment]
     elif point == "after_line":
-        moves.history.append_move = lambda *given: (append_move(*given), die())  # type: ignore[assignment]
+        moves.history.append_move = lambda *given, **named: (append_move(*given, **named), die())  # type: ignore[assignment]
     apply(Registry.open(project_of()))
 
 

@@ -16,7 +16,7 @@ def state(client):
 
 
 def test_a_replay_with_a_shared_registry_changes_nothing_there(released, tmp_path):
-    from pipelines.live.release.registry import connect
+    from pipelines.live.release.connection import connect
 
     shared = f"sqlite:///{released.home / 'mlflow.db'}"
     before = state(connect(shared))

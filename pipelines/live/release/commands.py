@@ -1,4 +1,4 @@
-"""Commands of the release: `python -m pipelines run|pin|apply|rollback|history|verify|summary|mlflow`."""
+"""Commands of the release: `python -m pipelines run|pin|apply|rollback|history|verify|restore|sign|summary|mlflow`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Port = Annotated[int, typer.Option(parser=port_of, metavar="PORT", help="port to
 
 def register(app: typer.Typer) -> None:
     """Add the commands of the release to the program."""
-    for command in (run, pin, apply, rollback, history, verify, summary, mlflow):
+    for command in (run, pin, apply, rollback, history, verify, restore, sign, summary, mlflow):
         app.command()(command)
 
 
@@ -94,18 +94,41 @@ def history(json: AsJson = False) -> None:
 
 
 def verify() -> None:
-    """Check the hash chain of the history and every file of the champion."""
-    from pipelines.live.release.history import read_history
-    from pipelines.live.release.registry import CHAMPION, Registry
+    """Compare alias, history, manifests, files and signatures with each other."""
+    from datetime import UTC, datetime
+
+    from pipelines.live.release.verification import UNKEYED
+    from pipelines.live.release.verification import verify as compare
+    from pipelines.runtime.errors import InputError
     from pipelines.runtime.project import Project
     from pipelines.runtime.results import report
 
-    registry = Registry.open(Project.open())
-    moves = read_history(registry.state, registry.model_name)
-    version = registry.alias(CHAMPION)
-    if version is not None:
-        registry.package(version)
-    report({"history_lines": len(moves), "champion": version, "intact": True})
+    verified = compare(Project.open(), now=datetime.now(UTC))
+    if not verified.signed:
+        logger.info(UNKEYED)
+    report(verified.content())
+    if verified.findings:
+        raise InputError("\n".join(["not intact:", *(f"  {item['message']}" for item in verified.findings)]))
+
+
+def restore() -> None:
+    """Point the champion alias to the version that the last line of the history names."""
+    from pipelines.live.release import moves
+    from pipelines.live.release.registry import Registry
+    from pipelines.runtime.project import Project
+    from pipelines.runtime.results import report
+
+    report(moves.restore(Registry.open(Project.open())))
+
+
+def sign() -> None:
+    """Sign history and versions that were written without the key that PERENNIAL_SIGNING_KEY names."""
+    from pipelines.live.release import moves
+    from pipelines.live.release.registry import Registry
+    from pipelines.runtime.project import Project
+    from pipelines.runtime.results import report
+
+    report(moves.sign(Registry.open(Project.open())))
 
 
 def summary() -> None:

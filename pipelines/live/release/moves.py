@@ -14,6 +14,7 @@ from pipelines.live.release.registration import register_candidate
 from pipelines.live.release.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from pipelines.runtime.errors import GateClosed, InputError
 from pipelines.runtime.project import Project
+from pipelines.runtime.signing import MAKE_KEY, VARIABLE
 from pipelines.runtime.state import append_line, locked
 from pipelines.runtime.store import file_digest
 
@@ -68,7 +69,7 @@ def _require_present_champion(decision: dict[str, Any], *, champion: int | None,
 
 def _rolled_back(registry: Registry, version: int) -> str | None:
     """Return why a version is not released again, or None when it was not rolled back."""
-    move = history.rolled_back(history.read_history(registry.state, registry.model_name), version=version)
+    move = history.rolled_back(registry.history(), version=version)
     if move is None:
         return None
     return (
@@ -96,7 +97,7 @@ def rollback(registry: Registry, *, reason: str) -> dict[str, Any]:
         raise InputError(f"invalid reason {reason!r}: a rollback needs at least {MIN_REASON} letters")
     with locked(registry.state / "release"):
         reconcile(registry)
-        line = history.champions(history.read_history(registry.state, registry.model_name))
+        line = history.champions(registry.history())
         if len(line) < 2:
             raise InputError(f"no champion before version {line[0]}" if line else "no champion yet")
         old, new = line[-1], line[-2]
@@ -130,14 +131,56 @@ def stop_canary(registry: Registry, *, version: int, reason: str) -> dict[str, A
         return {"action": "stop", "version": version, "reason": reason}
 
 
+def restore(registry: Registry) -> dict[str, Any]:
+    """Point the champion alias to the version that the last line of the history names, after checking its files.
+
+    Raises InputError when the history is empty, or a file of the version was changed.
+    """
+    with locked(registry.state / "release"):
+        moves = registry.history()
+        if not moves:
+            raise InputError(
+                f"the history of {registry.model_name} has no line, so no champion can be restored; restore the file "
+                f"{history.history_file(registry.state)} from its backup"
+            )
+        old, new = registry.aliases().get(CHAMPION), moves[-1]["to"]
+        registry.package(new)
+        if old != new:
+            registry.move_alias(CHAMPION, new)
+            append_line(
+                registry.state / "restored.jsonl",
+                {"model": registry.model_name, "from": old, "to": new, "who": registry.actor},
+            )
+        _settle(registry, champion=new)
+        registry.note_head(moves)
+        return {"action": "restore", "version": new, "previous": old, "moved": old != new}
+
+
+def sign(registry: Registry) -> dict[str, Any]:
+    """Sign the history and the versions of the aliases, all of which were written without this key.
+
+    The signature of the last line protects the lines before it. Raises InputError without a private key, or when alias
+    and history differ.
+    """
+    key = registry.key
+    if key is None or key.private is None:
+        raise InputError(f"{VARIABLE} names no private key; {MAKE_KEY}")
+    with locked(registry.state / "release"):
+        signed = registry.sign_versions()
+        history.sign_last(registry.state, key=key)
+        registry.require_recorded(registry.champion())
+        return {"action": "sign", "versions": signed}
+
+
 def reconcile(registry: Registry) -> None:
     """Finish an interrupted move: write the line that is missing, then move the other aliases."""
-    moves = history.read_history(registry.state, registry.model_name)
+    moves = registry.history()
     alias = registry.alias(CHAMPION)
     known = moves[-1]["to"] if moves else None
     if alias is None:
         return
     if alias != known:
+        registry.require_recorded(alias)  # with a key, a move without a signed line does not count
         logger.warning("history: version %s became champion without a line; writing it now", alias)
         action = "rollback" if alias in history.champions(moves)[:-1] else "release"
         reason = "recovered: the alias moved without a line: an interrupted move, or one by hand"
@@ -156,12 +199,13 @@ def move_champion(registry: Registry, *, old: int | None, new: int, action: str,
 
 def _record(registry: Registry, *, old: int | None, new: int, action: str, reason: str, evidence: Any) -> None:
     move = {"model": registry.model_name, "action": action, "from": old, "to": new, "why": reason}
-    history.append_move(registry.state, {**move, "who": registry.actor, "evidence": evidence})
+    history.append_move(registry.state, {**move, "who": registry.actor, "evidence": evidence}, key=registry.key)
+    registry.note_head(registry.history())
 
 
 def _settle(registry: Registry, *, champion: int) -> None:
     """Move the other aliases: `previous` is where a rollback goes, and the champion is not its own challenger."""
-    line = history.champions(history.read_history(registry.state, registry.model_name))
+    line = history.champions(registry.history())
     previous = line[-2] if len(line) > 1 else None
     if previous is None:
         registry.drop_alias(PREVIOUS)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from pipelines.live.release.history import read_history, user_name
+from pipelines.live.release.connection import connect, shown, without_credentials
+from pipelines.live.release.digests import MANIFEST, check_evidence, check_manifest, files_digest
+from pipelines.live.release.history import Move, read_history, user_name
 from pipelines.runtime.errors import InputError, PerennialError
-from pipelines.runtime.mlflow_store import open_client
 from pipelines.runtime.places import sqlite_file
 from pipelines.runtime.project import Project
+from pipelines.runtime.signing import Key
 from pipelines.runtime.state import locked, write_atomic
 from pipelines.runtime.store import file_digest, to_json
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 DIGEST_TAG, FILES_TAG, CANARY_TAG = "candidate_digest", "files_digest", "canary"
+SIGNATURE_TAG, HEAD_TAG = "manifest_signature", "history_head"
 EXPERIMENT = "perennial-releases"
-MANIFEST = "manifest.json"
+PACKAGE = Path("artifacts") / "package"
 # Where MLflow's database keeps absolute addresses of artifacts.
 ADDRESSES = (
     ("experiments", "artifact_location"),
@@ -39,8 +41,12 @@ ADDRESSES = (
 class Registry:
     """One registered model in an MLflow store, and the state root that its moves are recorded in."""
 
-    def __init__(self, model_name: str, *, state: Path, tracking_uri: str, actor: str | None = None) -> None:
+    def __init__(
+        self, model_name: str, *, state: Path, tracking_uri: str, actor: str | None = None, key: Key | None = None
+    ) -> None:
         """Connect to the store at `tracking_uri`; `actor` (default: the user of this process) is who moves aliases.
+
+        With a `key` manifests and moves are signed, and what is not signed with it is refused.
 
         Raises PerennialError when the store does not answer within seconds.
         """
@@ -48,6 +54,7 @@ class Registry:
         self.state = state
         self.uri = tracking_uri
         self.actor = actor or user_name()
+        self.key = key
         self.artifacts = state / "artifacts"
         self.file = sqlite_file(tracking_uri)
         if self.file is not None:
@@ -58,7 +65,17 @@ class Registry:
     def open(cls, project: Project) -> Registry:
         """Connect to the registry of a project; `PERENNIAL_ACTOR` names who acts."""
         actor = project.environment.get("PERENNIAL_ACTOR")
-        return cls(project.model_name, state=project.state, tracking_uri=project.tracking_uri, actor=actor)
+        return cls(
+            project.model_name,
+            state=project.state,
+            tracking_uri=project.tracking_uri,
+            actor=actor,
+            key=project.signing_key,
+        )
+
+    def history(self) -> list[Move]:
+        """Return the moves of the champion alias, oldest first; StoreError when a line was tampered with."""
+        return read_history(self.state, self.model_name, key=self.key)
 
     def alias(self, name: str) -> int | None:
         """Return the version that an alias points to, or None."""
@@ -70,21 +87,33 @@ class Registry:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             message = without_credentials(error.message, uri=self.uri)
-            raise PerennialError(f"registry {_shown(self.uri)} answers: {message}") from error
+            raise PerennialError(f"registry {shown(self.uri)} answers: {message}") from error
 
     def champion(self) -> int:
         """Return the champion's version; InputError states whether there never was one, or it was deleted."""
         version = self.alias(CHAMPION)
         if version is None:
-            moves = read_history(self.state, self.model_name)
+            moves = self.history()
             if not moves:
                 raise InputError(f"{self.model_name} has no champion yet: release one first (make demo)")
             raise InputError(
-                f"the registry {_shown(self.uri)} has no champion of {self.model_name}, but version {moves[-1]['to']} was made "
+                f"the registry {shown(self.uri)} has no champion of {self.model_name}, but version {moves[-1]['to']} was made "
                 f"champion at {moves[-1]['when']}: it was deleted, or MLFLOW_TRACKING_URI names another registry. Restore "
                 "the registry from its backup, or release again (make release)"
             )
+        self.require_recorded(version)
         return version
+
+    def require_recorded(self, version: int) -> None:
+        """Raise InputError when there is a key and the last signed line of the history names another champion."""
+        if self.key is None:
+            return
+        moves = self.history()
+        if not moves or moves[-1]["to"] != version:
+            raise InputError(
+                f"the alias {CHAMPION} of {self.model_name} points to version {version}, the last signed line of the history "
+                f"to {moves[-1]['to'] if moves else 'none'}: refused. `python -m pipelines restore` points it back"
+            )
 
     def move_alias(self, name: str, version: int) -> None:
         """Point an alias at a version."""
@@ -129,6 +158,9 @@ class Registry:
         for name, value in (metrics or {}).items():
             self.client.log_metric(run.info.run_id, name, value)
         self.client.set_terminated(run.info.run_id)
+        manifest = model_folder / PACKAGE / MANIFEST
+        if self.key is not None and manifest.exists():
+            tags = {**tags, SIGNATURE_TAG: self.signed_manifest(manifest)}
         tags = {**tags, DIGEST_TAG: candidate_digest, FILES_TAG: files_digest(model_folder)}
         file = self.state / "versions" / f"{self.model_name}.json"
         with locked(file):
@@ -151,15 +183,85 @@ class Registry:
         """
         what = f"version {version} of {self.model_name}"
         model = self.model_folder(version)
-        package = model / "artifacts" / "package"
+        package = model / PACKAGE
         check_manifest(package, what=what)
-        known = self.client.get_model_version(self.model_name, str(version)).tags.get(FILES_TAG)
+        tags = self.client.get_model_version(self.model_name, str(version)).tags
+        known = tags.get(FILES_TAG)
         if (found := files_digest(model)) != known:
             raise InputError(
                 f"{what}: its files have digest {found[:12]}, the registry has {str(known)[:12]}: "
                 f"{MANIFEST} or the code next to it was changed; refused"
             )
+        self._check_recorded(package / MANIFEST, version=version, signature=tags.get(SIGNATURE_TAG), what=what)
         return package
+
+    def _check_recorded(self, manifest: Path, *, version: int, signature: str | None, what: str) -> None:
+        """Compare a manifest with the history, which names the digest it was released with, and with its signature."""
+        found = check_evidence(manifest, what=what, version=version, moves=self.history())
+        if self.key is not None and not self.key.accepts(MANIFEST, self._signed_text(found), signature):
+            raise InputError(
+                f"{what}: {MANIFEST} is {'unsigned' if signature is None else 'not signed'} by the key {self.key.file}; "
+                "refused. `python -m pipelines sign` signs what was released before there was a key"
+            )
+
+    def sign_versions(self) -> list[int]:
+        """Sign the manifests of the versions that aliases name, after checking their files; returns the versions."""
+        versions = sorted({*self.aliases().values()})
+        for version in versions:
+            manifest = self.model_folder(version) / PACKAGE / MANIFEST
+            what, moves = f"version {version} of {self.model_name}", read_history(self.state, self.model_name)
+            check_manifest(manifest.parent, what=what)
+            check_evidence(manifest, what=what, version=version, moves=moves)
+            self.client.set_model_version_tag(
+                self.model_name, str(version), SIGNATURE_TAG, self.signed_manifest(manifest)
+            )
+        return versions
+
+    def signed_manifest(self, manifest: Path) -> str:
+        """Return the signature of a version's manifest; InputError where the key can only check."""
+        signature = self.key.sign(MANIFEST, self._signed_text(file_digest(manifest))) if self.key is not None else None
+        if signature is None:
+            raise InputError(
+                f"a release is signed with the private key, and {self.key and self.key.file} is a public one"
+            )
+        return signature
+
+    def _signed_text(self, digest: str) -> str:
+        return f"{self.model_name} {digest}"
+
+    def aliases(self) -> dict[str, int]:
+        """Return every alias and its version, also of versions that do not exist any more."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return {name: int(to) for name, to in self.client.get_registered_model(self.model_name).aliases.items()}
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise PerennialError(
+                f"registry {shown(self.uri)} answers: {without_credentials(error.message, uri=self.uri)}"
+            ) from error
+
+    def exists(self, version: int) -> bool:
+        """Return whether the registry has a version."""
+        return any(
+            int(item.version) == version for item in self.client.search_model_versions(f"name = '{self.model_name}'")
+        )
+
+    def head(self) -> tuple[int, str] | None:
+        """Return how many lines the history had at the last move and the hash of the last one; None when not noted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            noted = self.client.get_registered_model(self.model_name).tags.get(HEAD_TAG)
+        except MlflowException:
+            return None
+        count, _, digest = (noted or "").partition(" ")
+        return (int(count), digest) if count.isdigit() else None
+
+    def note_head(self, moves: list[Move]) -> None:
+        """Note in the registry how long the history is: lines that are removed from its end are missed then."""
+        self.client.set_registered_model_tag(self.model_name, HEAD_TAG, f"{len(moves)} {moves[-1]['hash']}")
 
     def mark_stopped(self, version: int) -> None:
         """Remember that the canary of a version was stopped."""
@@ -232,65 +334,3 @@ class Registry:
             return str(self.client.create_experiment(EXPERIMENT))
         self.artifacts.mkdir(parents=True, exist_ok=True)
         return str(self.client.create_experiment(EXPERIMENT, artifact_location=self.artifacts.as_uri()))
-
-
-def connect(uri: str) -> MlflowClient:
-    """Return an MLflow client; PerennialError names a registry that does not answer within seconds."""
-    import mlflow
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        mlflow.set_tracking_uri(uri)
-        client = open_client(uri)
-        client.search_registered_models(max_results=1)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        message = without_credentials(str(error).splitlines()[0], uri=uri)[:200]
-        raise PerennialError(
-            f"the registry {_shown(uri)} cannot be reached: {message}. Nothing was released. "
-            "Check MLFLOW_TRACKING_URI, or unset it to use the one in the state root"
-        ) from error
-    return client
-
-
-def files_digest(model_folder: Path) -> str:
-    """Return the sha256 over names and digests of a saved model's files, except those that its use leaves there."""
-    names = sorted(
-        file.relative_to(model_folder).as_posix()
-        for file in model_folder.rglob("*")
-        if file.is_file() and file.suffix != ".pyc" and file.name != "registered_model_meta"
-    )
-    lines = [f"{name} {file_digest(model_folder / name)}\n" for name in names]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def check_manifest(package: Path, *, what: str) -> dict[str, Any]:
-    """Return the manifest of a package; InputError names the first file that is missing, added or changed."""
-    file = package / MANIFEST
-    try:
-        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        wanted: dict[str, str] = manifest["files"]
-    except FileNotFoundError:
-        raise InputError(f"{what}: {MANIFEST} is missing; the version is not complete") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{what}: {MANIFEST} is broken: {error!r}") from None
-    present = {item.relative_to(package).as_posix() for item in package.rglob("*") if item.is_file()} - {MANIFEST}
-    for name in sorted(present ^ set(wanted)):
-        raise InputError(f"{what}: {name} {'was added' if name in present else 'is missing'}; refused")
-    for name, digest in wanted.items():
-        found = file_digest(package / name)
-        if found != digest:
-            raise InputError(
-                f"{what}: {name} has sha256 {found[:12]}, its manifest has {digest[:12]}: it was changed; refused"
-            )
-    return manifest
-
-
-def without_credentials(text: str, *, uri: str) -> str:
-    """Return the text without the credentials of the address `uri`: libraries repeat them in their messages."""
-    netloc = urlparse(uri).netloc
-    return text.replace(netloc.rsplit("@", 1)[0] + "@", "") if "@" in netloc else text
-
-
-def _shown(uri: str) -> str:
-    return without_credentials(uri, uri=uri)

@@ -86,7 +86,7 @@ class Models:
         with self._lock:
             wanted, tried = self._registry.alias(CHAMPION), self._registry.alias(CHALLENGER)
             before = self._pair
-            champion = self._load(wanted, before)
+            champion = self._load(wanted, before, champion=True)
             if champion is None:
                 if before is None:
                     return False
@@ -99,16 +99,18 @@ class Models:
             logger.info("serving champion %s, challenger %s", *_versions(after))
             return True
 
-    def _load(self, version: int | None, before: Pair | None) -> Loaded | None:
+    def _load(self, version: int | None, before: Pair | None, *, champion: bool = False) -> Loaded | None:
         if version is None or time.monotonic() < self._retry_at.get(version, 0.0):
             return None
-        for known in (before.champion, before.challenger) if before else ():
-            if known is not None and known.version == version:
-                return known
         from pipelines.live.score.export import passed_export
         from pipelines.models.predictor import Predictor
 
         try:
+            if champion:
+                self._registry.require_recorded(version)
+            for known in (before.champion, before.challenger) if before else ():
+                if known is not None and known.version == version:
+                    return known
             model = self._registry.package(version) / "model"
             predictor = Predictor.load(model)
             schema = self._domain.schema

@@ -5,7 +5,8 @@ import shutil
 import pytest
 
 from pipelines.live.release import moves
-from pipelines.live.release.registry import Registry, connect
+from pipelines.live.release.connection import connect
+from pipelines.live.release.registry import Registry
 from tests.factories.small_release import project_of, register_small
 from tests.factories.state import state_root
 

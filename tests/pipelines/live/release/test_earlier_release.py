@@ -49,7 +49,7 @@ def reported(capsys, *words):
 
 
 def test_it_is_verified_and_its_history_is_read(project, capsys):
-    assert reported(capsys, "verify") == {"champion": 1, "history_lines": 1, "intact": True}
+    assert reported(capsys, "verify") == {"champion": 1, "history_lines": 1, "signed": False, "intact": True}
     assert [(line["action"], line["to"]) for line in reported(capsys, "history", "--json")] == [("release", 1)]
 
 

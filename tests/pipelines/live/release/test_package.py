@@ -9,8 +9,8 @@ import pytest
 from pipelines.gates.override import record_override
 from pipelines.gates.verdict import Check, Verdict
 from pipelines.live.release import package, pin
+from pipelines.live.release.digests import check_manifest, files_digest
 from pipelines.live.release.package import build_package
-from pipelines.live.release.registry import check_manifest, files_digest
 from pipelines.runtime.champion import read_champion, why_not_compared
 from pipelines.runtime.errors import InputError
 from pipelines.runtime.store import Store, folder_digest

@@ -3,8 +3,9 @@
 import pytest
 
 from pipelines.__main__ import main
+from pipelines.live.release.connection import shown
 from pipelines.live.release.history import append_move
-from pipelines.live.release.registry import Registry, _shown
+from pipelines.live.release.registry import Registry
 from pipelines.runtime.errors import InputError, PerennialError
 from tests.factories.state import state_root
 
@@ -74,9 +75,9 @@ def test_no_version_number_is_given_twice_and_a_deleted_model_is_named(tmp_path)
     assert (again.version_of("d"), again.version_of("a")) == (4, None)
 
 
-def test_credentials_are_never_shown():
-    assert _shown("postgresql://user:secret@host/base") == "postgresql://host/base"
-    assert _shown("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
+def test_credentials_are_nevershown():
+    assert shown("postgresql://user:secret@host/base") == "postgresql://host/base"
+    assert shown("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
 
 
 def test_an_empty_registry_has_no_champion(registry):

@@ -13,7 +13,7 @@ class FakeRegistry:
     """Aliases that a test moves; each version's package is a folder of its number."""
 
     def __init__(self, folder, **aliases):
-        self.folder, self.aliases = folder, aliases
+        self.folder, self.aliases, self.unrecorded = folder, aliases, None
 
     def alias(self, name):
         return self.aliases.get(name)
@@ -22,6 +22,10 @@ class FakeRegistry:
         if version == 13:
             raise InputError("version 13: model/predictor.json was changed; refused")
         return self.folder / str(version)
+
+    def require_recorded(self, version):
+        if version == self.unrecorded:
+            raise InputError(f"the last signed line of the history does not name version {version}")
 
 
 @pytest.fixture
@@ -82,3 +86,13 @@ def test_a_refused_version_is_tried_again_later(tmp_path, complaints, loads, mon
     monkeypatch.setattr(models_module.time, "monotonic", lambda: 1e12)
     models.refresh()
     assert loads == [66, 66]
+
+
+def test_a_champion_that_no_signed_line_names_is_refused(tmp_path, loads, complaints):
+    registry = FakeRegistry(tmp_path, champion=1, challenger=2)
+    models = Models(registry, domain=complaints, threads=1, exports=tmp_path / "exports")
+    assert models.refresh()
+    registry.aliases["champion"] = registry.unrecorded = 2  # in memory already, as challenger
+    models.refresh()
+    assert models.pair.champion.version == 1
+    assert "signed" in models.refused[2]
