@@ -23,6 +23,12 @@ def settings(home: Path, *, port: int, database: str | None, prefix: str, root: 
     Secrets are made once and stored in the home, readable by its owner only. Airflow's own variables have an effect
     only with the project's prefix: `PERENNIAL_AIRFLOW__SCHEDULER__...`.
     """
+    for place in (home, root):
+        if (expanded := os.path.expandvars(place)) != str(place):
+            raise SystemExit(
+                f"Airflow would take {place} for {expanded}: it puts the values of variables into the names of folders. "
+                "Rename the folder, or unset the variable"
+            )
     kept = _secrets(home)
     top, folder = place_in_repository(root)
     bundle = [

@@ -56,6 +56,14 @@ def test_an_address_of_sqlite_leads_to_the_home_whatever_its_name(
 
 
 @pytest.mark.slow
+def test_a_folder_that_airflow_would_take_for_another_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"\$HOME.* for "):
+        airflow_settings.settings(
+            tmp_path / "$HOME" / "airflow", port=8201, database=None, prefix="LIGHT", root=tmp_path
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_default_of_airflow_leaves_the_home(tmp_path: Path) -> None:
     home = tmp_path / "50% done"
     made = airflow_settings.settings(home, port=8201, database=None, prefix="LIGHT", root=tmp_path)

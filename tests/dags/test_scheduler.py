@@ -21,6 +21,7 @@ from receiver import receiving
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.enable_socket, pytest.mark.timeout(1800)]
 
+HOSTILE = "Büro & c# samples, 50% done/what? [x] 名前's k=v $UNSET"  # the project lies below a folder of such a name
 QUICK = {
     "LIGHT_AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
     "LIGHT_AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
@@ -42,7 +43,7 @@ def start(light: LightRepository, monkeypatch: pytest.MonkeyPatch, *, database: 
 @pytest.fixture(scope="module")
 def up(_templates: LightRepository, tmp_path_factory: pytest.TempPathFactory):
     """One running Airflow for the tests of this module that do not kill it."""
-    light = copy_of(_templates, tmp_path_factory.mktemp("scheduler") / "light")
+    light = copy_of(_templates, tmp_path_factory.mktemp("scheduler") / HOSTILE / "light")
     with pytest.MonkeyPatch.context() as patch, receiving() as light.receiver:
         patch.setenv("LIGHT_ALERT_ADDRESS", light.receiver.address)
         with running(start(light, patch)) as airflow:
