@@ -107,7 +107,7 @@ def test_history_and_verify_agree(released):
     assert [(line["action"], line["from"], line["to"]) for line in history] == [("release", None, 1)]
     verified = released.release("verify")
     assert verified.returncode == 0, output_of(verified)
-    assert json.loads(verified.stdout) == {"champion": 1, "history_lines": 1, "intact": True}
+    assert json.loads(verified.stdout) == {"champion": 1, "history_lines": 1, "signed": False, "intact": True}
 
 
 def test_there_is_nothing_to_roll_back_to(released):
