@@ -117,6 +117,7 @@ def _contests(
         against=f"the best champion so far (version {champion.anchor_best['version']})",
         labels=schema.labels,
     )
+    floor = replace(floor, decisions=champion.decisions_used + 1)
     checks += champion_checks(
         domain=champion.domain, labels=champion.labels, schema=schema, shared=len(floor.gold), frozen=len(best)
     )

@@ -11,11 +11,13 @@ from pipelines.models.candidates import NAMES
 from pipelines.records.schema import DomainSchema
 from pipelines.stages.promote.params import PromoteParams
 from pipelines.stages.promote.rules import (
+    ANCHOR_ERROR,
     Action,
     Comparison,
     Contest,
     SliceHarm,
     anchor_check,
+    anchor_error_check,
     compare_macro_f1,
     compare_slices,
     release_check,
@@ -79,7 +81,7 @@ def decide(
             anchor, name="anchor_macro_f1_against_best", test_set="anchor", limit=-params.anchor_margin, **common
         )
         comparisons.append(floor)
-        rules.append(anchor_check(floor))
+        rules += [anchor_check(floor), anchor_error_check(anchor, **common)]
         harm = compare_slices(recent, schema=schema, params=params, seed=seed)
     failed = [rule for rule in rules if rule.outcome != "passed"]
     if anchor is not None:
@@ -118,7 +120,12 @@ def _released(name: str, main: Comparison, *, first: bool) -> str:
 def _kept(name: str, failed: Sequence[Check], *, main: Comparison, first: bool) -> str:
     stays = "nothing is released" if first else f"{main.against} remains"
     scores = f"macro-F1 {main.candidate:.3f} against {main.rival:.3f} ({_span(main)})"
-    reasons = "; ".join(f"not shown: {rule.sentence}" for rule in failed)
+    reasons = "; ".join(
+        f"the fixed test set is too small: {rule.sentence}"
+        if rule.name == ANCHOR_ERROR
+        else f"not shown: {rule.sentence}"
+        for rule in failed
+    )
     return f"Kept ({stays}): the {name} scores {scores}; {reasons}."
 
 

@@ -23,6 +23,7 @@ from pipelines.stats.comparison import (
 from pipelines.stats.slices import slice_rows
 
 Codes = NDArray[np.int64]
+ANCHOR_ERROR = "anchor_sampling_error"
 ABOVE_ZERO = 1e-9  # better means strictly above zero
 Action = Literal["release", "keep", "refuse"]
 
@@ -36,6 +37,7 @@ class Contest:
     candidate: Codes
     rival: Codes
     against: str  # description of the rival
+    decisions: int = 1  # made on these rows, this one included
 
     @property
     def usable(self) -> bool:
@@ -195,6 +197,39 @@ def anchor_check(found: Comparison) -> Check:
         required=True,
         sentence=f"macro-F1 on the fixed test set is at most {-100 * found.limit:g} points below {found.against}",
         details={"difference_interval": list(found.difference.interval or ())},
+    )
+
+
+def anchor_error_check(contest: Contest, *, labels: Sequence[str], params: PromoteParams, seed: int) -> Check:
+    """Return whether the fixed test set is large enough for its margin to mean something over a chain of releases.
+
+    A release may measure up to the margin below the best champion, and be worse than measured by the sampling error. So
+    a chain of releases loses at most the sum of both, with the stated confidence for all decisions made on this set
+    together (Bonferroni). The sampling error may not exceed the margin, unless the candidate is shown to lose no more.
+    """
+    k = len(labels)
+    mine, other = (class_sums(contest.gold, codes, n_labels=k) for codes in (contest.candidate, contest.rival))
+    confidence = 1 - (1 - params.confidence) / contest.decisions
+    found = _redraw(contest, params=params, seed=seed).paired_difference(mine, other, macro_f1, confidence=confidence)
+    error, loss = (found.value - found.lower, max(0.0, -found.lower)) if found.interval else (np.nan, np.nan)
+    margin = 100 * params.anchor_margin
+    bound = f"{margin + 100 * error:.1f} points" if np.isfinite(error) else "an unknown number of points"
+    return Check.at_most(
+        ANCHOR_ERROR,
+        min(error, loss),
+        limit=params.anchor_margin,
+        rows=found.rows,
+        min_rows=1,
+        required=True,
+        sentence=f"a chain of releases can lose at most {bound} of macro-F1 against {contest.against}: the margin of "
+        f"{margin:g} points and the sampling error of {found.rows} rows of the fixed test set, with "
+        f"{params.confidence:.0%} confidence for {contest.decisions} decisions on it",
+        details={
+            "confidence": _rounded(confidence),
+            "decisions": contest.decisions,
+            "sampling_error": _rounded(float(error)),
+            "loss_not_excluded": _rounded(float(loss)),
+        },
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
 
 from pipelines.stats.intervals import wilson
 
@@ -32,3 +33,10 @@ def test_arrays_give_what_each_of_their_values_gives():
 
 def test_no_rows_have_no_interval():
     assert all(math.isnan(bound) for bound in wilson(0, 0))
+
+
+@given(st.integers(1, 10**9), st.floats(0, 1), st.sampled_from([0.8, 0.9, 0.95, 0.999]))
+def test_wilson_equals_that_of_statsmodels(rows, share, confidence):
+    hits = share * rows
+    theirs = proportion_confint(hits, rows, alpha=1 - confidence, method="wilson")
+    assert wilson(np.array([hits]), np.array([rows]), confidence=confidence) == pytest.approx(theirs, abs=1e-12)

@@ -1,5 +1,7 @@
 """The decision can say no: every rule with a case that passes and cases that do not, and how often chance decides."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,14 +94,15 @@ def sound(rows, mine, **changes):
     return evidence_checks(rows, predictions, **(given | changes))
 
 
-def decided(rows, mine, other, *, anchor=None, params=PARAMS, checks=None, same_model=False):
+def decided(rows, mine, other, *, anchor=None, params=PARAMS, checks=None, same_model=False, decisions=1):
+    """Decide with the parameters of these tests."""
     anchor_rows = gold(800, seed=9, prefix="a")
     anchor = anchor or against(anchor_rows, *(answers(anchor_rows, right=0.8, seed=5),) * 2, "version 2")
     return decide(
         "finetune",
         sound(rows, mine) if checks is None else checks,
         recent=against(rows, mine, other),
-        anchor=anchor,
+        anchor=replace(anchor, decisions=decisions),
         same_model=same_model,
         schema=SCHEMA,
         params=params,
@@ -355,3 +358,45 @@ def test_twelve_candidates_each_one_point_worse_are_stopped_by_the_anchor_rule()
         released, champion_right = number, right
     assert found.action == "keep"
     assert released <= 3
+
+
+@pytest.mark.parametrize(("n", "decisions", "outcome"), [(2000, 1, "passed"), (150, 1, "failed"), (600, 200, "failed")])
+def test_a_fixed_test_set_that_is_too_small_releases_nothing(n, decisions, outcome):
+    """The candidate is as good as the best champion, and errs on other rows."""
+    rows = gold(n, seed=3, prefix="a", days=n)
+    found = decided(
+        ROWS,
+        answers(ROWS, right=0.86, seed=2),
+        answers(ROWS, right=0.8, seed=1),
+        anchor=against(rows, answers(rows, right=0.9, seed=4), answers(rows, right=0.9, seed=5), "best (version 2)"),
+        decisions=decisions,
+        params=PARAMS.model_copy(update={"anchor_margin": 0.04}),
+    )
+    check = next(rule for rule in found.rules if rule.name == "anchor_sampling_error")
+    assert check.outcome == outcome and check.details["decisions"] == decisions
+    assert (found.action == "keep") or outcome == "passed"
+
+
+@pytest.mark.slow
+def test_the_stated_bound_holds_over_chains_of_releases():
+    """Chains of 8 candidates, each truly half a point worse; their true loss exceeds the bound in at most 5 % of chains."""
+    params, beyond = PARAMS.model_copy(update={"margin": 0.05, "slice_margin": 0.5, "resamples": 200}), 0
+    for seed in range(40):
+        draw = np.random.default_rng([seed, 5])
+        anchor_rows = gold(600, seed=seed, prefix="a", days=600)
+        truth, best_right, lost, bound = codes(anchor_rows), 0.90, 0.0, np.inf
+        best = np.where(draw.random(600) < best_right, truth, (truth + 1) % 4)
+        for decisions in range(1, 9):
+            lost = 0.005 * decisions
+            mine = np.where(draw.random(600) < best_right - lost, truth, (truth + 1) % 4)
+            found = decided(
+                ROWS, codes(ROWS), codes(ROWS), params=params, decisions=decisions,
+                anchor=against(anchor_rows, mine, best, "best"),
+            )  # fmt: skip
+            error = next(rule for rule in found.rules if rule.name == "anchor_sampling_error")
+            bound = params.anchor_margin + error.details["sampling_error"]
+            if found.action != "release":
+                lost -= 0.005
+                break
+        beyond += lost > bound
+    assert beyond <= 2
