@@ -54,9 +54,10 @@ def test_the_page_leads_to_a_decision(tmp_path) -> None:
     checkout = Checkout(tmp_path).make()
     domain = checkout.root / "my_domain"
     domain.mkdir()
-    names = ("schema.py", "labeling_functions.py", "behaviors.py", "simulator.py")
+    names = ("schema.py", "schema.py", "labeling_functions.py", "behaviors.py", "simulator.py")  # `redact` is added
     for name, block in zip(names, re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL), strict=True):
-        (domain / name).write_text(block, encoding="utf-8")
+        with (domain / name).open("a", encoding="utf-8") as file:
+            file.write(block)
     params = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)[0]
     (domain / "params.yaml").write_text(params, encoding="utf-8")
     write_messages(tmp_path / "data" / "messages")

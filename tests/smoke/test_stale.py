@@ -15,7 +15,7 @@ CHANGES = {
     "pipelines/live/release": UNTOUCHED,
     "pipelines/live/serve": UNTOUCHED,
     "pipelines/live/drift": UNTOUCHED,
-    "pipelines/text": {"dedupe", "split", "baseline", "promote"},
+    "pipelines/text": {"dedupe", "split", "bias_gate", "baseline", "promote"},
     "pipelines/profile": {"promote"},
     "pipelines/training": {"baseline", "finetune", "evaluate"},
 }

@@ -18,10 +18,10 @@ PAGE = (ROOT / "docs/your-own-domain.md").read_text(encoding="utf-8")
 def library(tmp_path: Path) -> Domain:
     """The page's blocks as a folder."""
     python = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    names = ("schema.py", "labeling_functions.py", "behaviors.py", "simulator.py")
-    assert len(python) == len(names)
+    names = ("schema.py", "schema.py", "labeling_functions.py", "behaviors.py", "simulator.py")  # `redact` is added
     for name, block in zip(names, python, strict=True):
-        (tmp_path / name).write_text(block, encoding="utf-8")
+        with (tmp_path / name).open("a", encoding="utf-8") as file:
+            file.write(block)
     (tmp_path / "params.yaml").write_text(re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)[0], encoding="utf-8")
     return Domain(tmp_path)
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from pipelines.__main__ import main
 from tests.factories.tickets import tickets
@@ -32,7 +33,9 @@ def test_without_a_champion_it_names_the_command_that_releases_one(words, capsys
 
 
 @pytest.mark.slow
-def test_labels_that_come_after_ninety_days_are_each_written_once(checkout, capsys):
+def test_labels_that_come_after_ninety_days_are_each_written_once(checkout, capsys, repository):
+    checkout.params["score"] = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))["score"]
+    checkout.set()
     schema = checkout.folder / "domain" / "schema.py"
     schema.write_text(
         schema.read_text().replace("gold_delay_days=14", "gold_delay_days=90").replace("days=14", "days=90")

@@ -264,7 +264,7 @@ def test_it_is_ready_only_with_a_model(make_set):
 def test_a_feature_may_have_any_name(make_set, complaints, tmp_path):
     names = ["role", "label", "model_version", "features", "records", "raw", "json", "model_dump", "a b"]
     schema = replace(complaints.schema, features=tuple(Feature(name, kind="category") for name in names), strata=())
-    app = make_set(domain=SimpleNamespace(schema=schema, derive=lambda records: {}))
+    app = make_set(domain=SimpleNamespace(schema=schema, derive=lambda records: {}, redact=list))
     body = {"id": "r1", "text": "a", **{name: f"my {name}" for name in names}}
     with TestClient(app.app, headers=AUTHORIZED) as client:
         assert client.post("/predict", json=body).status_code == 200

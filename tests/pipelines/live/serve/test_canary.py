@@ -117,7 +117,7 @@ def test_two_identical_models_complete():
 def test_a_better_challenger_is_accepted_early_and_the_interval_contains_the_difference():
     generator = np.random.default_rng(10)
     results = [sequential_test(equal_models(generator, 1000) - 0.1, **PARAMETERS) for _ in range(50)]
-    assert all(result.shown == "not_worse_by_margin" for result in results)
+    assert sum(result.shown == "not_worse_by_margin" for result in results) >= 45
     assert np.median([result.pairs for result in results]) < 700
     assert sum(result.interval[0] <= -0.1 <= result.interval[1] for result in results) >= 45
 
