@@ -70,12 +70,15 @@ class Project:
         As a DAG's start date it makes the next time due the first run. With the time of the set-up itself as start date
         that interval would not count, and the first time due would be skipped.
         """
+        from airflow.sdk import timezone
         from airflow.timetables.interval import CronDataIntervalTimetable  # the scheduler's, which computes intervals
 
         if self.schedules_from is None:
             return None
         table = CronDataIntervalTimetable(cron, timezone="UTC")
-        began: datetime = table.infer_manual_data_interval(run_after=self.schedules_from.replace(tzinfo=UTC)).end
+        # A plain datetime is not enough for a schedule that runs in every hour.
+        set_up = timezone.coerce_datetime(self.schedules_from.replace(tzinfo=UTC))
+        began: datetime = table.infer_manual_data_interval(run_after=set_up).end
         return began
 
     @property

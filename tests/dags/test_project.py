@@ -1,5 +1,6 @@
 """Every place that a variable names is absolute, whatever folder a worker is in."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ def test_relative_places_start_at_the_checkout(opened):
 def test_addresses_and_absolute_places_stay(opened, address):
     made = opened(HOME="/srv/home", ORIGIN=address, DVC_REMOTE=address)
     assert made.origin == made.dvc_remote == address
+
+
+@pytest.mark.parametrize(
+    ("cron", "begin"), [("*/10 * * * *", (11, 14, 0)), ("30 * * * *", (11, 13, 30)), ("0 5 * * *", (11, 5, 0))]
+)
+def test_the_first_interval_of_a_schedule_holds_the_set_up(opened, cron, begin):
+    made = opened(SCHEDULES_FROM="2026-03-11T14:07:03")
+    day, hour, minute = begin
+    assert made.first_interval(cron) == datetime(2026, 3, day, hour, minute, tzinfo=UTC)
 
 
 def test_a_relative_state_root_is_refused(opened):
