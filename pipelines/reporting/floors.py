@@ -24,7 +24,7 @@ def floors_sentence(scores: Mapping[str, Any], checks: Iterable[Mapping[str, Any
     if not names & {f"recent_{name}" for name in LIMITED}:
         parts.append(
             "No absolute limit is set for any score (evaluate.min_scores, evaluate.max_losses): the gate compares, "
-            "and would open for a weak model that is no worse than the others."
+            "and would open for a weak model that is as good as the others."
         )
     if missed := never_found(scores):
         limited = "" if "recent_lowest_recall" in names else " No limit is set for the lowest recall."

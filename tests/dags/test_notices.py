@@ -58,7 +58,7 @@ def looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Looking:
 
 def test_moves_and_stopped_canaries_are_sent_once_and_old_ones_never(looking: Looking) -> None:
     append(looking.home / notices.HISTORY, MOVE)
-    assert looking.look() == [], "what was there before the first time is no news"
+    assert looking.look() == [], "what was there before the first time is not reported"
     append(looking.home / notices.HISTORY, MOVE | {"action": "rollback", "from": 2, "to": 1, "why": "wrong on loans"})
     append(looking.home / notices.CANARIES, STOP)
     first, second = looking.look()

@@ -75,7 +75,7 @@ def test_answers_about_adult_are_gated_after_training_and_weights_alone_do_not_o
 def test_the_young_of_german_credit_are_too_few_for_the_default_limit_and_close_a_stricter_one(german):
     _, checks = german.bias()
     impact = checks["label_impact:young"]
-    assert impact.outcome == "passed" and impact.interval[0] < 0.8 < impact.value, "131 rows are no evidence of harm"
+    assert impact.outcome == "passed" and impact.interval[0] < 0.8 < impact.value, "131 rows do not show harm"
     strict = german.bias(min_disparate_impact=0.97)[1]["label_impact:young"]
     assert (strict.outcome, strict.details["group"]) == ("failed", "people up to 25")
     undecided = german.bias(min_group_rows=500)[1]["label_impact:young"]

@@ -106,7 +106,7 @@ def test_a_drift_is_measured_decided_confirmed_and_shown(profile_folder, capsys)
     assert run(capsys, "settle", f"--key={decision['key']}", *ended, NOW)[1]["outcome"] == "failed"
     assert run(capsys, "runs")[1]["open"] == []
     again = run(capsys, "decide", NOW)[1]
-    assert again["action"] == "retrain" and again["key"] != decision["key"], "a run that failed is no answer"
+    assert again["action"] == "retrain" and again["key"] != decision["key"], "a run that failed answers nothing"
     HTMLParser().feed(page)
 
 
